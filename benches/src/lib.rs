@@ -1,0 +1,1 @@
+//! Measure, verifier included.

@@ -1,0 +1,1 @@
+//! Verify state proofs.

@@ -1,0 +1,1 @@
+//! Commit state under one root.

@@ -1,0 +1,1 @@
+//! Name what the chain is made of.

@@ -1,0 +1,107 @@
+//! A book of definitions: the loaded, validated form of a `.hvm` program that every engine lowers from.
+
+use crate::spec::rules::Counts;
+use crate::spec::word::Term;
+
+/// One definition as a template. Offsets inside its terms are local: a VAR holds a local wire number below
+/// `wires`, a node term an index into `nodes`, a REF the index of a definition in the [`Book`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// Name without the leading `@`.
+    pub name: String,
+    /// The term that takes the place of a reference to this definition.
+    pub root: Term,
+    /// Auxiliary ports of each node; class and label stand in the term that points to the node.
+    pub nodes: Vec<[Term; 2]>,
+    /// Active pairs, in source order.
+    pub redexes: Vec<(Term, Term)>,
+    /// Number of distinct wires; each wire number occurs exactly twice in root, nodes and redexes together.
+    pub wires: u32,
+    /// Neither this definition nor any that it reaches holds a duplicator, so a DUP may copy a reference to it.
+    pub copyable: bool,
+}
+
+/// A validated program: every reference resolves, every variable occurs exactly twice, sizes are bounded.
+/// Definitions are sorted by name with `main`, if there is one, first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Book {
+    pub(super) definitions: Vec<Definition>,
+}
+
+impl Book {
+    /// All definitions; a REF term's offset indexes this slice.
+    pub fn definitions(&self) -> &[Definition] {
+        &self.definitions
+    }
+
+    /// Index of the definition called `name` (without `@`).
+    pub fn find(&self, name: &str) -> Option<u32> {
+        self.definitions
+            .iter()
+            .position(|d| d.name == name)
+            .map(|i| i as u32)
+    }
+}
+
+/// One net to reduce: a definition applied to numbers. With no arguments it is the definition itself;
+/// with arguments `a b` the net is `root & @entry ~ (a (b root))`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Index of the definition in the book.
+    pub entry: u32,
+    /// NUM terms, outermost argument first.
+    pub arguments: Vec<Term>,
+}
+
+/// Bounds on one reduction. Exceeding one is a typed error that leaves nothing behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Interactions allowed. A net either finishes within this number or fails, whatever the schedule.
+    pub gas: u64,
+    /// Heap nodes (16 bytes each) allowed. Reaching it depends on the schedule and is never a consensus outcome.
+    pub nodes: u64,
+    /// Longest canonical result text in bytes.
+    pub result_bytes: usize,
+}
+
+impl Default for Limits {
+    /// 10^10 interactions, 2^27 nodes (2 GiB, reserved lazily), 64 MiB of result text.
+    fn default() -> Limits {
+        Limits {
+            gas: 10_000_000_000,
+            nodes: 1 << 27,
+            result_bytes: 64 << 20,
+        }
+    }
+}
+
+/// What a terminating reduction gives: the same on every backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Canonical readback: variables renamed `x0`, `x1`, … in order of first appearance.
+    pub result: String,
+    /// The root if it is a plain number, so that batch callers need not parse `result`.
+    pub number: Option<Term>,
+    /// Interactions by opcode.
+    pub counts: Counts,
+}
+
+impl Outcome {
+    /// BLAKE3 of the canonical result text.
+    pub fn digest(&self) -> [u8; 32] {
+        *blake3::hash(self.result.as_bytes()).as_bytes()
+    }
+}
+
+impl Book {
+    /// Parses and validates a `.hvm` text.
+    pub fn parse(text: &str) -> Result<Book, super::LoadError> {
+        let _ = text;
+        todo!()
+    }
+
+    /// The call that runs `main`.
+    pub fn main(&self) -> Result<Call, super::LoadError> {
+        todo!()
+    }
+}

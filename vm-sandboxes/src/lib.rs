@@ -1,0 +1,1 @@
+//! Run guest code within limits.

@@ -13,21 +13,34 @@ fn decode(text: &str) -> BTreeMap<String, Vec<u32>> {
         .filter(|line| !line.starts_with('#'))
         .collect::<Vec<_>>()
         .join(" ");
-    let body = code.trim().strip_prefix("namespace ffcm {").expect("one namespace");
+    let body = code
+        .trim()
+        .strip_prefix("namespace ffcm {")
+        .expect("one namespace");
     let body = body.strip_suffix('}').expect("one namespace");
     let mut decoded = BTreeMap::new();
     for statement in body.split(';').map(str::trim).filter(|s| !s.is_empty()) {
         let (head, value) = statement.split_once(" = ").expect(statement);
         let values = |text: &str| -> Vec<u32> {
-            let cells = text.split(',').map(str::trim).filter(|cell| !cell.is_empty());
-            cells.map(|cell| cell.strip_suffix('u').expect(cell).parse().expect(cell)).collect()
+            let cells = text
+                .split(',')
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty());
+            cells
+                .map(|cell| cell.strip_suffix('u').expect(cell).parse().expect(cell))
+                .collect()
         };
         let (name, values) = if let Some(name) = head.strip_prefix("constexpr unsigned int ") {
             (name, values(value))
         } else {
-            let table = head.strip_prefix("static __constant__ const unsigned int ").expect(statement);
+            let table = head
+                .strip_prefix("static __constant__ const unsigned int ")
+                .expect(statement);
             let (name, length) = table.split_once('[').expect(statement);
-            let cells = value.strip_prefix('{').and_then(|v| v.strip_suffix('}')).expect(statement);
+            let cells = value
+                .strip_prefix('{')
+                .and_then(|v| v.strip_suffix('}'))
+                .expect(statement);
             let values = values(cells);
             assert_eq!(format!("{}]", values.len()), length, "{name}");
             (name, values)
@@ -47,5 +60,8 @@ fn every_cell_is_that_of_the_machine() {
 
 #[test]
 fn the_header_is_fresh() {
-    assert!(RULES == render(Target::Cuda), "stale: run `cargo xtask codegen`");
+    assert!(
+        RULES == render(Target::Cuda),
+        "stale: run `cargo xtask codegen`"
+    );
 }

@@ -23,7 +23,10 @@ pub fn check(root: &Path) -> Result<String, String> {
         let path = root.join(target.path());
         let found = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         if found != render(target) {
-            return Err(format!("{} is stale: run `cargo xtask codegen`", target.path()));
+            return Err(format!(
+                "{} is stale: run `cargo xtask codegen`",
+                target.path()
+            ));
         }
     }
     Ok(format!("{} generated files are fresh", Target::ALL.len()))

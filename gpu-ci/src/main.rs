@@ -34,7 +34,9 @@ fn main() -> ExitCode {
         ["codegen", "--check"] => codegen::check(&root),
         ["tidy"] => tidy::run(&root),
         ["ci-deps"] => {
-            deps::missing().iter().for_each(|package| println!("{package}"));
+            deps::missing()
+                .iter()
+                .for_each(|package| println!("{package}"));
             return ExitCode::SUCCESS;
         }
         ["help" | "--help" | "-h"] => {

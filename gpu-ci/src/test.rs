@@ -42,14 +42,33 @@ const STEPS: [(&str, Action); 9] = [
     (
         "clippy",
         Action::Cargo(&[
-            "clippy", "--workspace", "--exclude", "peers", "--all-targets", "--", "-D", "warnings",
+            "clippy",
+            "--workspace",
+            "--exclude",
+            "peers",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
         ]),
     ),
-    ("tests", Action::Cargo(&["test", "--workspace", "--exclude", "peers"])),
+    (
+        "tests",
+        Action::Cargo(&["test", "--workspace", "--exclude", "peers"]),
+    ),
     ("doc-tests", Action::NotRun("part of the step `tests`")),
-    ("WGSL", Action::NotRun("no GPU kernels in this version; the header is checked in `tests`")),
-    ("CUDA", Action::NotRun("no GPU kernels in this version; the header is checked in `tests`")),
-    ("peers", Action::NotRun("rival engines are compared by hand: cargo test -p peers")),
+    (
+        "WGSL",
+        Action::NotRun("no GPU kernels in this version; the header is checked in `tests`"),
+    ),
+    (
+        "CUDA",
+        Action::NotRun("no GPU kernels in this version; the header is checked in `tests`"),
+    ),
+    (
+        "peers",
+        Action::NotRun("rival engines are compared by hand: cargo test -p peers"),
+    ),
 ];
 
 /// Runs the steps until one fails. Prints a line per step at the end, or one JSON document.
@@ -59,8 +78,12 @@ pub fn run(root: &Path, json: bool) -> ExitCode {
     for (step, action) in STEPS {
         let start = Instant::now();
         let status = match (&failed, action) {
-            (_, Action::NotRun(reason)) => Status::NotRun { reason: reason.into() },
-            (Some(earlier), _) => Status::NotRun { reason: format!("`{earlier}` failed") },
+            (_, Action::NotRun(reason)) => Status::NotRun {
+                reason: reason.into(),
+            },
+            (Some(earlier), _) => Status::NotRun {
+                reason: format!("`{earlier}` failed"),
+            },
             (None, action) => match perform(root, &action, json) {
                 Ok(()) => Status::Ok,
                 Err(reason) => Status::Failed { reason },
@@ -69,12 +92,21 @@ pub fn run(root: &Path, json: bool) -> ExitCode {
         if matches!(status, Status::Failed { .. }) {
             failed = Some(step);
         }
-        outcomes.push(Outcome { step, seconds: start.elapsed().as_secs_f64(), status });
+        outcomes.push(Outcome {
+            step,
+            seconds: start.elapsed().as_secs_f64(),
+            status,
+        });
     }
     if json {
-        println!("{}", serde_json::json!({ "ok": failed.is_none(), "steps": outcomes }));
+        println!(
+            "{}",
+            serde_json::json!({ "ok": failed.is_none(), "steps": outcomes })
+        );
     } else {
-        outcomes.iter().for_each(|outcome| println!("{}", line(outcome)));
+        outcomes
+            .iter()
+            .for_each(|outcome| println!("{}", line(outcome)));
     }
     match failed {
         None => ExitCode::SUCCESS,
@@ -98,8 +130,16 @@ fn cargo(root: &Path, arguments: &[&str], json: bool) -> Result<(), String> {
     let shown = format!("cargo {}", arguments.join(" "));
     eprintln!("$ {shown}");
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = if json { Stdio::from(io::stderr()) } else { Stdio::inherit() };
-    let status = Command::new(program).args(arguments).current_dir(root).stdout(output).status();
+    let output = if json {
+        Stdio::from(io::stderr())
+    } else {
+        Stdio::inherit()
+    };
+    let status = Command::new(program)
+        .args(arguments)
+        .current_dir(root)
+        .stdout(output)
+        .status();
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("{shown}: {status}")),
@@ -108,7 +148,11 @@ fn cargo(root: &Path, arguments: &[&str], json: bool) -> Result<(), String> {
 }
 
 fn line(outcome: &Outcome) -> String {
-    let Outcome { step, seconds, status } = outcome;
+    let Outcome {
+        step,
+        seconds,
+        status,
+    } = outcome;
     match status {
         Status::Ok => format!("{step}: ok ({seconds:.1} s)"),
         Status::Failed { reason } => format!("{step}: FAILED ({seconds:.1} s): {reason}"),
@@ -130,12 +174,25 @@ mod tests {
 
     #[test]
     fn lines_say_what_happened() {
-        let outcome = |status| Outcome { step: "CUDA", seconds: 1.25, status };
+        let outcome = |status| Outcome {
+            step: "CUDA",
+            seconds: 1.25,
+            status,
+        };
         let reason = || "no device".to_string();
-        assert_eq!(line(&outcome(Status::NotRun { reason: reason() })), "CUDA: NOT RUN (no device)");
-        assert_eq!(line(&outcome(Status::Failed { reason: reason() })), "CUDA: FAILED (1.2 s): no device");
+        assert_eq!(
+            line(&outcome(Status::NotRun { reason: reason() })),
+            "CUDA: NOT RUN (no device)"
+        );
+        assert_eq!(
+            line(&outcome(Status::Failed { reason: reason() })),
+            "CUDA: FAILED (1.2 s): no device"
+        );
         assert_eq!(line(&outcome(Status::Ok)), "CUDA: ok (1.2 s)");
         let json = serde_json::to_value(outcome(Status::Failed { reason: reason() })).unwrap();
-        assert_eq!(json, serde_json::json!({"step": "CUDA", "seconds": 1.25, "status": "failed", "reason": "no device"}));
+        assert_eq!(
+            json,
+            serde_json::json!({"step": "CUDA", "seconds": 1.25, "status": "failed", "reason": "no device"})
+        );
     }
 }

@@ -11,7 +11,10 @@ use ffcm::spec::word::{Class, LABEL_MAX, OFFSET_MAX, Term, variant};
 /// What a header says against what `ffcm` says: one line per difference, empty if there is none. `decoded` maps each
 /// name in the header to its value, or to its values in order for a table.
 pub fn differences(decoded: &BTreeMap<String, Vec<u32>>) -> Vec<String> {
-    let mut check = Check { decoded, differences: Vec::new() };
+    let mut check = Check {
+        decoded,
+        differences: Vec::new(),
+    };
     check.word();
     check.rules();
     check.numbers();
@@ -43,7 +46,8 @@ impl Check<'_> {
 
     fn same(&mut self, what: &str, found: u32, expected: u32) {
         if found != expected {
-            self.differences.push(format!("{what} is {found}, not {expected}"));
+            self.differences
+                .push(format!("{what} is {found}, not {expected}"));
         }
     }
 
@@ -51,10 +55,20 @@ impl Check<'_> {
     fn word(&mut self) {
         for class in Class::ALL {
             self.expect(&format!("CLASS_{}", class.name()), class as u32);
-            for (variant, label, ext) in [(0, 0, 0), (3, LABEL_MAX, u8::MAX), (1, 0x2_aaaa, 0x55), (2, 0x1_5555, 0xaa)] {
-                for term in [Term::new(class, variant, label, ext, OFFSET_MAX)].map(Term::with_sub) {
+            for (variant, label, ext) in [
+                (0, 0, 0),
+                (3, LABEL_MAX, u8::MAX),
+                (1, 0x2_aaaa, 0x55),
+                (2, 0x1_5555, 0xaa),
+            ] {
+                for term in [Term::new(class, variant, label, ext, OFFSET_MAX)].map(Term::with_sub)
+                {
                     let field = |check: &mut Self, shift: &str, mask: &str| {
-                        let shift = if shift.is_empty() { 0 } else { check.get(shift, 0) };
+                        let shift = if shift.is_empty() {
+                            0
+                        } else {
+                            check.get(shift, 0)
+                        };
                         term.w0().checked_shr(shift).unwrap_or(0) & check.get(mask, 0)
                     };
                     let found = [
@@ -87,9 +101,15 @@ impl Check<'_> {
 
     /// Resolves every meeting of two classes, with equal and unequal labels and both kinds of reference.
     fn rules(&mut self) {
-        for (index, op) in std::iter::once(Opcode::Link).chain(Opcode::COUNTED).enumerate() {
+        for (index, op) in std::iter::once(Opcode::Link)
+            .chain(Opcode::COUNTED)
+            .enumerate()
+        {
             self.expect(&format!("OP_{}", op.name().to_uppercase()), op as u32);
-            let (nodes, redexes) = (self.get("NEED_NODES", index), self.get("NEED_REDEXES", index));
+            let (nodes, redexes) = (
+                self.get("NEED_NODES", index),
+                self.get("NEED_REDEXES", index),
+            );
             self.same(&format!("nodes of {}", op.name()), nodes, op.need().0);
             self.same(&format!("redexes of {}", op.name()), redexes, op.need().1);
         }
@@ -103,7 +123,11 @@ impl Check<'_> {
                         };
                         let (x, y) = (term(a, label_a), term(b, label_b));
                         let found = self.resolve(x, y);
-                        self.same(&format!("opcode of {x:?} and {y:?}"), found, opcode(x, y) as u32);
+                        self.same(
+                            &format!("opcode of {x:?} and {y:?}"),
+                            found,
+                            opcode(x, y) as u32,
+                        );
                     }
                 }
             }
@@ -133,7 +157,9 @@ impl Check<'_> {
         }
         for operator in Operator::ALL {
             let value = operator as u32;
-            let named = |(name, values): &(&String, &Vec<u32>)| name.starts_with("OPERATOR_") && values[..] == [value];
+            let named = |(name, values): &(&String, &Vec<u32>)| {
+                name.starts_with("OPERATOR_") && values[..] == [value]
+            };
             let count = self.decoded.iter().filter(named).count() as u32;
             self.same(&format!("number of operators with code {value}"), count, 1);
         }

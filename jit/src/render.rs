@@ -63,7 +63,9 @@ impl Target {
 
 /// The rules header for `target`: the whole file.
 pub fn render(target: Target) -> String {
-    let mut out = String::from("// The machine's specification. Generated from ffcm by `cargo xtask codegen`; do not edit.\n");
+    let mut out = String::from(
+        "// The machine's specification. Generated from ffcm by `cargo xtask codegen`; do not edit.\n",
+    );
     out.push_str(target.open());
     for item in items() {
         write_item(&mut out, target, &item).expect("writing to a string cannot fail");

@@ -22,7 +22,10 @@ fn constant(name: impl Into<String>, value: u32) -> Item {
 
 /// A 64-bit number as two constants.
 fn wide(name: &str, value: u64) -> [Item; 2] {
-    [constant(format!("{name}_LOW"), value as u32), constant(format!("{name}_HIGH"), (value >> 32) as u32)]
+    [
+        constant(format!("{name}_LOW"), value as u32),
+        constant(format!("{name}_HIGH"), (value >> 32) as u32),
+    ]
 }
 
 /// Every entry, in the order of the header.
@@ -41,7 +44,9 @@ fn word() -> Vec<Item> {
     let class = Term::new(Class::Ref, 0, 0, 0, 0).w0();
     let label = Term::new(Class::Var, 0, 1, 0, 0).w0();
     let mut items = vec![
-        Item::Section("Word: w0 = sub | tag | label | ext, w1 = offset or immediate; tag = class << 2 | variant."),
+        Item::Section(
+            "Word: w0 = sub | tag | label | ext, w1 = offset or immediate; tag = class << 2 | variant.",
+        ),
         constant("SUB", Term::ABSENT.with_sub().w0()),
         constant("CLASS_SHIFT", class.trailing_zeros()),
         constant("CLASS_MASK", Class::ALL.len() as u32 - 1),
@@ -67,7 +72,9 @@ fn word() -> Vec<Item> {
 fn rules() -> Vec<Item> {
     let opcodes = || std::iter::once(Opcode::Link).chain(Opcode::COUNTED);
     let mut items = vec![Item::Section("Opcodes. All but LINK are counted.")];
-    items.extend(opcodes().map(|op| constant(format!("OP_{}", op.name().to_uppercase()), op as u32)));
+    items.extend(
+        opcodes().map(|op| constant(format!("OP_{}", op.name().to_uppercase()), op as u32)),
+    );
     items.extend([
         Item::Section("Most nodes and redexes that an interaction allocates, by opcode; SPECIALIZE: see the definition."),
         Item::Table("NEED_NODES", opcodes().map(|op| op.need().0).collect(), 8),
@@ -89,19 +96,32 @@ fn numbers() -> Vec<Item> {
         constant("NUM_SYMBOL", number::SYMBOL.into()),
         constant("NUM_WIDE", number::WIDE.into()),
     ];
-    items.extend(Kind::ALL.map(|kind| constant(format!("NUM_{}", kind.name().to_uppercase()), kind as u32)));
-    items.push(Item::Section("Operators: ext of a partial number, payload of a symbol."));
+    items.extend(
+        Kind::ALL.map(|kind| constant(format!("NUM_{}", kind.name().to_uppercase()), kind as u32)),
+    );
+    items.push(Item::Section(
+        "Operators: ext of a partial number, payload of a symbol.",
+    ));
     items.extend(Operator::ALL.map(|operator| {
         let name = snake_case(&format!("{operator:?}"));
-        Item::Constant(format!("OPERATOR_{name}"), operator as u32, operator.name().into())
+        Item::Constant(
+            format!("OPERATOR_{name}"),
+            operator as u32,
+            operator.name().into(),
+        )
     }));
     items
 }
 
 fn focus() -> Vec<Item> {
-    let mut items = vec![Item::Section("Focus: mass of 1 as two words, damping as a Q32 fraction.")];
+    let mut items = vec![Item::Section(
+        "Focus: mass of 1 as two words, damping as a Q32 fraction.",
+    )];
     items.extend(wide("FOCUS_MASS", focus::MASS));
-    items.push(constant("FOCUS_DAMPING_DEFAULT", FocusParams::default().damping));
+    items.push(constant(
+        "FOCUS_DAMPING_DEFAULT",
+        FocusParams::default().damping,
+    ));
     items
 }
 

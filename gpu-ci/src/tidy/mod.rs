@@ -35,10 +35,16 @@ const CHECKS: [(&str, fn(&[File]) -> Problems); 10] = [
     ("only the agreed names at the top level", top_level),
     ("no file over 1 MiB", blobs),
     ("the changelog has a section", changelog),
-    ("the first line of a source says its purpose", sources::purpose),
+    (
+        "the first line of a source says its purpose",
+        sources::purpose,
+    ),
     ("no source over 1000 lines", sources::length),
     ("no machine paths and no leftovers", sources::words),
-    ("no float, clock or hash map where consensus looks", sources::determinism),
+    (
+        "no float, clock or hash map where consensus looks",
+        sources::determinism,
+    ),
     ("every crate takes the workspace's lints", manifests::lints),
     ("uses run one way", manifests::direction),
     ("ffcm stands alone", manifests::ffcm_alone),
@@ -49,10 +55,18 @@ pub fn run(root: &Path) -> Result<String, String> {
     let files = read(root)?;
     let mut problems = Vec::new();
     for (convention, check) in CHECKS {
-        problems.extend(check(&files).into_iter().map(|problem| format!("{problem} [{convention}]")));
+        problems.extend(
+            check(&files)
+                .into_iter()
+                .map(|problem| format!("{problem} [{convention}]")),
+        );
     }
     if problems.is_empty() {
-        Ok(format!("tidy: {} files, {} checks", files.len(), CHECKS.len()))
+        Ok(format!(
+            "tidy: {} files, {} checks",
+            files.len(),
+            CHECKS.len()
+        ))
     } else {
         Err(problems.join("\n"))
     }
@@ -60,19 +74,31 @@ pub fn run(root: &Path) -> Result<String, String> {
 
 fn read(root: &Path) -> Result<Vec<File>, String> {
     let output = Command::new("git")
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
         .current_dir(root)
         .output()
         .map_err(|e| format!("git ls-files: {e}"))?;
     if !output.status.success() {
-        return Err(format!("git ls-files: {}", String::from_utf8_lossy(&output.stderr).trim()));
+        return Err(format!(
+            "git ls-files: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ));
     }
     let names = String::from_utf8(output.stdout).map_err(|_| "a file name is not UTF-8")?;
     let mut files = Vec::new();
     // A file deleted but not yet staged is still listed.
     for path in names.split('\0').filter(|path| root.join(path).is_file()) {
         let bytes = fs::read(root.join(path)).map_err(|e| format!("{path}: {e}"))?;
-        files.push(File { path: path.to_string(), bytes });
+        files.push(File {
+            path: path.to_string(),
+            bytes,
+        });
     }
     if files.is_empty() {
         return Err("git lists no files".into());
@@ -101,25 +127,41 @@ const TOP_LEVEL: [&str; 16] = [
 ];
 
 fn top_level(files: &[File]) -> Problems {
-    let mut names: Vec<&str> = files.iter().filter_map(|file| file.path.split('/').next()).collect();
+    let mut names: Vec<&str> = files
+        .iter()
+        .filter_map(|file| file.path.split('/').next())
+        .collect();
     names.dedup();
     names.retain(|name| !name.starts_with('.') && !TOP_LEVEL.contains(name));
-    names.iter().map(|name| format!("{name}: not one of the top-level names")).collect()
+    names
+        .iter()
+        .map(|name| format!("{name}: not one of the top-level names"))
+        .collect()
 }
 
 fn blobs(files: &[File]) -> Problems {
     let large = files.iter().filter(|file| file.bytes.len() > 1 << 20);
-    large.map(|file| format!("{}: {} bytes", file.path, file.bytes.len())).collect()
+    large
+        .map(|file| format!("{}: {} bytes", file.path, file.bytes.len()))
+        .collect()
 }
 
 /// A heading that begins with a version number or says Unreleased.
 fn changelog(files: &[File]) -> Problems {
-    let Some(text) = files.iter().find(|f| f.path == "CHANGELOG.md").and_then(File::text) else {
+    let Some(text) = files
+        .iter()
+        .find(|f| f.path == "CHANGELOG.md")
+        .and_then(File::text)
+    else {
         return vec!["CHANGELOG.md: missing".into()];
     };
     let is_section = |line: &str| {
-        let title = line.strip_prefix("## ").map(|title| title.trim_start_matches('['));
-        title.is_some_and(|t| t.starts_with("Unreleased") || t.starts_with(|c: char| c.is_ascii_digit()))
+        let title = line
+            .strip_prefix("## ")
+            .map(|title| title.trim_start_matches('['));
+        title.is_some_and(|t| {
+            t.starts_with("Unreleased") || t.starts_with(|c: char| c.is_ascii_digit())
+        })
     };
     if text.lines().any(is_section) {
         vec![]
@@ -133,28 +175,50 @@ mod tests {
     use super::*;
 
     pub(super) fn file(path: &str, text: &str) -> File {
-        File { path: path.into(), bytes: text.into() }
+        File {
+            path: path.into(),
+            bytes: text.into(),
+        }
     }
 
     #[test]
     fn stray_top_level_names_are_found() {
-        let good = [file("Cargo.toml", ""), file("ffcm/src/lib.rs", ""), file(".ci/run", "")];
+        let good = [
+            file("Cargo.toml", ""),
+            file("ffcm/src/lib.rs", ""),
+            file(".ci/run", ""),
+        ];
         assert!(top_level(&good).is_empty());
-        let bad = [file("notes.txt", ""), file("scripts/a", ""), file("scripts/b", "")];
+        let bad = [
+            file("notes.txt", ""),
+            file("scripts/a", ""),
+            file("scripts/b", ""),
+        ];
         assert_eq!(top_level(&bad).len(), 2);
     }
 
     #[test]
     fn large_files_are_found() {
-        let of_size = |bytes: usize| File { path: "ffcm/golden/a".into(), bytes: vec![0; bytes] };
+        let of_size = |bytes: usize| File {
+            path: "ffcm/golden/a".into(),
+            bytes: vec![0; bytes],
+        };
         assert!(blobs(&[of_size(1 << 20)]).is_empty());
         assert_eq!(blobs(&[of_size((1 << 20) + 1)]).len(), 1);
     }
 
     #[test]
     fn a_changelog_without_a_section_is_found() {
-        for text in ["## Unreleased\n", "# C\n\n## [Unreleased]\n", "## 0.1.0\n", "## [0.1.0] - a day\n"] {
-            assert!(changelog(&[file("CHANGELOG.md", text)]).is_empty(), "{text}");
+        for text in [
+            "## Unreleased\n",
+            "# C\n\n## [Unreleased]\n",
+            "## 0.1.0\n",
+            "## [0.1.0] - a day\n",
+        ] {
+            assert!(
+                changelog(&[file("CHANGELOG.md", text)]).is_empty(),
+                "{text}"
+            );
         }
         for text in ["", "# Unreleased\n", "Unreleased", "## Later\n"] {
             assert_eq!(changelog(&[file("CHANGELOG.md", text)]).len(), 1, "{text}");

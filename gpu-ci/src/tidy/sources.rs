@@ -5,18 +5,25 @@ use super::{File, Problems};
 /// Rust sources begin with `//!`, shader and CUDA sources with `//`.
 pub fn purpose(files: &[File]) -> Problems {
     let lacks = files.iter().filter(|file| {
-        let first = file.text().and_then(|text| text.lines().next()).unwrap_or("");
+        let first = file
+            .text()
+            .and_then(|text| text.lines().next())
+            .unwrap_or("");
         if file.is_rust() {
             !first.starts_with("//! ")
         } else {
             is_kernel(&file.path) && !first.starts_with("// ")
         }
     });
-    lacks.map(|file| format!("{}:1: the first line does not say its purpose", file.path)).collect()
+    lacks
+        .map(|file| format!("{}:1: the first line does not say its purpose", file.path))
+        .collect()
 }
 
 fn is_kernel(path: &str) -> bool {
-    [".wgsl", ".cu", ".cuh"].iter().any(|end| path.ends_with(end))
+    [".wgsl", ".cu", ".cuh"]
+        .iter()
+        .any(|end| path.ends_with(end))
 }
 
 const LINES_MAX: usize = 1000;
@@ -25,8 +32,15 @@ const TABLES: [&str; 0] = [];
 
 /// Files stay readable; a file that is one table may be listed as an exception.
 pub fn length(files: &[File]) -> Problems {
-    let sources = files.iter().filter(|file| file.is_rust() || is_kernel(&file.path));
-    let lines = sources.map(|file| (&file.path, file.text().map_or(0, |text| text.lines().count())));
+    let sources = files
+        .iter()
+        .filter(|file| file.is_rust() || is_kernel(&file.path));
+    let lines = sources.map(|file| {
+        (
+            &file.path,
+            file.text().map_or(0, |text| text.lines().count()),
+        )
+    });
     lines
         .filter(|(path, lines)| *lines > LINES_MAX && !TABLES.contains(&path.as_str()))
         .map(|(path, lines)| format!("{path}: {lines} lines, the most is {LINES_MAX}"))
@@ -42,8 +56,12 @@ const LEFTOVERS: [&str; 5] = [
     concat!("unimplemented", "!"),
 ];
 /// Folders of somebody's machine, the same way.
-const MACHINE_PATHS: [&str; 4] =
-    [concat!("/wo", "rk/"), concat!("/ho", "me/"), concat!("/ro", "ot/"), concat!("/Us", "ers/")];
+const MACHINE_PATHS: [&str; 4] = [
+    concat!("/wo", "rk/"),
+    concat!("/ho", "me/"),
+    concat!("/ro", "ot/"),
+    concat!("/Us", "ers/"),
+];
 
 /// Nothing in the repository speaks of the machine it was written on or of work left undone.
 pub fn words(files: &[File]) -> Problems {
@@ -74,7 +92,8 @@ fn contains_word(line: &str, word: &str) -> bool {
 /// Whether an absolute path begins with `path`: nothing of a relative path or an address stands before it.
 fn contains_path(line: &str, path: &str) -> bool {
     let relative = |c: char| is_word(c) || matches!(c, '.' | '-' | '/' | '~' | '}' | '>' | '*');
-    line.match_indices(path).any(|(at, _)| !line[..at].ends_with(relative))
+    line.match_indices(path)
+        .any(|(at, _)| !line[..at].ends_with(relative))
 }
 
 /// Sources whose results reach a committed byte.
@@ -102,7 +121,10 @@ pub fn determinism(files: &[File]) -> Problems {
     for file in files.iter().filter(|file| is_consensus(&file.path)) {
         for (number, line) in committed_lines(file.text().unwrap_or("")) {
             let code = line.split("//").next().unwrap_or("");
-            for word in NONDETERMINISTIC.iter().filter(|word| contains_word(code, word)) {
+            for word in NONDETERMINISTIC
+                .iter()
+                .filter(|word| contains_word(code, word))
+            {
                 problems.push(format!("{}:{number}: `{word}`", file.path));
             }
         }
@@ -131,7 +153,9 @@ fn committed_lines(text: &str) -> Vec<(usize, &str)> {
             for (_, line) in lines.by_ref() {
                 let code = line.split("//").next().unwrap_or("").trim_end();
                 open |= code.ends_with('{');
-                let closed = code.strip_prefix(indentation).is_some_and(|rest| rest.starts_with('}'));
+                let closed = code
+                    .strip_prefix(indentation)
+                    .is_some_and(|rest| rest.starts_with('}'));
                 if (open && closed) || (!open && code.ends_with([';', ',', '}'])) {
                     break;
                 }
@@ -150,30 +174,55 @@ mod tests {
 
     #[test]
     fn missing_purposes_are_found() {
-        let good = [file("a.rs", "//! Do it.\n"), file("k.wgsl", "// Do it.\n"), file("x.md", "# x")];
+        let good = [
+            file("a.rs", "//! Do it.\n"),
+            file("k.wgsl", "// Do it.\n"),
+            file("x.md", "# x"),
+        ];
         assert!(purpose(&good).is_empty());
-        let bad = [file("a.rs", "use b;\n"), file("b.rs", ""), file("k.cuh", "int x;"), file("c.rs", "//!\n")];
+        let bad = [
+            file("a.rs", "use b;\n"),
+            file("b.rs", ""),
+            file("k.cuh", "int x;"),
+            file("c.rs", "//!\n"),
+        ];
         assert_eq!(purpose(&bad).len(), 4);
     }
 
     #[test]
     fn long_files_are_found() {
-        assert!(length(&[file("a.rs", &"x\n".repeat(1000)), file("a.md", &"x\n".repeat(9999))]).is_empty());
+        assert!(
+            length(&[
+                file("a.rs", &"x\n".repeat(1000)),
+                file("a.md", &"x\n".repeat(9999))
+            ])
+            .is_empty()
+        );
         assert_eq!(length(&[file("a.rs", &"x\n".repeat(1001))]).len(), 1);
     }
 
     #[test]
     fn leftovers_and_machine_paths_are_found() {
         for word in LEFTOVERS {
-            assert_eq!(words(&[file("a.md", &format!("x\n// {word}(): later"))]), [format!("a.md:2: `{word}`")]);
+            assert_eq!(
+                words(&[file("a.md", &format!("x\n// {word}(): later"))]),
+                [format!("a.md:2: `{word}`")]
+            );
             assert!(words(&[file("a.md", &format!("a{word}b"))]).is_empty());
         }
         for path in MACHINE_PATHS {
             for before in ["", " ", "\"", "(", "=", "file:", "`"] {
-                assert_eq!(words(&[file("a.sh", &format!("{before}{path}x"))]).len(), 1, "{before}{path}");
+                assert_eq!(
+                    words(&[file("a.sh", &format!("{before}{path}x"))]).len(),
+                    1,
+                    "{before}{path}"
+                );
             }
             for before in ["a", "..", "https://x.org/", "$HOME}"] {
-                assert!(words(&[file("a.sh", &format!("{before}{path}x"))]).is_empty(), "{before}{path}");
+                assert!(
+                    words(&[file("a.sh", &format!("{before}{path}x"))]).is_empty(),
+                    "{before}{path}"
+                );
             }
         }
     }
@@ -182,10 +231,16 @@ mod tests {
     fn floats_clocks_and_hash_maps_are_found_in_consensus_code() {
         for word in NONDETERMINISTIC {
             let line = format!("let x: {word}<u8> = 1;");
-            assert_eq!(determinism(&[file("scheduler/src/lib.rs", &line)]), [format!("scheduler/src/lib.rs:1: `{word}`")]);
+            assert_eq!(
+                determinism(&[file("scheduler/src/lib.rs", &line)]),
+                [format!("scheduler/src/lib.rs:1: `{word}`")]
+            );
             assert!(determinism(&[file("ffcm/src/cpu/mod.rs", &line)]).is_empty());
             assert!(determinism(&[file("ffcm/src/memory/tests.rs", &line)]).is_empty());
-            assert!(determinism(&[file("scheduler/src/lib.rs", &format!("// {word} is bad"))]).is_empty());
+            assert!(
+                determinism(&[file("scheduler/src/lib.rs", &format!("// {word} is bad"))])
+                    .is_empty()
+            );
         }
     }
 

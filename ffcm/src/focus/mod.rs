@@ -49,8 +49,21 @@
 //! plus rounding. Rounding loses per source less than 2^-26 of its share (the 27-bit mantissa), 2^-31 of it (r), at most
 //! 2^-31 of the heaviest edge's part per edge (q), and a unit per edge (c); what is lost teleports.
 
-use crate::graph::Graph;
+mod arith;
+mod blocks;
+mod outbox;
+mod ranker;
+mod shards;
+mod teleport;
+#[cfg(test)]
+mod tests;
+
 use thiserror::Error;
+
+pub use ranker::Ranker;
+pub use shards::shard_of;
+
+use crate::graph::Graph;
 
 /// Total mass of π, exactly conserved: 2^62 units are probability 1.
 pub const MASS: u64 = 1 << 62;
@@ -196,10 +209,12 @@ pub(crate) fn missing_mass(nodes: u32, start: &[u64]) -> Result<u64, FocusError>
 
 /// π of `graph` on the current rayon pool, from `start` (masses of an earlier ranking; missing nodes start at 0,
 /// and what is missing to [`MASS`] goes to the pool) or from the teleport distribution.
+///
+/// To rank a graph again and again as it changes, keep a [`Ranker`].
 pub fn rank(
     graph: &Graph,
     params: &FocusParams,
     start: Option<&[u64]>,
 ) -> Result<Ranking, FocusError> {
-    crate::oracle::focus::rank(graph, params, start)
+    Ranker::new(graph, params.shards)?.rank(params, start)
 }

@@ -2,4 +2,6 @@
 
 mod net;
 
+#[cfg(test)]
+pub(crate) use net::random_book;
 pub use net::reduce;

@@ -2,7 +2,6 @@
 
 pub mod focus;
 
-use crate::net::{Book, Call, Limits, Outcome, ReduceError};
 mod net;
 
 pub use net::reduce;

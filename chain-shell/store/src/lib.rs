@@ -60,7 +60,7 @@ impl Table {
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 
 /// The content of a store at one moment; later commits do not show. Holding one keeps the space of what has been
-/// overwritten since from being reused, so drop it soon.
+/// overwritten since from being reused, so drop it soon; it may not outlive its store (a read is then an error).
 pub trait Snapshot: Send + Sync {
     /// The value under `key`.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;

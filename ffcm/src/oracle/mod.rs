@@ -1,9 +1,8 @@
 //! Sequential, obvious implementations: the living definition every engine must agree with.
 
-use crate::net::{Book, Call, Limits, Outcome, ReduceError};
+pub mod focus;
 
-/// Reduces one call, one interaction at a time, in plain data structures.
-pub fn reduce(book: &Book, call: &Call, limits: &Limits) -> Result<Outcome, ReduceError> {
-    let _ = (book, call, limits);
-    todo!()
-}
+use crate::net::{Book, Call, Limits, Outcome, ReduceError};
+mod net;
+
+pub use net::reduce;

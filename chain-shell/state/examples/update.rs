@@ -3,6 +3,7 @@
 //! Loads `keys` pairs (32-byte keys, 64-byte values), then five times changes `updates` random ones, timing the root and
 //! the durable commit of values and pages apart, and at the end reads proofs.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::Instant;
 
@@ -65,10 +66,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let pairs: Vec<_> = (0..keys).map(|i| (key(i), [i as u8; 64])).collect();
     println!("load: {}", block(&store, &pairs)?);
     for round in 0..5u64 {
-        let chosen = |i: u64| random(round << 40 | i) % keys;
-        let mut indexes: Vec<u64> = (0..updates).map(chosen).collect();
-        indexes.sort_unstable();
-        indexes.dedup();
+        let mut indexes = BTreeSet::new();
+        let mut draws = (0..).map(|i| random(round << 40 | i) % keys);
+        while (indexes.len() as u64) < updates.min(keys) {
+            indexes.extend(draws.next());
+        }
         let value = [round as u8 ^ 0x55; 64];
         let changes: Vec<_> = indexes.iter().map(|i| (key(*i), value)).collect();
         println!("{}", block(&store, &changes)?);

@@ -1,9 +1,5 @@
 //! Sequential, obvious implementations: the living definition every engine must agree with.
 
-use crate::net::{Book, Call, Limits, Outcome, ReduceError};
+mod net;
 
-/// Reduces one call, one interaction at a time, in plain data structures.
-pub fn reduce(book: &Book, call: &Call, limits: &Limits) -> Result<Outcome, ReduceError> {
-    let _ = (book, call, limits);
-    todo!()
-}
+pub use net::reduce;

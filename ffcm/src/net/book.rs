@@ -92,16 +92,3 @@ impl Outcome {
         *blake3::hash(self.result.as_bytes()).as_bytes()
     }
 }
-
-impl Book {
-    /// Parses and validates a `.hvm` text.
-    pub fn parse(text: &str) -> Result<Book, super::LoadError> {
-        let _ = text;
-        todo!()
-    }
-
-    /// The call that runs `main`.
-    pub fn main(&self) -> Result<Call, super::LoadError> {
-        todo!()
-    }
-}

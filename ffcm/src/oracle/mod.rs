@@ -1,9 +1,7 @@
 //! Sequential, obvious implementations: the living definition every engine must agree with.
 
-use crate::net::{Book, Call, Limits, Outcome, ReduceError};
+pub mod focus;
 
-/// Reduces one call, one interaction at a time, in plain data structures.
-pub fn reduce(book: &Book, call: &Call, limits: &Limits) -> Result<Outcome, ReduceError> {
-    let _ = (book, call, limits);
-    todo!()
-}
+mod net;
+
+pub use net::reduce;

@@ -47,7 +47,7 @@ pub struct Header {
     pub receipt_root: Hash32,
     /// Merkle root of the chunks of π.
     pub pi_root: Hash32,
-    /// Merkle root of the chunks of the graph's rows.
+    /// Digest of the graph: nodes, edges, weights and teleport stakes.
     pub graph_root: Hash32,
     /// Merkle root of all Memory Arithmetic slots; 256 consecutive leaves are one shard.
     pub ma_root: Hash32,

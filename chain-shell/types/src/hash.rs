@@ -22,8 +22,6 @@ pub enum Domain {
     Receipt,
     /// One chunk of π.
     PiChunk,
-    /// One chunk of the graph's rows.
-    GraphChunk,
     /// One slot of Memory Arithmetic.
     MemorySlot,
     /// A leaf of a Merkle tree.
@@ -32,7 +30,7 @@ pub enum Domain {
     MerkleNode,
 }
 
-const CONTEXTS: [&str; 11] = [
+const CONTEXTS: [&str; 10] = [
     "focus-flow v1 transaction",
     "focus-flow v1 signed transaction",
     "focus-flow v1 header",
@@ -40,7 +38,6 @@ const CONTEXTS: [&str; 11] = [
     "focus-flow v1 genesis",
     "focus-flow v1 receipt",
     "focus-flow v1 pi chunk",
-    "focus-flow v1 graph chunk",
     "focus-flow v1 memory slot",
     "focus-flow v1 merkle leaf",
     "focus-flow v1 merkle node",
@@ -69,7 +66,6 @@ mod tests {
             Domain::Genesis,
             Domain::Receipt,
             Domain::PiChunk,
-            Domain::GraphChunk,
             Domain::MemorySlot,
             Domain::MerkleLeaf,
             Domain::MerkleNode,

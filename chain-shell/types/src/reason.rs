@@ -88,7 +88,8 @@ impl fmt::Display for RejectReason {
     }
 }
 
-/// How a transaction in a block ended. Anything but [`Outcome::Ok`] left no trace except nonce and fee.
+/// How a transaction in a block ended. Anything but [`Outcome::Ok`] left no trace except nonce and fee; only the three
+/// `Net…` outcomes keep the link, without weight.
 #[derive(
     Clone,
     Copy,
@@ -122,10 +123,6 @@ pub enum Outcome {
     BadVec,
     /// A scalar is out of its range.
     BadScalar,
-    /// The edge exists with another kind.
-    KindMismatch,
-    /// The graph is full.
-    GraphFull,
     /// The weight net needs more interactions than allowed; the edge has weight 0.
     NetOutOfGas,
     /// The weight net gave no unsigned 32-bit number; the edge has weight 0.
@@ -147,8 +144,6 @@ impl Outcome {
             Outcome::BadSlot => "bad_slot",
             Outcome::BadVec => "bad_vec",
             Outcome::BadScalar => "bad_scalar",
-            Outcome::KindMismatch => "kind_mismatch",
-            Outcome::GraphFull => "graph_full",
             Outcome::NetOutOfGas => "net_out_of_gas",
             Outcome::NetNotANumber => "net_not_a_number",
             Outcome::NetFailed => "net_failed",

@@ -219,7 +219,7 @@ pub enum Body {
         source: Particle,
         /// Where it ends.
         target: Particle,
-        /// Kind of the edge, fixed by the first link.
+        /// Kind of the edge; the link that makes the edge sets it.
         kind: u32,
         /// FOCUS units the sender keeps locked on the edge from now on; 0 withdraws.
         #[serde(with = "json::integer")]

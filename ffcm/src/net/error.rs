@@ -16,6 +16,20 @@ pub enum LoadError {
         /// What was expected or found.
         message: String,
     },
+    /// The file is not text.
+    #[error("not valid UTF-8 at byte {offset}")]
+    NotUtf8 {
+        /// First byte that does not belong to a character, from 0.
+        offset: usize,
+    },
+    /// A name is defined twice.
+    #[error("line {line}: @{name} is already defined")]
+    DuplicateDefinition {
+        /// The name.
+        name: String,
+        /// Line of the later definition, from 1.
+        line: usize,
+    },
     /// A reference names no definition.
     #[error("@{definition}: reference to undefined @{name}")]
     UndefinedReference {

@@ -1,7 +1,13 @@
-//! Nets: definitions as text and as templates, limits, outcomes and errors.
+//! Nets: the text format, definitions as templates, limits, outcomes, errors, readback.
 
 mod book;
 mod error;
+mod load;
+mod numeral;
+pub mod readback;
+pub mod syntax;
+#[cfg(test)]
+mod tests;
 
 pub use book::{Book, Call, Definition, Limits, Outcome};
 pub use error::{LoadError, ReduceError};

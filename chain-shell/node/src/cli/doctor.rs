@@ -76,7 +76,10 @@ fn backend(name: &'static str, accelerator: Accelerator) -> Backend {
         Ok(opened) => match self_test(opened.coprocessor.as_ref()) {
             Ok(()) => {
                 let info = opened.coprocessor.info();
-                let detail = format!("{}, {} threads, self-test passed", info.device, info.threads);
+                let detail = format!(
+                    "{}, {} threads, self-test passed",
+                    info.device, info.threads
+                );
                 ("ready", detail)
             }
             Err(error) => ("WRONG", error.to_string()),
@@ -110,7 +113,11 @@ fn cpu_features() -> Vec<&'static str> {
         ("sha", is_x86_feature_detected!("sha")),
         ("avx512f", is_x86_feature_detected!("avx512f")),
     ];
-    found.iter().filter(|(_, has)| *has).map(|(n, _)| *n).collect()
+    found
+        .iter()
+        .filter(|(_, has)| *has)
+        .map(|(n, _)| *n)
+        .collect()
 }
 
 #[cfg(not(target_arch = "x86_64"))]

@@ -52,7 +52,11 @@ impl Failure {
     /// Prints the line and gives the code.
     pub(crate) fn report(self) -> ExitCode {
         if self.code != 0 {
-            let line = self.message.split_whitespace().collect::<Vec<_>>().join(" ");
+            let line = self
+                .message
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ");
             eprintln!("focus: {line}");
         }
         ExitCode::from(self.code)

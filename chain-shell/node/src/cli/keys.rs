@@ -1,6 +1,5 @@
 //! `focus keygen` and `focus genesis`.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -35,7 +34,8 @@ pub(crate) fn keygen(arguments: &KeygenArguments) -> Result<(), Failure> {
         .collect::<Result<Vec<_>, _>>()
         .map_err(Failure::new)?;
     if arguments.json {
-        let pair = |pair: &Keypair| json!({ "address": pair.address(), "secret": *pair.seed_hex() });
+        let pair =
+            |pair: &Keypair| json!({ "address": pair.address(), "secret": *pair.seed_hex() });
         print_json(&pairs.iter().map(pair).collect())
     } else {
         for pair in &pairs {
@@ -49,14 +49,21 @@ pub(crate) fn keygen(arguments: &KeygenArguments) -> Result<(), Failure> {
 ///
 /// Equal arguments give equal bytes. The validator's account holds all tokens.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  focus genesis --out genesis.json --key key.txt --chain-id my-chain\n  \
-                        focus up --genesis genesis.json --key key.txt --data my-data")]
+#[command(
+    after_help = "Example:\n  focus genesis --out genesis.json --key key.txt --chain-id my-chain\n  \
+                        focus up --genesis genesis.json --key key.txt --data my-data"
+)]
 pub(crate) struct GenesisArguments {
     /// File to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Address of the validator, 64 hexadecimal digits
-    #[arg(long, value_name = "ADDRESS", required_unless_present = "key", conflicts_with = "key")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        required_unless_present = "key",
+        conflicts_with = "key"
+    )]
     validator: Option<Address>,
     /// File with the validator's secret, as keygen prints it
     #[arg(long, value_name = "FILE")]
@@ -95,7 +102,9 @@ pub(crate) fn genesis(arguments: &GenesisArguments) -> Result<(), Failure> {
         genesis.ma.shards = shards;
     }
     genesis.validate().map_err(Failure::new)?;
-    write_whole(&arguments.out, |out| out.write_all(genesis.to_file().as_bytes()))?;
+    write_whole(&arguments.out, |out| {
+        out.write_all(genesis.to_file().as_bytes())
+    })?;
     print(format_args!("{}\n", genesis.hash()))
 }
 

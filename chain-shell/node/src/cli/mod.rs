@@ -18,8 +18,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use failure::Failure;
-
 /// A deterministic compute machine and the node around it.
 ///
 /// Exit codes: 0 done, 1 failed (one line on stderr), 2 wrong usage, 3 parity or verification mismatch.

@@ -41,7 +41,7 @@ pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {
 
 /// Reads a text of at most `limit` bytes; `-` is stdin.
 pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String, Failure> {
-    let name = path.display();
+    let name = &path.display();
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
         io::stdin().lock().take(limit + 1).read_to_end(&mut bytes)
@@ -50,7 +50,10 @@ pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String, Failure> {
     };
     read.map_err(|e| Failure::file(name, e))?;
     if bytes.len() as u64 > limit {
-        return Err(Failure::file(name, format_args!("longer than {limit} bytes")));
+        return Err(Failure::file(
+            name,
+            format_args!("longer than {limit} bytes"),
+        ));
     }
     String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
@@ -103,7 +106,7 @@ pub(crate) fn share(units: u64) -> f64 {
 }
 
 /// Shows a spinner on a terminal while `work` runs longer than a second; `words` are asked for again and again.
-pub(crate) fn spinning<T>(words: impl Fn() -> String + Sync, work: impl FnOnce() -> T) -> T {
+pub(crate) fn spinning<T>(words: impl Fn() -> String + Send, work: impl FnOnce() -> T) -> T {
     std::thread::scope(|scope| {
         // Dropping the sender, also by a panic in `work`, ends the watcher.
         let (running, ended) = mpsc::channel::<()>();

@@ -70,7 +70,11 @@ pub(crate) fn rank(arguments: &Arguments) -> Result<(), Failure> {
         max_iterations: arguments.max_iters,
         shards: arguments.shards,
     };
-    let net = arguments.weight_net.as_deref().map(weights::read).transpose()?;
+    let net = arguments
+        .weight_net
+        .as_deref()
+        .map(weights::read)
+        .transpose()?;
     let opened = arguments.backend.open(arguments.threads)?;
     let coprocessor = opened.coprocessor.as_ref();
     let mut labeled = spinning(|| "reading".to_owned(), || read(arguments))?;
@@ -102,7 +106,13 @@ pub(crate) fn rank(arguments: &Arguments) -> Result<(), Failure> {
         let answer = to_json(&labeled, &ranking, coprocessor, time, arguments.top);
         print_json(&answer)
     } else {
-        print(to_text(&labeled, &ranking, coprocessor, time, arguments.top))
+        print(to_text(
+            &labeled,
+            &ranking,
+            coprocessor,
+            time,
+            arguments.top,
+        ))
     }
 }
 
@@ -195,7 +205,11 @@ fn to_text(
     top: usize,
 ) -> String {
     let info = coprocessor.info();
-    let converged = if ranking.converged { "" } else { ", not converged" };
+    let converged = if ranking.converged {
+        ""
+    } else {
+        ", not converged"
+    };
     let mut text = format!(
         "{} nodes, {} edges\n{} iterations in {:.3} s, residual {:.3e}{converged}\ndigest {}\n{}, {} threads\n\n",
         grouped(labeled.graph.node_count().into()),

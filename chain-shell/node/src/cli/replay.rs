@@ -14,10 +14,17 @@ use super::output::{print, print_json, spinning};
 ///
 /// Reads the blocks from a data folder's store or from a log. A difference is exit code 3.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  focus replay --data focus-data\n  focus replay --log focus-data/log.jsonl --json")]
+#[command(
+    after_help = "Example:\n  focus replay --data focus-data\n  focus replay --log focus-data/chain.jsonl --json"
+)]
 pub(crate) struct Arguments {
     /// Data folder of a node that is not running
-    #[arg(long, value_name = "DIR", required_unless_present = "log", conflicts_with = "log")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "log",
+        conflicts_with = "log"
+    )]
     data: Option<PathBuf>,
     /// JSONL log
     #[arg(long, value_name = "FILE")]

@@ -52,7 +52,9 @@ pub(crate) struct Arguments {
 fn gas(text: &str) -> Result<u64, String> {
     match text {
         "none" => Ok(u64::MAX),
-        _ => text.parse().map_err(|_| "must be a number or none".to_owned()),
+        _ => text
+            .parse()
+            .map_err(|_| "must be a number or none".to_owned()),
     }
 }
 
@@ -65,7 +67,7 @@ struct Machine {
 
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let name = arguments.file.display();
+    let name = &arguments.file.display();
     match arguments.backend {
         Accelerator::Cpu | Accelerator::Auto => {}
         // Only nets on the CPU are built in; opening another backend gives the error that says so.
@@ -160,6 +162,9 @@ fn to_text(outcome: &Outcome, machine: &Machine, time: Duration) -> String {
     }
     text += &format!("- seconds      {seconds:>18.3}\n");
     text += &format!("- M/s          {rate:>18.2}\n");
-    text += &format!("- backend      {}, {} threads\n", machine.backend, machine.threads);
+    text += &format!(
+        "- backend      {}, {} threads\n",
+        machine.backend, machine.threads
+    );
     text
 }

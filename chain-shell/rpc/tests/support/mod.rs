@@ -148,7 +148,8 @@ pub fn summary(height: u64) -> BlockSummary {
         pi_digest: "ef".repeat(32),
         state_root: blake(height),
         memory_ops: 9,
-        interactions: 400,
+        failed: 0,
+        gas: 400,
         stages: stages
             .iter()
             .zip([1900, 700, 400, 2600, 900, 1200, 3100])

@@ -1,4 +1,5 @@
 //! Weight nets on the oracle: weights, refusals and bounds.
+#![allow(clippy::unwrap_used)]
 
 use ffcm::coprocessor::{
     Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, OracleCoprocessor,

@@ -27,11 +27,12 @@ impl File {
     }
 }
 
-/// One violation: `path: what`, or `path:line: what`.
+/// One violation each: `path: what`, or `path:line: what`.
 type Problems = Vec<String>;
+type Check = fn(&[File]) -> Problems;
 
 /// Every check with the convention it holds up.
-const CHECKS: [(&str, fn(&[File]) -> Problems); 10] = [
+const CHECKS: [(&str, Check); 10] = [
     ("only the agreed names at the top level", top_level),
     ("no file over 1 MiB", blobs),
     ("the changelog has a section", changelog),

@@ -58,6 +58,11 @@ pub enum Input {
         /// Height.
         height: u64,
     },
+    /// A decided block could not be made durable; it is as if it had not been built.
+    CommitFailed {
+        /// Height.
+        height: u64,
+    },
     /// A decided block is durable.
     CommitDone {
         /// Height.

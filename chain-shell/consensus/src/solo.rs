@@ -96,6 +96,11 @@ impl Engine for Solo {
                 self.step = Step::Idle;
                 Ok(vec![])
             }
+            // The certificate never left this machine, so another block may take the height.
+            (Input::CommitFailed { height }, Step::Commit(_)) if height == self.height => {
+                self.step = Step::Idle;
+                Ok(vec![])
+            }
             (Input::CommitDone { height, block }, Step::Commit(decided))
                 if (height, block) == (self.height, decided) =>
             {
@@ -110,7 +115,7 @@ impl Engine for Solo {
             (Input::PayloadReady { .. } | Input::PayloadAbsent { .. }, _) => {
                 self.unexpected("payload")
             }
-            (Input::CommitDone { .. }, _) => self.unexpected("commit"),
+            (Input::CommitDone { .. } | Input::CommitFailed { .. }, _) => self.unexpected("commit"),
         }
     }
 }
@@ -187,6 +192,10 @@ mod tests {
             block: parent,
         };
         assert!(engine.handle(other).is_err());
+        assert!(engine.handle(Input::CommitFailed { height: 2 }).is_err());
+        engine.handle(Input::CommitFailed { height: 1 }).unwrap();
+        engine.handle(Input::Start).unwrap();
+        engine.handle(ready(1, parent, block)).unwrap();
         engine
             .handle(Input::CommitDone { height: 1, block })
             .unwrap();

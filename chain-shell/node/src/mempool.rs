@@ -1,0 +1,223 @@
+//! Transactions waiting for a block.
+//!
+//! Per sender they wait in nonce order; among those that may run next, the earliest arrival goes first. Everything is
+//! bounded: in all, per sender, how far a nonce may be ahead of the sender's unbroken run, and how many ids are
+//! remembered against resubmission.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use focus_modules::Task;
+use focus_types::{Address, RejectReason, TxId};
+
+/// Bounds of a mempool.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Pending transactions in all.
+    pub total: usize,
+    /// Pending transactions per sender.
+    pub per_sender: usize,
+    /// How far a nonce may be ahead of the first one missing.
+    pub gap: u64,
+    /// Ids remembered.
+    pub seen: usize,
+}
+
+/// A sender's pending transactions.
+#[derive(Default)]
+struct Queue {
+    /// Nonce of the account as of the last block that touched it.
+    account: u64,
+    /// First nonce from `account` on that is not pending.
+    missing: u64,
+    /// Pending by nonce.
+    pending: BTreeMap<u64, Entry>,
+}
+
+struct Entry {
+    task: Task,
+    arrival: u64,
+}
+
+/// The mempool.
+pub struct Mempool {
+    bounds: Bounds,
+    queues: BTreeMap<Address, Queue>,
+    /// Sender and nonce by arrival.
+    arrivals: BTreeMap<u64, (Address, u64)>,
+    next_arrival: u64,
+    seen: Seen,
+}
+
+impl Mempool {
+    /// An empty one.
+    pub fn new(bounds: Bounds) -> Mempool {
+        Mempool {
+            bounds,
+            queues: BTreeMap::new(),
+            arrivals: BTreeMap::new(),
+            next_arrival: 0,
+            seen: Seen::new(bounds.seen),
+        }
+    }
+
+    /// Pending transactions.
+    pub fn len(&self) -> usize {
+        self.arrivals.len()
+    }
+
+    /// Whether `id` is pending or was lately.
+    pub fn has_seen(&self, id: &TxId) -> bool {
+        self.seen.contains(id)
+    }
+
+    /// Admits a transaction whose sender's account is at nonce `account`.
+    pub fn insert(&mut self, task: Task, account: u64) -> Result<(), RejectReason> {
+        let (sender, nonce) = (task.tx.tx.sender, task.tx.tx.nonce);
+        if self.seen.contains(&task.id) {
+            return Err(RejectReason::Dup);
+        }
+        let known = self.queues.get(&sender);
+        let account = known.map_or(account, |queue| queue.account.max(account));
+        let missing = known.map_or(account, |queue| queue.missing.max(account));
+        let taken = known.is_some_and(|queue| queue.pending.contains_key(&nonce));
+        if nonce < account || taken || nonce > missing.saturating_add(self.bounds.gap) {
+            return Err(RejectReason::BadNonce);
+        }
+        if self.arrivals.len() >= self.bounds.total {
+            return Err(RejectReason::MempoolFull);
+        }
+        if known.is_some_and(|queue| queue.pending.len() >= self.bounds.per_sender) {
+            return Err(RejectReason::SenderCap);
+        }
+        let arrival = self.next_arrival;
+        self.next_arrival += 1;
+        self.seen.insert(task.id);
+        self.arrivals.insert(arrival, (sender, nonce));
+        let queue = self.queues.entry(sender).or_default();
+        queue.account = account;
+        queue.pending.insert(nonce, Entry { task, arrival });
+        queue.advance();
+        Ok(())
+    }
+
+    /// Up to `count` transactions in the order a block should try them.
+    pub fn candidates(&self, count: usize) -> Vec<Task> {
+        let mut chosen = Vec::new();
+        let mut next: BTreeMap<Address, u64> = BTreeMap::new();
+        let mut early: BTreeSet<(Address, u64)> = BTreeSet::new();
+        for (sender, nonce) in self.arrivals.values() {
+            let Some(queue) = self.queues.get(sender) else {
+                continue;
+            };
+            let expected = next.entry(*sender).or_insert(queue.account);
+            if nonce != expected {
+                early.insert((*sender, *nonce));
+                continue;
+            }
+            let mut run = *nonce;
+            while let Some(entry) = queue.pending.get(&run) {
+                if chosen.len() == count {
+                    return chosen;
+                }
+                chosen.push(entry.task.clone());
+                run += 1;
+                *expected = run;
+                if !early.remove(&(*sender, run)) {
+                    break;
+                }
+            }
+        }
+        chosen
+    }
+
+    /// A block brought `sender`'s account to nonce `account`: what is before it is gone.
+    pub fn committed(&mut self, sender: &Address, account: u64) {
+        let Some(queue) = self.queues.get_mut(sender) else {
+            return;
+        };
+        let later = queue.pending.split_off(&account);
+        let gone = std::mem::replace(&mut queue.pending, later);
+        for entry in gone.values() {
+            self.arrivals.remove(&entry.arrival);
+        }
+        queue.account = queue.account.max(account);
+        queue.advance();
+        self.drop_if_empty(sender);
+    }
+
+    /// Takes out a transaction that can never run, and all of its sender's later ones, which cannot run without it. They
+    /// may be submitted again. Returns how many.
+    pub fn refuse(&mut self, sender: &Address, nonce: u64) -> usize {
+        let Some(queue) = self.queues.get_mut(sender) else {
+            return 0;
+        };
+        let gone = queue.pending.split_off(&nonce);
+        for entry in gone.values() {
+            self.arrivals.remove(&entry.arrival);
+            self.seen.remove(&entry.task.id);
+        }
+        queue.missing = queue.account;
+        queue.advance();
+        self.drop_if_empty(sender);
+        gone.len()
+    }
+
+    fn drop_if_empty(&mut self, sender: &Address) {
+        if self
+            .queues
+            .get(sender)
+            .is_some_and(|queue| queue.pending.is_empty())
+        {
+            self.queues.remove(sender);
+        }
+    }
+}
+
+impl Queue {
+    fn advance(&mut self) {
+        self.missing = self.missing.max(self.account);
+        while self.pending.contains_key(&self.missing) {
+            self.missing += 1;
+        }
+    }
+}
+
+/// The last ids seen, first in, first out.
+struct Seen {
+    bound: usize,
+    stamps: HashMap<TxId, u64>,
+    order: VecDeque<(TxId, u64)>,
+    next: u64,
+}
+
+impl Seen {
+    fn new(bound: usize) -> Seen {
+        Seen {
+            bound,
+            stamps: HashMap::new(),
+            order: VecDeque::new(),
+            next: 0,
+        }
+    }
+
+    fn contains(&self, id: &TxId) -> bool {
+        self.stamps.contains_key(id)
+    }
+
+    fn insert(&mut self, id: TxId) {
+        while self.order.len() >= self.bound.max(1) {
+            if let Some((old, stamp)) = self.order.pop_front()
+                && self.stamps.get(&old) == Some(&stamp)
+            {
+                self.stamps.remove(&old);
+            }
+        }
+        self.stamps.insert(id, self.next);
+        self.order.push_back((id, self.next));
+        self.next += 1;
+    }
+
+    fn remove(&mut self, id: &TxId) {
+        self.stamps.remove(id);
+    }
+}

@@ -264,6 +264,11 @@ impl Run {
         match demo {
             Some(mut demo) => {
                 self.feed(&mut demo)?;
+                // With a bound on blocks the top ten is the end, without one the node goes on serving.
+                if self.left.is_some() {
+                    self.beat(&mut demo)?;
+                    return self.print_top();
+                }
                 self.print_top()?;
                 self.beat(&mut demo)
             }

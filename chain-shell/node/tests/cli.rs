@@ -26,9 +26,9 @@ fn bad_nets_are_one_line_and_exit_code_1() {
             &["--gas", "1000"],
         ),
         (
-            "@main = (* @main)",
-            "",
-            &["--gas", "1000000", "--heap", "4096"],
+            "@main = r & @f ~ (* r) @f = (a r) & @f ~ ((a *) r)",
+            "raise --heap",
+            &["--heap", "4096"],
         ),
     ];
     for (net, words, options) in cases {
@@ -44,6 +44,46 @@ fn bad_nets_are_one_line_and_exit_code_1() {
     assert!(matches!(output.status.code(), Some(0 | 1)), "{output:?}");
     let output = run_with(&["run", "-"], b"@main = \xff");
     assert_fails(&output, 1, "UTF-8");
+}
+
+#[test]
+fn a_huge_file_is_refused_before_it_is_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("huge.hvm");
+    fs::File::create(&path).unwrap().set_len(1 << 30).unwrap();
+    assert_fails(&run(&["run", text(&path)]), 1, "longer than");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_stops_a_reduction() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("endless.hvm");
+    fs::write(&path, "@main = @loop @loop = r & @loop ~ r").unwrap();
+    let child = focus(&["run", text(&path), "--gas", "none"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The handler is in place once the thread that waits for signals is there.
+    let tasks = format!("/proc/{}/task", child.id());
+    let has_watcher = || {
+        fs::read_dir(&tasks).unwrap().any(|task| {
+            let name = fs::read_to_string(task.unwrap().path().join("comm"));
+            name.is_ok_and(|name| name.trim() == "signals")
+        })
+    };
+    while !has_watcher() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let pid = child.id().to_string();
+    let kill = std::process::Command::new("kill")
+        .args(["-s", "INT", &pid])
+        .status();
+    assert!(kill.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_fails(&output, 1, "stopped after");
 }
 
 #[test]

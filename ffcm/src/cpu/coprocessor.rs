@@ -1,20 +1,29 @@
 //! The CPU as a coprocessor.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::NetEngine;
 use crate::coprocessor::{
     Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, RewriteJob, RewriteOutput,
 };
-use crate::focus::{self, Ranking};
+use crate::focus::{Ranker, Ranking};
 use crate::hash;
 use crate::memory::{Memory, MemoryError, MemoryOp, SlotId};
 
 /// Runs every job on its own pool of threads.
+///
+/// The graph ranked last stays prepared (it shares storage with the caller's), so that ranking it again after small
+/// changes, block after block, skips most of the preparation.
 #[derive(Debug)]
 pub struct CpuCoprocessor {
     pool: ThreadPool,
+    ranker: Mutex<Option<KeptRanker>>,
 }
+
+/// A prepared graph, and the shard count it is prepared for.
+type KeptRanker = (u32, Ranker);
 
 impl CpuCoprocessor {
     /// A pool of `threads` workers; 0 takes one per available core. [`JobError::Device`] if the system refuses the
@@ -27,12 +36,19 @@ impl CpuCoprocessor {
             .map_err(|error| {
                 JobError::Device(format!("cannot start {threads} threads: {error}"))
             })?;
-        Ok(CpuCoprocessor { pool })
+        Ok(CpuCoprocessor {
+            pool,
+            ranker: Mutex::new(None),
+        })
     }
 
     /// Worker threads.
     pub fn threads(&self) -> usize {
         self.pool.current_num_threads()
+    }
+
+    fn kept_ranker(&self) -> MutexGuard<'_, Option<KeptRanker>> {
+        self.ranker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -57,10 +73,22 @@ impl Coprocessor for CpuCoprocessor {
     }
 
     fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError> {
-        let ranking = self
-            .pool
-            .install(|| focus::rank(job.graph, &job.params, job.start))?;
-        Ok(ranking)
+        self.pool.install(|| {
+            job.params.check()?;
+            let shards = job.params.shards;
+            // Taken out while in use: a job beside this one prepares its own, and a panic leaves none behind.
+            let kept = self.kept_ranker().take();
+            let ranker = match kept {
+                Some((kept_shards, mut ranker)) if kept_shards == shards => {
+                    ranker.refresh(job.graph)?;
+                    ranker
+                }
+                _ => Ranker::new(job.graph, shards)?,
+            };
+            let ranking = ranker.rank(&job.params, job.start)?;
+            *self.kept_ranker() = Some((shards, ranker));
+            Ok(ranking)
+        })
     }
 
     fn memory(

@@ -32,10 +32,11 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<(), Stop> {
         graph
             .apply(&deltas(&mut rng, nodes, edges, bits))
             .map_err(broken)?;
-        for node in (0..nodes).filter(|_| rng.below(16) < staked) {
-            graph
-                .set_stake(node, rng.next_u64() >> rng.below(64))
-                .map_err(broken)?;
+        for node in 0..nodes {
+            if rng.below(16) < staked {
+                let stake = rng.next_u64() >> rng.below(64);
+                graph.set_stake(node, stake).map_err(broken)?;
+            }
         }
         for shards in [1, 4, 16] {
             let params = FocusParams {
@@ -89,7 +90,8 @@ fn deltas(rng: &mut Rng, nodes: u32, count: u32, bits: u32) -> Vec<EdgeDelta> {
             continue;
         }
         // The product of two draws leans to low indexes, so degrees differ widely.
-        let target = rng.below(rng.clone().below(nodes.into()) + 1) as u32;
+        let bound = rng.below(nodes.into()) + 1;
+        let target = rng.below(bound) as u32;
         let removed = rng.below(20) == 0;
         let weight = if removed { 0 } else { 1 + rng.below(1 << bits) };
         deltas.push(EdgeDelta {

@@ -2,26 +2,71 @@
 
 mod random;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::{Run, Stop, shorten};
-use crate::coprocessor::{RewriteJob, RewriteOutput, rewrite_digest};
+use crate::coprocessor::{RewriteJob, RewriteOutput, ending, rewrite_digest};
 use crate::net::{Book, Call, Limits};
 use crate::spec::number::Operator;
+use crate::spec::rules::Counts;
 use crate::spec::word::Term;
 use crate::testing::Rng;
 
 pub(super) fn run(run: &mut Run<'_>) -> Result<(), Stop> {
+    let suite = &mut Nets {
+        run,
+        counts: Counts::default(),
+        endings: BTreeSet::new(),
+    };
     for (name, text) in golden()? {
         let book = parse(&name, &text)?;
         let main = book.main().map_err(|e| failed(&name, &e))?;
-        exactly_its_gas(run, &name, &book, &main)?;
+        exactly_its_gas(suite, &name, &book, &main)?;
     }
-    random_nets(run)?;
-    batches(run)?;
-    errors(run)
+    random_nets(suite)?;
+    batches(suite)?;
+    errors(suite)?;
+    suite.reached_everything()
+}
+
+/// The run, and what its cases have reached so far.
+struct Nets<'a, 'b> {
+    run: &'a mut Run<'b>,
+    counts: Counts,
+    endings: BTreeSet<&'static str>,
+}
+
+impl Nets<'_, '_> {
+    /// A suite whose programs miss an opcode or a kind of ending would prove nothing about it.
+    fn reached_everything(&self) -> Result<(), Stop> {
+        let opcodes = self
+            .counts
+            .iter()
+            .filter(|(_, count)| *count == 0)
+            .map(|(op, _)| op.name());
+        let endings = [
+            "ok",
+            "out of gas",
+            "vicious circle",
+            "result too long",
+            "invalid call",
+        ];
+        let endings = endings
+            .into_iter()
+            .filter(|ending| !self.endings.contains(ending));
+        let missed: Vec<&str> = opcodes.chain(endings).collect();
+        if missed.is_empty() {
+            Ok(())
+        } else {
+            Err(failed(
+                "coverage of the suite",
+                &format!("no case reaches {}", missed.join(", ")),
+            ))
+        }
+    }
 }
 
 fn failed(case: &str, error: &dyn std::fmt::Display) -> Stop {
@@ -61,7 +106,7 @@ fn golden() -> Result<Vec<(String, String)>, Stop> {
 }
 
 fn reduce(
-    run: &mut Run<'_>,
+    suite: &mut Nets<'_, '_>,
     case: &str,
     book: &Arc<Book>,
     calls: Vec<Call>,
@@ -72,7 +117,7 @@ fn reduce(
         calls,
         limits,
     };
-    run.compare(
+    let output = suite.run.compare(
         || {
             format!(
                 "{case}, gas {}, program:\n{}",
@@ -82,12 +127,19 @@ fn reduce(
         },
         |backend| backend.rewrite(&job),
         |output| (rewrite_digest(output), shorten(format!("{output:?}"))),
-    )
+    )?;
+    for result in &output {
+        suite.endings.insert(ending(result));
+        if let Ok(outcome) = result {
+            suite.counts.merge(&outcome.counts);
+        }
+    }
+    Ok(output)
 }
 
 /// Runs with ample gas, with exactly what it needs, and with one less.
 fn exactly_its_gas(
-    run: &mut Run<'_>,
+    suite: &mut Nets<'_, '_>,
     name: &str,
     book: &Arc<Book>,
     call: &Call,
@@ -96,14 +148,14 @@ fn exactly_its_gas(
         gas: 20_000_000,
         ..Limits::default()
     };
-    let output = reduce(run, name, book, vec![call.clone()], limits)?;
+    let output = reduce(suite, name, book, vec![call.clone()], limits)?;
     let [Ok(outcome)] = &output[..] else {
         return Err(failed(name, &shorten(format!("no result: {output:?}"))));
     };
     let total = outcome.counts.total();
     for gas in [total, total.saturating_sub(1)] {
         reduce(
-            run,
+            suite,
             name,
             book,
             vec![call.clone()],
@@ -114,7 +166,7 @@ fn exactly_its_gas(
 }
 
 /// Nets of every class with random wiring: most end, some circle, some never end and run out of gas.
-fn random_nets(run: &mut Run<'_>) -> Result<(), Stop> {
+fn random_nets(suite: &mut Nets<'_, '_>) -> Result<(), Stop> {
     for seed in 0..600 {
         let mut rng = Rng::new(seed);
         let name = format!("random net {seed}");
@@ -125,11 +177,11 @@ fn random_nets(run: &mut Run<'_>) -> Result<(), Stop> {
             ..Limits::default()
         };
         let alone = book.main().map_err(|e| failed(&name, &e))?;
-        let output = reduce(run, &name, &book, vec![alone.clone()], limits)?;
+        let output = reduce(suite, &name, &book, vec![alone.clone()], limits)?;
         if let [Ok(outcome)] = &output[..] {
             let gas = outcome.counts.total().saturating_sub(1);
             reduce(
-                run,
+                suite,
                 &name,
                 &book,
                 vec![alone.clone()],
@@ -141,7 +193,7 @@ fn random_nets(run: &mut Run<'_>) -> Result<(), Stop> {
             ..alone.clone()
         };
         reduce(
-            run,
+            suite,
             &format!("{name}, batch"),
             &book,
             vec![alone.clone(), applied, alone],
@@ -152,7 +204,7 @@ fn random_nets(run: &mut Run<'_>) -> Result<(), Stop> {
 }
 
 /// Many calls of small definitions, as weight nets are called.
-fn batches(run: &mut Run<'_>) -> Result<(), Stop> {
+fn batches(suite: &mut Nets<'_, '_>) -> Result<(), Stop> {
     let mut text = String::from(
         "@fact = (?((1 @fact.s) r) r)\n@fact.s = ({a b} r) & @fact ~ (a $([*] $(c r))) & b ~ $([+1] c)\n",
     );
@@ -182,7 +234,7 @@ fn batches(run: &mut Run<'_>) -> Result<(), Stop> {
     }
     for gas in [1_000_000, 400, 3] {
         reduce(
-            run,
+            suite,
             "a batch of calls",
             &book,
             calls.clone(),
@@ -192,12 +244,12 @@ fn batches(run: &mut Run<'_>) -> Result<(), Stop> {
             },
         )?;
     }
-    reduce(run, "no calls", &book, vec![], Limits::default())?;
+    reduce(suite, "no calls", &book, vec![], Limits::default())?;
     Ok(())
 }
 
 /// Endless nets, long results, circles, and calls that do not fit the book.
-fn errors(run: &mut Run<'_>) -> Result<(), Stop> {
+fn errors(suite: &mut Nets<'_, '_>) -> Result<(), Stop> {
     let limits = Limits {
         gas: 50_000,
         result_bytes: 1 << 10,
@@ -226,9 +278,9 @@ fn errors(run: &mut Run<'_>) -> Result<(), Stop> {
             continue;
         };
         let main = book.main().map_err(|e| failed(name, &e))?;
-        reduce(run, name, &book, vec![main.clone()], limits)?;
+        reduce(suite, name, &book, vec![main.clone()], limits)?;
         reduce(
-            run,
+            suite,
             name,
             &book,
             vec![main.clone(), main],
@@ -255,8 +307,8 @@ fn errors(run: &mut Run<'_>) -> Result<(), Stop> {
         },
     ];
     for call in &calls {
-        reduce(run, "an invalid call", &book, vec![call.clone()], limits)?;
+        reduce(suite, "an invalid call", &book, vec![call.clone()], limits)?;
     }
-    reduce(run, "invalid calls among others", &book, calls, limits)?;
+    reduce(suite, "invalid calls among others", &book, calls, limits)?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use crate::spec::number::{Kind, Operator};
 use crate::spec::word::Term;
 use crate::testing::Rng;
 
-/// A program of a few definitions that may refer to each other; `main` is one of them.
+/// A program of a few definitions, `main` among them. Most references go to later ones, so that most nets end.
 pub(super) fn program(rng: &mut Rng) -> String {
     let names = ["main", "f", "g", "h"];
     let count = 1 + rng.below(4) as usize;
@@ -60,10 +60,10 @@ fn tree(rng: &mut Rng, names: &[&str], depth: u32) -> String {
     }
     match rng.below(12) {
         0 => "*".into(),
-        1 => format!("@{}", names[rng.below(names.len() as u64) as usize]),
-        2 => rng.below(4).to_string(),
-        3 => literal(rng),
-        4 => symbol(rng),
+        1 | 2 if !names.is_empty() => format!("@{}", names[rng.below(names.len() as u64) as usize]),
+        3 => rng.below(4).to_string(),
+        4 => literal(rng),
+        5 => symbol(rng),
         _ => "_".into(),
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! A backend's test file holds one line per configuration, and gets one `#[test]` per suite:
 //!
-//! ```ignore
-//! ffcm::conformance!(two_threads, || CpuCoprocessor::new(2).unwrap());
+//! ```
+//! ffcm::conformance!(two_threads, || ffcm::cpu::CpuCoprocessor::new(2).expect("threads start"));
 //! ```
 //!
 //! Each suite prints `conformance <backend> <suite> digest <hex>`. The jobs come from fixed seeds, so equal digests on

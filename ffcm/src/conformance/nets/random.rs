@@ -30,7 +30,7 @@ fn net(rng: &mut Rng, names: &[&str]) -> String {
         wires.swap(last, rng.below(last as u64 + 1) as usize);
     }
     // An odd hole out becomes an eraser.
-    let odd = (holes % 2 == 1).then(|| holes / 2);
+    let odd = (holes % 2 == 1).then_some(holes / 2);
     let mut parts = text.split('_');
     let mut out = parts.next().unwrap_or("").to_string();
     for (wire, part) in wires.iter().zip(parts) {

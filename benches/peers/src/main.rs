@@ -1,8 +1,10 @@
 //! Rival engines from the crate registry, held against this project's: equal results first, then time.
 
+mod differential;
 mod failure;
 mod golden;
 mod hvm2;
+mod random_net;
 
 use std::process::ExitCode;
 
@@ -21,6 +23,9 @@ enum Command {
     /// Checks the golden records of the net programs against the published runtime (crate hvm).
     #[command(after_help = "Example: cargo run --release -p peers -- golden")]
     Golden(golden::Arguments),
+    /// Runs random nets through the published runtime, the oracle and the CPU engine, and compares everything.
+    #[command(after_help = "Example: cargo run --release -p peers -- differential --cases 2000 --seed 1")]
+    Differential(differential::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +37,7 @@ fn main() -> ExitCode {
     }));
     let result = match Cli::parse().command {
         Command::Golden(arguments) => golden::run(&arguments),
+        Command::Differential(arguments) => differential::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -86,7 +86,7 @@ fn deltas(rng: &mut Rng, nodes: u32, count: u32, bits: u32) -> Vec<EdgeDelta> {
     let mut deltas = Vec::new();
     while nodes > 0 && deltas.len() < count as usize {
         let source = rng.below(nodes.into()) as u32;
-        if nodes > 3 && source % 3 == 0 {
+        if nodes > 3 && source.is_multiple_of(3) {
             continue;
         }
         // The product of two draws leans to low indexes, so degrees differ widely.

@@ -2,6 +2,4 @@
 
 mod net;
 
-#[cfg(test)]
-pub(crate) use net::random_book;
 pub use net::reduce;

@@ -31,7 +31,8 @@ pub fn book(seed: u64, dialect: Dialect) -> String {
             pieces: Vec::new(),
         };
         net.tree(4);
-        for _ in 0..net.random.below(4) {
+        let least = if net.is_main { 2 } else { 0 };
+        for _ in 0..least + net.random.below(4) {
             net.push(" & ");
             net.tree(4);
             net.push(" ~ ");

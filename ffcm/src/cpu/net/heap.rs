@@ -1,0 +1,140 @@
+//! The flat heap: one lazily reserved array of slots, handed out as nodes of two slots.
+
+use std::alloc::{Layout, alloc_zeroed};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::spec::word::{OFFSET_MAX, Term};
+
+/// Most nodes one heap holds: offsets count slots in 31 bits.
+const NODES_MAX: u64 = (OFFSET_MAX as u64 + 1) / 2;
+
+/// Slots of terms, and the supply of nodes that no worker holds.
+///
+/// The reservation is untouched zero pages until a node is first handed out, so its size costs address space only.
+/// Every slot is atomic: two owners of a wire may arrive at its cell at the same time, and everything else is ordered
+/// by those meetings (see the module documentation).
+pub(super) struct Heap {
+    slots: Box<[AtomicU64]>,
+    /// Nodes handed out by bumping so far; never beyond `nodes`.
+    next: AtomicU32,
+    nodes: u32,
+    /// Surplus free nodes given back by workers that free more than they allocate.
+    spare: Mutex<Vec<Vec<u32>>>,
+    spare_chunks: AtomicUsize,
+}
+
+impl Heap {
+    /// Reserves `nodes` nodes of 16 bytes, at most 2^30. `None` if the address space cannot be had.
+    pub(super) fn reserve(nodes: u64) -> Option<Heap> {
+        let nodes = nodes.min(NODES_MAX);
+        let slots = zeroed_slots(usize::try_from(nodes.checked_mul(2)?).ok()?)?;
+        Some(Heap {
+            slots,
+            next: AtomicU32::new(0),
+            nodes: nodes as u32,
+            spare: Mutex::new(Vec::new()),
+            spare_chunks: AtomicUsize::new(0),
+        })
+    }
+
+    /// Nodes this heap can hold.
+    pub(super) fn nodes(&self) -> u32 {
+        self.nodes
+    }
+
+    /// Nodes ever touched since the last [`Heap::reset`].
+    pub(super) fn touched(&self) -> u32 {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// Forgets every node. Slots keep their stale contents: a slot is always written before it is read.
+    pub(super) fn reset(&mut self) {
+        *self.next.get_mut() = 0;
+        self.spare
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+        *self.spare_chunks.get_mut() = 0;
+    }
+
+    #[inline(always)]
+    fn slot(&self, at: u32) -> &AtomicU64 {
+        debug_assert!((at as usize) < self.slots.len());
+        // SAFETY: every offset comes from `take`, which hands out nodes below `self.nodes`, so `at` is at most
+        // `2 * nodes - 1`; terms carry these offsets unchanged, and the loader rejects terms with others.
+        unsafe { self.slots.get_unchecked(at as usize) }
+    }
+
+    /// Reads a slot, seeing everything its writer did before writing it.
+    #[inline(always)]
+    pub(super) fn load(&self, at: u32) -> Term {
+        Term(self.slot(at).load(Ordering::Acquire))
+    }
+
+    /// Writes a slot of a node that only the caller can reach.
+    #[inline(always)]
+    pub(super) fn store(&self, at: u32, term: Term) {
+        self.slot(at).store(term.0, Ordering::Relaxed);
+    }
+
+    /// One arrival at a wire's cell: leaves `term` there, returns what the other end left, or absent.
+    #[inline(always)]
+    pub(super) fn exchange(&self, at: u32, term: Term) -> Term {
+        Term(self.slot(at).swap(term.0, Ordering::AcqRel))
+    }
+
+    /// Moves at least one and about `want` free nodes into `free`: surplus of other workers first, fresh ones
+    /// otherwise. False when there is none.
+    pub(super) fn take(&self, free: &mut Vec<u32>, want: u32) -> bool {
+        if self.spare_chunks.load(Ordering::Relaxed) > 0 {
+            let chunk = {
+                let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+                let chunk = spare.pop();
+                self.spare_chunks.store(spare.len(), Ordering::Relaxed);
+                chunk
+            };
+            if let Some(chunk) = chunk {
+                if free.try_reserve(chunk.len()).is_err() {
+                    return false;
+                }
+                free.extend(chunk);
+                return true;
+            }
+        }
+        if free.try_reserve(want as usize).is_err() {
+            return false;
+        }
+        let claim = |next: u32| Some(next + want.min(self.nodes - next)).filter(|&to| to > next);
+        match self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim) {
+            // Lowest offset last, so that it is allocated first.
+            Ok(from) => free.extend((from..from + want.min(self.nodes - from)).rev().map(|n| 2 * n)),
+            Err(_) => return false,
+        }
+        true
+    }
+
+    /// Takes a surplus of free nodes from a worker.
+    pub(super) fn give(&self, chunk: Vec<u32>) {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.push(chunk);
+        self.spare_chunks.store(spare.len(), Ordering::Relaxed);
+    }
+}
+
+/// `len` zeroed slots, or `None` if the allocator refuses.
+fn zeroed_slots(len: usize) -> Option<Box<[AtomicU64]>> {
+    if len == 0 {
+        return Some(Box::new([]));
+    }
+    let layout = Layout::array::<AtomicU64>(len).ok()?;
+    debug_assert!(layout.size() == len * 8 && layout.align() == align_of::<AtomicU64>());
+    // SAFETY: the layout's size is not zero, as `len` is not.
+    let start = unsafe { alloc_zeroed(layout) }.cast::<AtomicU64>();
+    if start.is_null() {
+        return None;
+    }
+    // SAFETY: `start` is a fresh allocation of exactly `len` slots with the layout that the box frees it with, and
+    // all-zero bytes are valid atomics.
+    Some(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(start, len)) })
+}

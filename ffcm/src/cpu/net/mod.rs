@@ -1,0 +1,262 @@
+//! The parallel net engine.
+//!
+//! # Heap
+//! Terms are single 64-bit slots; a node is two of them. A term is owned by exactly one place: a slot, a redex on some
+//! worker's stack, or a local variable of an interaction. A node's principal port is such a term, so a node has one
+//! owner, and only the owner of both sides of a redex opens its nodes.
+//!
+//! # Wires
+//! A wire has two ends and one *cell*, a slot that both ends know. There are two situations.
+//!
+//! * **Held**: the cell is an auxiliary slot of a node, and that slot is one end of the wire; the other end is the
+//!   term `VAR(cell)`.
+//! * **Bare**: the node has been opened, its owner took its end away as a second `VAR(cell)` term, and the slot
+//!   belongs to the wire alone.
+//!
+//! A slot that is not a cell holds a plain term. A cell is absent until one end of the wire arrives; then it holds the
+//! term that this end was connected to, with the substitution bit set.
+//!
+//! * *Arriving* with a term at `VAR(cell)` is one exchange. It returns absent to the first arrival, which is done, and
+//!   the first one's term to the second, which goes on to connect the two terms and frees the cell.
+//! * *Opening* a node reads both slots. A present one is taken, substituted or plain. An absent one becomes bare: the
+//!   opener goes on with `VAR(cell)` in its place. It does not matter when the other end arrives between the read and
+//!   whatever the opener does with its end, since that will be an exchange.
+//!
+//! # No node has two cells
+//! This is the invariant that makes freeing sound without any further synchronisation: *a node is freed as a whole, by
+//! one thread, at one moment.* When its owner opens a node, at most one slot is absent. If none is, the owner is the
+//! only one who can reach the node, and frees it. If one is, the other slot is the owner's alone and has been read, the
+//! node has become a bare cell, and the second arrival frees it. There is no half-freed node, hence no race between the
+//! two halves.
+//!
+//! * [`template`] gives no node two cells. Wires between nodes are edges of a graph whose vertices have degree at most
+//!   two, so its components are paths and cycles, with at most as many edges as vertices; a wire that finds both its
+//!   nodes taken (it ends outside, at the other end of a path) gets a node of its own, of which one slot is never used.
+//! * Commuting makes four nodes and four wires, one cell in each node.
+//! * All other interactions make nodes of given terms only.
+//! * A cell never comes into being later: a slot becomes absent only when its node is written.
+//!
+//! # Ordering
+//! Exchanges acquire and release, reads of slots acquire, writes of new nodes are relaxed: a new node is reachable only
+//! through a term that its maker passes on, and terms move between workers only through exchanges and the pool's lock.
+//! So whoever holds a term sees the node written. Reuse is ordered too: the second arrival at a bare cell acquires from
+//! the first, and one of the two ends descends from the opener's read, so all accesses happen before the free; a free
+//! node moves between workers only under a lock.
+//!
+//! # Scheduling
+//! Each worker reduces its newest redex first and reuses the node it freed last. Workers without work ask through one
+//! word that busy workers read every fourth redex; who sees it hands over the older half of its stack, at most 64
+//! redexes, under the pool's lock. Who got too little to do for it to be worth the trouble asks again only after a
+//! while. Termination is decided under the same lock, see [`pool`].
+//!
+//! # Limits
+//! Memory is made sure of before an interaction changes anything. Redexes never outnumber nodes (each holds the
+//! principal port of at least one, two atoms being reduced on the spot), so the node limit bounds the stacks as well.
+//! Interactions are counted per worker and reported to the pool before they could exceed the gas by much. More
+//! interactions than allowed having been made is what decides: the number that a net needs does not depend on the order
+//! (strong confluence), so a run that ends within the gas needs no more, and one that exceeded it needs more.
+
+mod heap;
+mod pool;
+mod template;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use self::heap::Heap;
+use self::pool::{Pool, Watch};
+use self::template::Lowered;
+use self::worker::{Buffers, Worker};
+use crate::net::readback::{self, readback};
+use crate::net::{Book, Call, Limits, Outcome, ReduceError};
+use crate::spec::rules::Counts;
+use crate::spec::word::Term;
+
+/// Most workers of one reduction; more are not started.
+pub const THREADS_MAX: usize = 1024;
+/// Calls of a batch that a worker takes at once.
+const BLOCK: usize = 64;
+/// A worker of a batch gives its heap back to the system after a call that used more nodes than this (16 MiB).
+const KEEP_NODES: u32 = 1 << 20;
+
+/// Shared with whoever watches a reduction.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Interactions so far, updated every few thousand.
+    pub interactions: AtomicU64,
+    /// Set to make every worker stop soon with [`ReduceError::Cancelled`].
+    pub cancel: AtomicBool,
+}
+
+/// A book lowered for the CPU engine; reusable for any number of calls.
+pub struct NetEngine<'b> {
+    book: &'b Book,
+    lowered: Vec<Lowered>,
+}
+
+impl<'b> NetEngine<'b> {
+    /// Lowers `book`.
+    pub fn new(book: &'b Book) -> NetEngine<'b> {
+        NetEngine { book, lowered: template::lower(book.definitions()) }
+    }
+
+    /// Reduces one call with `threads` workers, chosen at run time: at least 1, at most [`THREADS_MAX`].
+    pub fn reduce(
+        &self,
+        call: &Call,
+        limits: &Limits,
+        threads: usize,
+        progress: Option<&Progress>,
+    ) -> Result<Outcome, ReduceError> {
+        call.check(self.book)?;
+        let heap = reserve(limits)?;
+        let threads = threads.clamp(1, THREADS_MAX);
+        self.run(call, limits, &heap, threads, progress, &mut Buffers::default())
+    }
+
+    /// Reduces a batch, calls spread over `threads` workers, one heap per worker reused between calls. Results come in
+    /// the order of the calls; each call has the whole of `limits` to itself.
+    pub fn reduce_batch(
+        &self,
+        calls: &[Call],
+        limits: &Limits,
+        threads: usize,
+    ) -> Vec<Result<Outcome, ReduceError>> {
+        let mut results: Vec<Option<Result<Outcome, ReduceError>>> = Vec::new();
+        results.resize_with(calls.len(), || None);
+        let blocks = Mutex::new(calls.chunks(BLOCK).zip(results.chunks_mut(BLOCK)));
+        let work = || {
+            let mut buffers = Buffers::default();
+            let mut heap = None;
+            loop {
+                let block = blocks.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some((calls, results)) = block else { return };
+                for (call, result) in calls.iter().zip(results) {
+                    *result = Some(self.reduce_with(call, limits, &mut heap, &mut buffers));
+                }
+            }
+        };
+        let helpers = threads.clamp(1, THREADS_MAX).min(calls.len().div_ceil(BLOCK)).saturating_sub(1);
+        thread::scope(|scope| {
+            for _ in 0..helpers {
+                // A thread that cannot be started leaves its share to the others.
+                if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                    break;
+                }
+            }
+            work();
+        });
+        let done = results.into_iter();
+        done.map(|result| result.expect("every block was taken by a worker")).collect()
+    }
+
+    /// One call of a batch, on a heap kept from the call before if there was one.
+    fn reduce_with(
+        &self,
+        call: &Call,
+        limits: &Limits,
+        kept: &mut Option<Heap>,
+        buffers: &mut Buffers,
+    ) -> Result<Outcome, ReduceError> {
+        call.check(self.book)?;
+        if kept.as_ref().is_some_and(|heap| heap.touched() > KEEP_NODES) {
+            *kept = None;
+            *buffers = Buffers::default();
+        }
+        let mut heap = match kept.take() {
+            Some(heap) => heap,
+            None => reserve(limits)?,
+        };
+        heap.reset();
+        let outcome = self.run(call, limits, &heap, 1, None, buffers);
+        *kept = Some(heap);
+        outcome
+    }
+
+    fn run(
+        &self,
+        call: &Call,
+        limits: &Limits,
+        heap: &Heap,
+        threads: usize,
+        progress: Option<&Progress>,
+        buffers: &mut Buffers,
+    ) -> Result<Outcome, ReduceError> {
+        let pool = Pool::new(threads, limits.gas, progress);
+        let others = threads > 1;
+        let worker = |buffers| Worker::new(heap, &self.lowered, &pool, others, buffers);
+        let mut first = worker(std::mem::take(buffers));
+        let entry = Term::reference(call.entry, false);
+        let root = first.boot(entry, &call.arguments);
+        let (counts, kept) = thread::scope(|scope| {
+            let help = || {
+                let _watch = Watch(&pool);
+                let mut worker = worker(Buffers::default());
+                worker.run();
+                worker.finish().0
+            };
+            let mut helpers = Vec::new();
+            for _ in 1..threads {
+                match thread::Builder::new().spawn_scoped(scope, help) {
+                    Ok(helper) => helpers.push(helper),
+                    Err(_) => pool.leave(),
+                }
+            }
+            let (mut counts, kept) = {
+                let _watch = Watch(&pool);
+                first.run();
+                first.finish()
+            };
+            for helper in helpers {
+                match helper.join() {
+                    Ok(theirs) => counts.merge(&theirs),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            (counts, kept)
+        });
+        *buffers = kept;
+        pool.verdict(counts.total(), u64::from(heap.nodes()))?;
+        let root = root.map_err(|_| out_of_heap(limits))?;
+        self.outcome(heap, root, limits, counts)
+    }
+
+    fn outcome(
+        &self,
+        heap: &Heap,
+        root: u32,
+        limits: &Limits,
+        counts: Counts,
+    ) -> Result<Outcome, ReduceError> {
+        let form = readback(self.book, heap, Term::var(root), limits.result_bytes)?;
+        Ok(Outcome { result: form.text, number: form.number, counts })
+    }
+}
+
+fn reserve(limits: &Limits) -> Result<Heap, ReduceError> {
+    Heap::reserve(limits.nodes).ok_or_else(|| out_of_heap(limits))
+}
+
+fn out_of_heap(limits: &Limits) -> ReduceError {
+    ReduceError::OutOfHeap { limit: limits.nodes }
+}
+
+/// Readback sees the heap at rest. An absent slot of a node is the cell of a wire that nothing has come to: there the
+/// node holds an end of that wire.
+impl readback::Heap for Heap {
+    fn wire(&self, var: Term) -> Option<Term> {
+        let met = self.load(var.offset());
+        (!met.is_absent()).then(|| met.without_sub())
+    }
+
+    fn node(&self, node: Term) -> [Term; 2] {
+        [node.offset(), node.offset() + 1].map(|at| {
+            let term = self.load(at);
+            if term.is_absent() { Term::var(at) } else { term.without_sub() }
+        })
+    }
+}

@@ -1,0 +1,237 @@
+//! What the workers of one reduction share: work to hand over, the end of the run, and gas.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::Progress;
+use crate::net::ReduceError;
+use crate::spec::word::Term;
+
+/// An active pair: two principal ports, at least one of them of a node.
+pub(super) type Redex = (Term, Term);
+
+/// Most redexes handed over at once.
+const BAG_MAX: usize = 64;
+/// Interactions between two looks at the gas meter, at most.
+const QUANTUM_MAX: u64 = 8192;
+/// Redexes a bag must have led to before its receiver may ask again at once.
+const TINY: u64 = 512;
+/// First and longest rest of a worker whose last bags were tiny.
+const REST: (Duration, Duration) = (Duration::from_micros(20), Duration::from_millis(2));
+
+/// Set in [`Pool::signal`] when every worker has to stop.
+const STOP: u32 = 1 << 31;
+
+/// Why a run stopped early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    Gas,
+    Heap,
+    Cancelled,
+}
+
+/// The meeting point of the workers. All scheduling decisions are made under one lock; busy workers only read
+/// `signal`.
+pub(super) struct Pool<'p> {
+    /// Number of workers that want a bag, or [`STOP`]. Written under the lock only.
+    signal: AtomicU32,
+    /// Interactions that workers have reported.
+    spent: AtomicU64,
+    gas: u64,
+    workers: u64,
+    progress: Option<&'p Progress>,
+    board: Mutex<Board>,
+    wake: Condvar,
+}
+
+struct Board {
+    workers: usize,
+    /// Workers without work: at the condition variable, or about to look at the board again.
+    idle: usize,
+    /// Idle workers that do not ask for work for a while, because what they got was too small to be worth it.
+    resting: usize,
+    bags: VecDeque<Vec<Redex>>,
+    stop: Option<Stop>,
+    /// All workers were idle and there was no bag, or one of them panicked.
+    finished: bool,
+}
+
+impl<'p> Pool<'p> {
+    pub(super) fn new(workers: usize, gas: u64, progress: Option<&'p Progress>) -> Pool<'p> {
+        Pool {
+            signal: AtomicU32::new(0),
+            spent: AtomicU64::new(0),
+            gas,
+            workers: workers as u64,
+            progress,
+            board: Mutex::new(Board {
+                workers,
+                idle: 0,
+                resting: 0,
+                bags: VecDeque::new(),
+                stop: None,
+                finished: false,
+            }),
+            wake: Condvar::new(),
+        }
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Publishes what busy workers have to know; called after every change of the board.
+    fn publish(&self, board: &Board) {
+        let asking = (board.idle - board.resting).saturating_sub(board.bags.len());
+        let over = board.stop.is_some() || board.finished;
+        self.signal.store(if over { STOP } else { asking as u32 }, Ordering::Relaxed);
+    }
+
+    /// Whether a worker wants work or the run is to stop.
+    #[inline(always)]
+    pub(super) fn signalled(&self) -> bool {
+        self.signal.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether the run is to stop.
+    pub(super) fn stopped(&self) -> bool {
+        self.signal.load(Ordering::Relaxed) & STOP != 0
+    }
+
+    /// Stops every worker soon. The first reason is kept.
+    pub(super) fn stop(&self, reason: Stop) {
+        let mut board = self.board();
+        board.stop.get_or_insert(reason);
+        self.publish(&board);
+        self.wake.notify_all();
+    }
+
+    /// Ends the run without a reason of the net's own: a worker is unwinding.
+    fn abandon(&self) {
+        let mut board = self.board();
+        board.finished = true;
+        self.publish(&board);
+        self.wake.notify_all();
+    }
+
+    /// One worker fewer than announced: its thread could not be started.
+    pub(super) fn leave(&self) {
+        let mut board = self.board();
+        board.workers -= 1;
+        self.finish_if_done(&mut board);
+    }
+
+    fn finish_if_done(&self, board: &mut Board) {
+        if board.idle == board.workers && board.bags.is_empty() {
+            board.finished = true;
+            self.publish(board);
+            self.wake.notify_all();
+        }
+    }
+
+    /// Hands a bag to whoever asks, built by `bag` from at most the given number of redexes.
+    pub(super) fn offer(&self, bag: impl FnOnce(usize) -> Vec<Redex>) {
+        let mut board = self.board();
+        if self.signal.load(Ordering::Relaxed) & !STOP == 0 {
+            return;
+        }
+        board.bags.push_back(bag(BAG_MAX));
+        self.publish(&board);
+        self.wake.notify_one();
+    }
+
+    /// Waits for work. `None` when the run is over: every worker is idle and no bag is left, or it was stopped.
+    ///
+    /// Termination: a worker counts as idle only from here on, when its own stack is empty, and stops counting when
+    /// it takes a bag, both under the lock; bags change hands under the lock. So `idle == workers` with no bag means
+    /// that no redex exists anywhere, and no worker is left to make one.
+    pub(super) fn wait(&self, patience: &mut Patience) -> Option<Vec<Redex>> {
+        let mut board = self.board();
+        board.idle += 1;
+        self.finish_if_done(&mut board);
+        if let Some(rest) = patience.rest() {
+            board.resting += 1;
+            self.publish(&board);
+            if !(board.finished || board.stop.is_some() || !board.bags.is_empty()) {
+                board = match self.wake.wait_timeout(board, rest) {
+                    Ok((board, _)) => board,
+                    Err(poisoned) => poisoned.into_inner().0,
+                };
+            }
+            board.resting -= 1;
+        }
+        loop {
+            if board.finished || board.stop.is_some() {
+                return None;
+            }
+            if let Some(bag) = board.bags.pop_front() {
+                board.idle -= 1;
+                self.publish(&board);
+                return Some(bag);
+            }
+            self.publish(&board);
+            board = self.wake.wait(board).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Reports interactions made since the last report and returns after how many more to report again. Stops the run
+    /// when the gas is gone or the caller asked for it.
+    pub(super) fn report(&self, interactions: u64) -> u64 {
+        let spent = self.spent.fetch_add(interactions, Ordering::Relaxed) + interactions;
+        if let Some(progress) = self.progress {
+            progress.interactions.fetch_add(interactions, Ordering::Relaxed);
+            if progress.cancel.load(Ordering::Relaxed) {
+                self.stop(Stop::Cancelled);
+            }
+        }
+        if spent > self.gas {
+            self.stop(Stop::Gas);
+        }
+        (self.gas.saturating_sub(spent) / self.workers + 1).min(QUANTUM_MAX)
+    }
+
+    /// The outcome once all workers have returned, having made `spent` interactions together.
+    ///
+    /// Gas comes first: more interactions than allowed were made, hence the net needs more, whatever else happened.
+    pub(super) fn verdict(&self, spent: u64, nodes: u64) -> Result<(), ReduceError> {
+        if spent > self.gas {
+            return Err(ReduceError::OutOfGas { limit: self.gas });
+        }
+        match self.board().stop {
+            None => Ok(()),
+            Some(Stop::Gas) => Err(ReduceError::OutOfGas { limit: self.gas }),
+            Some(Stop::Heap) => Err(ReduceError::OutOfHeap { limit: nodes }),
+            Some(Stop::Cancelled) => Err(ReduceError::Cancelled { interactions: spent }),
+        }
+    }
+}
+
+/// How eagerly one worker asks for more work. Only speed depends on it.
+#[derive(Default)]
+pub(super) struct Patience {
+    /// Redexes reduced since the last bag arrived.
+    pub(super) reduced: u64,
+    rest: Option<Duration>,
+}
+
+impl Patience {
+    fn rest(&mut self) -> Option<Duration> {
+        self.rest = (self.reduced < TINY)
+            .then(|| self.rest.map_or(REST.0, |rest| (2 * rest).min(REST.1)));
+        self.reduced = 0;
+        self.rest
+    }
+}
+
+/// Lets the other workers go if this one unwinds.
+pub(super) struct Watch<'w, 'p>(pub(super) &'w Pool<'p>);
+
+impl Drop for Watch<'_, '_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.abandon();
+        }
+    }
+}

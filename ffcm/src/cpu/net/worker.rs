@@ -1,0 +1,546 @@
+//! One worker: a stack of redexes, a list of free nodes, and the interactions.
+
+use super::heap::Heap;
+use super::pool::{Patience, Pool, Redex, Stop};
+use super::template::{self, FIRST, Lowered, NODES, SECOND, Slot, Template};
+use crate::spec::number;
+use crate::spec::rules::{Counts, Opcode, Rule, TABLE};
+use crate::spec::word::{Class, Term, variant};
+
+/// Fewest redexes left over for a worker to give half of them away.
+const SHARE_MIN: usize = 2;
+/// Free nodes fetched at once: the first time, and at most.
+const FETCH: (u32, u32) = (64, 1024);
+/// A worker that holds more free nodes than this gives the surplus back, if there are others.
+const HOARD_MAX: usize = 16384;
+
+/// Codes of the rule table, flat: `class(a) * 8 + class(b)`.
+const CODES: [u8; 64] = {
+    let mut codes = [0; 64];
+    let mut i = 0;
+    while i < 64 {
+        codes[i] = TABLE[i / 8][i % 8].code();
+        i += 1;
+    }
+    codes
+};
+const LINK: u8 = Opcode::Link as u8;
+const APPLY: u8 = Opcode::Apply as u8;
+const DUPLICATE: u8 = Opcode::Duplicate as u8;
+const DISTRIBUTE: u8 = Opcode::Distribute as u8;
+const SUCC: u8 = Opcode::Succ as u8;
+const SWITCH: u8 = Opcode::Switch as u8;
+const COLLAPSE: u8 = Opcode::Collapse as u8;
+const SPECIALIZE: u8 = Opcode::Specialize as u8;
+const BY_LABEL: u8 = Rule::ByLabel.code();
+const BY_COPYABLE: u8 = Rule::ByCopyable.code();
+
+/// The buffers of a worker, kept from one call of a batch to the next.
+#[derive(Default)]
+pub(super) struct Buffers {
+    free: Vec<u32>,
+    stack: Vec<Redex>,
+    values: Vec<u64>,
+}
+
+/// The run must stop: a reason has been given to the pool.
+pub(super) struct Halt;
+
+pub(super) struct Worker<'w> {
+    heap: &'w Heap,
+    lowered: &'w [Lowered],
+    pool: &'w Pool<'w>,
+    /// Offsets of free nodes, last in first out.
+    free: Vec<u32>,
+    /// Redexes, newest last. Those below `bottom` have been given away.
+    stack: Vec<Redex>,
+    bottom: usize,
+    /// What template terms are relative to; see [`Slot`].
+    values: Vec<u64>,
+    counts: Counts,
+    /// Interactions in `counts` that the pool knows of.
+    reported: u64,
+    /// Redexes until the next report.
+    ticks: u64,
+    fetch: u32,
+    others: bool,
+    patience: Patience,
+}
+
+/// Class code of a term: 0 for VAR, 1 to 3 for atoms, 4 to 7 for nodes.
+#[inline(always)]
+fn class(term: Term) -> u32 {
+    (term.w0() >> 28) & 7
+}
+
+#[inline(always)]
+fn is_var(term: Term) -> bool {
+    class(term) == Class::Var as u32
+}
+
+#[inline(always)]
+fn is_num(term: Term) -> bool {
+    class(term) == Class::Num as u32
+}
+
+impl<'w> Worker<'w> {
+    /// `others` says whether the pool has more workers than this one.
+    pub(super) fn new(
+        heap: &'w Heap,
+        lowered: &'w [Lowered],
+        pool: &'w Pool<'w>,
+        others: bool,
+        buffers: Buffers,
+    ) -> Worker<'w> {
+        let Buffers { mut free, mut stack, mut values } = buffers;
+        free.clear();
+        stack.clear();
+        values.resize(NODES as usize + template::most_nodes(lowered), 0);
+        Worker {
+            heap,
+            lowered,
+            pool,
+            free,
+            stack,
+            bottom: 0,
+            values,
+            counts: Counts::default(),
+            reported: 0,
+            ticks: pool.report(0),
+            fetch: FETCH.0,
+            others,
+            patience: Patience::default(),
+        }
+    }
+
+    /// The interactions made, and the buffers for the next worker.
+    pub(super) fn finish(self) -> (Counts, Buffers) {
+        let Worker { counts, free, stack, values, .. } = self;
+        (counts, Buffers { free, stack, values })
+    }
+
+    /// Builds the net of a call, `entry` applied to `arguments`, and expands `entry`, which counts: a reference that
+    /// meets the root is otherwise left alone. Returns the root cell.
+    pub(super) fn boot(&mut self, entry: Term, arguments: &[Term]) -> Result<u32, Halt> {
+        self.reserve(1)?;
+        let root = self.allocate();
+        self.heap.store(root, Term::ABSENT);
+        let mut spine = Term::var(root);
+        for &argument in arguments.iter().rev() {
+            self.reserve(1)?;
+            spine = self.node(Class::Con, argument, spine);
+        }
+        if let Some(redex) = self.expand(entry, spine)? {
+            self.push(redex)?;
+        }
+        Ok(root)
+    }
+
+    /// Reduces until no redex is left anywhere or the run is stopped.
+    pub(super) fn run(&mut self) {
+        loop {
+            while self.stack.len() > self.bottom {
+                let Some(redex) = self.stack.pop() else { break };
+                if self.reduce(redex).is_err() {
+                    self.settle();
+                    return;
+                }
+            }
+            self.stack.clear();
+            self.bottom = 0;
+            self.settle();
+            if !self.others {
+                return;
+            }
+            match self.pool.wait(&mut self.patience) {
+                Some(bag) => self.stack.extend(bag),
+                None => return,
+            }
+        }
+    }
+
+    /// Reduces one redex and whatever follows from it directly.
+    #[inline(always)]
+    fn reduce(&mut self, redex: Redex) -> Result<(), Halt> {
+        let mut next = Some(redex);
+        while let Some((a, b)) = next {
+            self.ticks = self.ticks.wrapping_sub(1);
+            if self.ticks & 3 == 0 {
+                self.attend()?;
+            }
+            next = self.interact(a, b)?;
+        }
+        Ok(())
+    }
+
+    /// Every few redexes: obeys a stop, shares work, reports gas.
+    #[inline(always)]
+    fn attend(&mut self) -> Result<(), Halt> {
+        if self.pool.signalled() {
+            self.share()?;
+        }
+        if self.ticks == 0 { self.settle_and_check() } else { Ok(()) }
+    }
+
+    #[cold]
+    fn share(&mut self) -> Result<(), Halt> {
+        if self.pool.stopped() {
+            return Err(Halt);
+        }
+        let (stack, bottom) = (&mut self.stack, &mut self.bottom);
+        if stack.len() - *bottom >= SHARE_MIN {
+            self.pool.offer(|most| {
+                let count = ((stack.len() - *bottom) / 2).min(most);
+                let bag = stack[*bottom..*bottom + count].to_vec();
+                *bottom += count;
+                bag
+            });
+            // The dead entries below `bottom` never outgrow the live ones.
+            if *bottom > stack.len() / 2 {
+                stack.drain(..*bottom);
+                *bottom = 0;
+            }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn settle_and_check(&mut self) -> Result<(), Halt> {
+        self.settle();
+        if self.others && self.free.len() > self.hoard_max() {
+            let keep = self.free.len() / 2;
+            let surplus = self.free.drain(..keep).collect();
+            self.heap.give(surplus);
+        }
+        if self.pool.stopped() { Err(Halt) } else { Ok(()) }
+    }
+
+    fn hoard_max(&self) -> usize {
+        HOARD_MAX.min(self.heap.nodes() as usize / 16)
+    }
+
+    /// Tells the pool of the interactions made since it last heard.
+    fn settle(&mut self) {
+        let total = self.counts.total();
+        let made = total - self.reported;
+        self.reported = total;
+        self.patience.reduced += made;
+        self.ticks = self.pool.report(made);
+    }
+
+    #[cold]
+    fn stop(&self, reason: Stop) -> Halt {
+        self.pool.stop(reason);
+        Halt
+    }
+
+    // ---- memory -----------------------------------------------------------------------------------------------
+
+    /// Makes sure that `nodes` nodes can be allocated.
+    #[inline(always)]
+    fn reserve(&mut self, nodes: usize) -> Result<(), Halt> {
+        if self.free.len() < nodes { self.fetch(nodes) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn fetch(&mut self, nodes: usize) -> Result<(), Halt> {
+        while self.free.len() < nodes {
+            let most = (self.heap.nodes() / 16).clamp(1, FETCH.1);
+            self.fetch = (2 * self.fetch).min(most);
+            if !self.heap.take(&mut self.free, self.fetch) {
+                return Err(self.stop(Stop::Heap));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a node that [`Worker::reserve`] has made sure of.
+    #[inline(always)]
+    fn allocate(&mut self) -> u32 {
+        debug_assert!(!self.free.is_empty());
+        self.free.pop().unwrap_or_default()
+    }
+
+    /// A new node of `class`, which [`Worker::reserve`] has made sure of.
+    #[inline(always)]
+    fn node(&mut self, class: Class, first: Term, second: Term) -> Term {
+        let at = self.allocate();
+        self.heap.store(at, first);
+        self.heap.store(at + 1, second);
+        Term::node(class, 0, at)
+    }
+
+    /// Frees the node that slot `at` belongs to.
+    #[inline(always)]
+    fn free(&mut self, at: u32) {
+        self.free.push(at & !1);
+    }
+
+    /// Takes both terms out of a node whose principal port the caller holds, and frees it unless one of its slots is
+    /// a cell that the wire's other end has not reached yet. That cell then belongs to the wire alone, and whoever
+    /// arrives there second frees it.
+    #[inline(always)]
+    fn open(&mut self, node: Term) -> (Term, Term) {
+        let at = node.offset();
+        let (mut first, mut second) = (self.heap.load(at), self.heap.load(at + 1));
+        debug_assert!(!(first.is_absent() && second.is_absent()), "a node has at most one cell");
+        if first.is_absent() {
+            first = Term::var(at);
+        } else if second.is_absent() {
+            second = Term::var(at + 1);
+        } else {
+            self.free(at);
+        }
+        (first.without_sub(), second.without_sub())
+    }
+
+    #[inline(always)]
+    fn push(&mut self, redex: Redex) -> Result<(), Halt> {
+        if self.stack.len() == self.stack.capacity() {
+            self.grow()?;
+        }
+        self.stack.push(redex);
+        Ok(())
+    }
+
+    #[cold]
+    fn grow(&mut self) -> Result<(), Halt> {
+        // A redex has at least one node of its own, so redexes never outnumber nodes: the stack is bounded by the
+        // heap, and only the allocator itself may refuse.
+        self.stack.try_reserve(self.stack.len().max(256)).map_err(|_| self.stop(Stop::Heap))
+    }
+
+    // ---- wiring -----------------------------------------------------------------------------------------------
+
+    /// Connects two terms and puts the redex that results, if any, on the stack.
+    #[inline(always)]
+    fn link(&mut self, a: Term, b: Term) -> Result<(), Halt> {
+        match self.join(a, b) {
+            Some(redex) => self.push(redex),
+            None => Ok(()),
+        }
+    }
+
+    /// Connects two terms and returns the redex that results, if any. Meetings that need no memory beyond the nodes
+    /// at hand, two atoms or an arithmetic step, are made at once.
+    #[inline(always)]
+    fn join(&mut self, mut a: Term, mut b: Term) -> Option<Redex> {
+        loop {
+            if is_var(b) {
+                std::mem::swap(&mut a, &mut b);
+            }
+            if is_var(a) {
+                if a == b {
+                    // Both ends of one wire: a loop, gone with its cell.
+                    self.free(a.offset());
+                    return None;
+                }
+                let met = self.heap.exchange(a.offset(), b.with_sub());
+                if met.is_absent() {
+                    return None;
+                }
+                self.free(a.offset());
+                a = met.without_sub();
+                continue;
+            }
+            let (x, y) = (class(a), class(b));
+            if x & y & 4 != 0 {
+                return Some((a, b));
+            }
+            if (x | y) & 4 == 0 {
+                self.counts.add(Opcode::Collapse, 1);
+                return None;
+            }
+            if x == Class::Opr as u32 && y == Class::Num as u32 {
+                std::mem::swap(&mut a, &mut b);
+            } else if !(x == Class::Num as u32 && y == Class::Opr as u32) {
+                return Some((a, b));
+            }
+            let at = b.offset();
+            let left = self.heap.load(at);
+            if !is_num(left) {
+                return Some((a, b));
+            }
+            // A variable that a number has come to stands for two steps: the operands change places, then meet.
+            self.counts.add(Opcode::Succ, 1 + u64::from(left.is_sub()));
+            a = number::operate(a, left.without_sub());
+            b = self.open(b).1;
+        }
+    }
+
+    // ---- interactions -----------------------------------------------------------------------------------------
+
+    /// One interaction between two principal ports. Returns one of the redexes that it leads to.
+    #[inline(always)]
+    fn interact(&mut self, mut a: Term, mut b: Term) -> Result<Option<Redex>, Halt> {
+        if class(a) > class(b) {
+            std::mem::swap(&mut a, &mut b);
+        }
+        let code = CODES[((class(a) << 3) | class(b)) as usize];
+        match code {
+            LINK => Ok(self.join(a, b)),
+            APPLY => self.annihilate(Opcode::Apply, a, b),
+            DUPLICATE => self.copy(Opcode::Duplicate, a, b),
+            COLLAPSE => self.copy(Opcode::Collapse, a, b),
+            DISTRIBUTE => self.commute(a, b),
+            SUCC => self.operate(a, b),
+            SWITCH => self.switch(a, b),
+            SPECIALIZE => self.expand(a, b),
+            BY_LABEL if a.label() == b.label() => self.annihilate(Opcode::Duplicate, a, b),
+            BY_LABEL => self.commute(a, b),
+            BY_COPYABLE if a.variant() == variant::COPYABLE => {
+                self.copy(Opcode::Duplicate, a, b)
+            }
+            BY_COPYABLE => self.expand(a, b),
+            _ => unreachable!("every code of the table is named above"),
+        }
+    }
+
+    /// Two nodes of one kind: their ports are connected pairwise.
+    #[inline(always)]
+    fn annihilate(&mut self, opcode: Opcode, a: Term, b: Term) -> Result<Option<Redex>, Halt> {
+        self.counts.add(opcode, 1);
+        let (a1, a2) = self.open(a);
+        let (b1, b2) = self.open(b);
+        self.link(a1, b1)?;
+        Ok(self.join(a2, b2))
+    }
+
+    /// An atom meets a node: it goes to both of the node's ports.
+    #[inline(always)]
+    fn copy(&mut self, opcode: Opcode, a: Term, b: Term) -> Result<Option<Redex>, Halt> {
+        self.counts.add(opcode, 1);
+        if class(b) < 4 {
+            return Ok(None);
+        }
+        let (b1, b2) = self.open(b);
+        self.link(a, b1)?;
+        Ok(self.join(a, b2))
+    }
+
+    /// Two nodes of different kinds pass through each other. Each of the four new nodes gets exactly one cell.
+    #[inline(always)]
+    fn commute(&mut self, a: Term, b: Term) -> Result<Option<Redex>, Halt> {
+        self.reserve(4)?;
+        self.counts.add(Opcode::Distribute, 1);
+        let [p, q, r, s] = [(); 4].map(|()| self.allocate());
+        let (a1, a2) = self.open(a);
+        let (b1, b2) = self.open(b);
+        let at = |node: Term, offset: u32| {
+            Term(u64::from(node.w0()) | (u64::from(offset) << 32))
+        };
+        // b's kind at p and q, a's kind at r and s; wires p.0-r.0, p.1-s.0, q.0-r.1, q.1-s.1.
+        self.heap.store(p, Term::ABSENT);
+        self.heap.store(p + 1, Term::var(s));
+        self.heap.store(q, Term::var(r + 1));
+        self.heap.store(q + 1, Term::ABSENT);
+        self.heap.store(r, Term::var(p));
+        self.heap.store(r + 1, Term::ABSENT);
+        self.heap.store(s, Term::ABSENT);
+        self.heap.store(s + 1, Term::var(q + 1));
+        self.link(at(a, s), b2)?;
+        self.link(at(a, r), b1)?;
+        self.link(at(b, q), a2)?;
+        Ok(self.join(at(b, p), a1))
+    }
+
+    /// A number meets an arithmetic node.
+    #[inline(always)]
+    fn operate(&mut self, a: Term, b: Term) -> Result<Option<Redex>, Halt> {
+        self.reserve(1)?;
+        let at = b.offset();
+        let left = self.heap.load(at);
+        if is_num(left) {
+            // Resolved by the time it is reduced: as in `join`.
+            return Ok(self.join(a, b));
+        }
+        self.counts.add(Opcode::Succ, 1);
+        if left.is_absent() {
+            // The old node stays behind as the left operand's cell.
+            let right = self.heap.load(at + 1);
+            let swapped = self.node(Class::Opr, a, right.without_sub());
+            return Ok(self.join(Term::var(at), swapped));
+        }
+        self.heap.store(at, a);
+        Ok(self.join(left.without_sub(), b))
+    }
+
+    /// A number meets a switch.
+    #[inline(always)]
+    fn switch(&mut self, a: Term, b: Term) -> Result<Option<Redex>, Halt> {
+        self.reserve(2)?;
+        self.counts.add(Opcode::Switch, 1);
+        let (arms, out) = self.open(b);
+        let taken = match number::predecessor(a) {
+            None => self.node(Class::Con, out, Term::ERA),
+            Some(before) => {
+                let inner = self.node(Class::Con, before, out);
+                self.node(Class::Con, Term::ERA, inner)
+            }
+        };
+        Ok(self.join(arms, taken))
+    }
+
+    /// A reference meets a node, or starts the net: its definition is expanded.
+    #[inline(always)]
+    fn expand(&mut self, a: Term, b: Term) -> Result<Option<Redex>, Halt> {
+        let lowered = self.lowered;
+        let definition = &lowered[a.offset() as usize];
+        if b.w0() == definition.opens {
+            self.reserve(definition.opened.nodes.len())?;
+            self.counts.add(Opcode::Specialize, 1);
+            self.counts.add(definition.opening, 1);
+            self.place(&definition.opened);
+            let (first, second) = self.open(b);
+            self.values[FIRST as usize] = first.0;
+            self.values[SECOND as usize] = second.0;
+            self.write(&definition.opened)
+        } else {
+            self.reserve(definition.plain.nodes.len())?;
+            self.counts.add(Opcode::Specialize, 1);
+            self.place(&definition.plain);
+            self.values[FIRST as usize] = b.0;
+            self.write(&definition.plain)
+        }
+    }
+
+    /// Allocates the nodes of a template; [`Worker::reserve`] has made sure of them.
+    #[inline(always)]
+    fn place(&mut self, template: &Template) {
+        let count = template.nodes.len();
+        let left = self.free.len() - count;
+        let values = &mut self.values[NODES as usize..][..count];
+        for (value, &at) in values.iter_mut().zip(self.free[left..].iter().rev()) {
+            *value = u64::from(at) << 32;
+        }
+        self.free.truncate(left);
+    }
+
+    /// Writes the nodes of a template that has been placed, and connects it.
+    #[inline(always)]
+    fn write(&mut self, template: &Template) -> Result<Option<Redex>, Halt> {
+        let nodes = &self.values[NODES as usize..];
+        for (pair, &at) in template.nodes.iter().zip(nodes) {
+            let at = (at >> 32) as u32;
+            self.heap.store(at, self.term(pair[0]));
+            self.heap.store(at + 1, self.term(pair[1]));
+        }
+        self.counts.add(Opcode::Collapse, template.collapses);
+        for &[a, b] in &template.redexes {
+            self.push((self.term(a), self.term(b)))?;
+        }
+        let mut last = None;
+        for &[a, b] in &template.joins {
+            if let Some(redex) = last.take() {
+                self.push(redex)?;
+            }
+            last = self.join(self.term(a), self.term(b));
+        }
+        Ok(last)
+    }
+
+    #[inline(always)]
+    fn term(&self, slot: Slot) -> Term {
+        Term(slot.word + self.values[slot.value as usize])
+    }
+}

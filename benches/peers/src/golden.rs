@@ -27,12 +27,21 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut mismatches = 0;
     for path in programs(&arguments.folder)? {
         let text = fs::read_to_string(&path).map_err(|error| Failure::file(&path, &error))?;
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let reduced = match hvm2::reduce(&text, 10_000_000, 1 << 20) {
             Ok(reduced) => reduced,
-            Err(refusal @ (Refusal::Parse(_) | Refusal::ClonesNonAffine | Refusal::Panicked(_))) => {
+            Err(
+                refusal @ (Refusal::Parse(_) | Refusal::ClonesNonAffine | Refusal::Panicked(_)),
+            ) => {
                 let reason = refusal.to_string();
-                println!("{name:<20} ours only ({})", reason.lines().next().unwrap_or_default());
+                println!(
+                    "{name:<20} ours only ({})",
+                    reason.lines().next().unwrap_or_default()
+                );
                 continue;
             }
             Err(refusal) => return Err(Failure::Failed(format!("{name}: {refusal}"))),
@@ -44,7 +53,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         };
         let golden = path.with_extension("golden");
         if arguments.write {
-            fs::write(&golden, record.to_string()).map_err(|error| Failure::file(&golden, &error))?;
+            fs::write(&golden, record.to_string())
+                .map_err(|error| Failure::file(&golden, &error))?;
             println!("{name:<20} written, {} interactions", record.counts.total());
         } else if read(&golden)? == record {
             println!("{name:<20} equal, {} interactions", record.counts.total());

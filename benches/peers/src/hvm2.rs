@@ -12,8 +12,8 @@ use std::time::Instant;
 use ffcm::spec::rules::{Counts, Opcode};
 use hvm::ast;
 use hvm::hvm::{
-    ANNI, Book, CALL, COMM, CON, DUP, ERA, ERAS, GNet, LINK, NONE, NUM, OPER, OPR, Port, REF, ROOT, SWI, SWIT, TMem, VAR,
-    VOID,
+    ANNI, Book, CALL, COMM, CON, DUP, ERA, ERAS, GNet, LINK, NONE, NUM, OPER, OPR, Port, REF, ROOT,
+    SWI, SWIT, TMem, VAR, VOID,
 };
 use thiserror::Error;
 
@@ -118,13 +118,21 @@ fn step_all(net: &GNet<'_>, memory: &mut TMem, book: &Book, gas: u64) -> Result<
         }
         counts.add(opcode, 1);
     }
-    assert_eq!(counts.total(), u64::from(memory.itrs), "its own count differs");
+    assert_eq!(
+        counts.total(),
+        u64::from(memory.itrs),
+        "its own count differs"
+    );
     Ok(counts)
 }
 
 /// The opcode of this project's rule table that its next interaction is.
 fn opcode(a: Port, b: Port, book: &Book) -> Result<Opcode, Refusal> {
-    let (a, b) = if Port::should_swap(a, b) { (b, a) } else { (a, b) };
+    let (a, b) = if Port::should_swap(a, b) {
+        (b, a)
+    } else {
+        (a, b)
+    };
     if b == ROOT || a == ROOT {
         return Ok(Opcode::Specialize);
     }
@@ -239,7 +247,10 @@ mod tests {
 
     #[test]
     fn variables_are_renamed_in_order() {
-        assert_eq!(run("@main = (z ({b z} b))").map(|r| r.result), Ok("(x0 ({x1 x0} x1))".into()));
+        assert_eq!(
+            run("@main = (z ({b z} b))").map(|r| r.result),
+            Ok("(x0 ({x1 x0} x1))".into())
+        );
     }
 
     #[test]
@@ -248,7 +259,10 @@ mod tests {
         assert_eq!(run(clone), Err(Refusal::ClonesNonAffine));
         let endless = "@main = x & @main ~ (x *)";
         assert_eq!(run(endless), Err(Refusal::OutOfGas(100_000)));
-        assert!(matches!(run("@main = x & 1 ~ $([/] $(0 x))"), Err(Refusal::Panicked(_))));
+        assert!(matches!(
+            run("@main = x & 1 ~ $([/] $(0 x))"),
+            Err(Refusal::Panicked(_))
+        ));
         assert!(matches!(run("@main = ("), Err(Refusal::Parse(_))));
         assert!(matches!(run("@main = x & x ~ y & y ~ (z z)"), Ok(_)));
     }

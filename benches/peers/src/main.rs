@@ -12,7 +12,9 @@ use clap::{Parser, Subcommand};
 
 /// Compares this project's engines with rivals: results and interaction counts first, then time.
 #[derive(Debug, Parser)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 two engines disagree or a result is wrong.")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 two engines disagree or a result is wrong."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -24,14 +26,19 @@ enum Command {
     #[command(after_help = "Example: cargo run --release -p peers -- golden")]
     Golden(golden::Arguments),
     /// Runs random nets through the published runtime, the oracle and the CPU engine, and compares everything.
-    #[command(after_help = "Example: cargo run --release -p peers -- differential --cases 2000 --seed 1")]
+    #[command(
+        after_help = "Example: cargo run --release -p peers -- differential --cases 2000 --seed 1"
+    )]
     Differential(differential::Arguments),
 }
 
 fn main() -> ExitCode {
     // A rival's panic is caught and reported as a value; its message must not clutter the output.
     std::panic::set_hook(Box::new(|info| {
-        if !info.location().is_some_and(|place| place.file().contains("hvm-")) {
+        if !info
+            .location()
+            .is_some_and(|place| place.file().contains("hvm-"))
+        {
             eprintln!("{info}");
         }
     }));

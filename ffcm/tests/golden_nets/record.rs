@@ -31,7 +31,9 @@ impl Record {
         let mut lines = text.lines();
         let mut next = |key: &str| {
             let line = lines.next().ok_or_else(|| format!("no line `{key}: …`"))?;
-            let value = line.strip_prefix(key).and_then(|rest| rest.strip_prefix(": "));
+            let value = line
+                .strip_prefix(key)
+                .and_then(|rest| rest.strip_prefix(": "));
             value.ok_or_else(|| format!("`{key}: …` expected, not `{line}`"))
         };
         let count = |key: &str, value: &str| {
@@ -51,7 +53,9 @@ impl Record {
         }
         if counts.total() != total {
             let sum = counts.total();
-            return Err(format!("interactions are {total}, the counts by opcode add up to {sum}"));
+            return Err(format!(
+                "interactions are {total}, the counts by opcode add up to {sum}"
+            ));
         }
         Ok(Record {
             source,

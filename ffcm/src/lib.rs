@@ -19,3 +19,5 @@ pub mod memory;
 pub mod net;
 pub mod oracle;
 pub mod spec;
+#[cfg(any(test, feature = "conformance"))]
+pub mod testing;

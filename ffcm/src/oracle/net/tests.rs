@@ -87,7 +87,7 @@ fn every_rule() {
         // switch
         (
             "@main = a & 0 ~ ?((5 (* *)) a)",
-            "5 | apply 1 switch 1 collapse 1",
+            "5 | apply 1 switch 1 collapse 3",
         ),
         (
             "@main = a & 3 ~ ?((* (n n)) a)",
@@ -404,9 +404,10 @@ fn random_tree(random: &mut Random, depth: u64, leaves: &mut usize, definitions:
     if depth == 0 || random.below(3) == 0 {
         return match random.below(8) {
             0 => "*".to_owned(),
-            1 => format!("f{}", random.below(definitions))
-                .replace("f0", "@main")
-                .replace('f', "@f"),
+            1 => match random.below(definitions) {
+                0 => "@main".to_owned(),
+                i => format!("@f{i}"),
+            },
             2 => random.below(4).to_string(),
             3 => {
                 let operator = Operator::ALL[random.below(19) as usize];

@@ -302,7 +302,7 @@ proptest! {
     ) {
         let width = if kind.is_wide() { 32 } else { 24 };
         let signed = matches!(kind, Kind::I24 | Kind::I32);
-        let mask = (1u64 << width) as u128 - 1;
+        let mask = (1u128 << width) - 1;
         let (a, b) = (u128::from(a) & mask, u128::from(b) & mask);
         let value = |bits: u128| {
             let bits = bits as i128;

@@ -16,8 +16,9 @@
 //! Verdicts enter blocks, so they may depend on the net, the link and the gas alone. Running out of gas does: the number
 //! of interactions of a net does not depend on their order. Running out of heap does depend on it, so it must not
 //! happen: an interaction allocates at most [`WeightNet::nodes_per_interaction`] nodes, so a heap of
-//! [`WeightNet::heap_nodes`] lasts longer than the gas does, in any order and without reusing one node. The gas and the
-//! size of definitions are capped to keep that heap small. A coprocessor that reports it full all the same has failed,
+//! [`WeightNet::heap_nodes`] lasts longer than the gas does, in any order, without reusing one node, and if workers notice
+//! the end of the gas only after as many interactions again. The gas and the size of definitions are capped to keep
+//! that heap small. A coprocessor that reports it full all the same has failed,
 //! and so does the call.
 
 use std::sync::Arc;
@@ -190,9 +191,9 @@ impl WeightNet {
         self.nodes_per_interaction
     }
 
-    /// Heap, in nodes of 16 bytes, that `gas` interactions cannot fill.
+    /// Heap, in nodes of 16 bytes, that twice `gas` interactions cannot fill; `gas` is at most [`MAX_GAS_PER_EDGE`].
     pub fn heap_nodes(&self, gas: u64) -> u64 {
-        gas * self.nodes_per_interaction + CALL_NODES + SLACK_NODES
+        2 * gas.min(MAX_GAS_PER_EDGE) * self.nodes_per_interaction + CALL_NODES + SLACK_NODES
     }
 
     /// Weighs `edges`, each with `gas_per_edge` interactions of gas. One verdict per edge, in order.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use ffcm::net::Outcome;
 use ffcm::spec::rules::{Counts, Opcode};
 
 /// What a program must give, and who said so.
@@ -17,15 +16,6 @@ pub struct Record {
 }
 
 impl Record {
-    /// The record of an outcome.
-    pub fn of(outcome: &Outcome, source: &str) -> Record {
-        Record {
-            source: source.to_owned(),
-            result: outcome.result.clone(),
-            counts: outcome.counts,
-        }
-    }
-
     /// Parses the text of a `.golden` file: every key exactly once, in order, the counts adding up.
     pub fn parse(text: &str) -> Result<Record, String> {
         let mut lines = text.lines();

@@ -35,7 +35,10 @@ pub struct Arguments {
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     /// All engines agree, the published runtime among them.
-    Agreed,
+    Agreed {
+        /// How many there were.
+        interactions: u64,
+    },
     /// Our engines agree; the published runtime has nothing to say, for this reason.
     OursOnly(&'static str),
     /// Somebody differs.
@@ -47,6 +50,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let cases = if arguments.tiny { 50 } else { arguments.cases };
     let mut tally: BTreeMap<&str, u64> = BTreeMap::new();
     let mut differing = 0;
+    let mut interactions = 0;
     for seed in arguments.seed..arguments.seed.saturating_add(cases) {
         let text = random_net::text(seed);
         let verdict = compare(&text, arguments.gas);
@@ -54,7 +58,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             println!("seed {seed}: {verdict:?}\n{text}");
         }
         let key = match verdict {
-            Verdict::Agreed => "agreed",
+            Verdict::Agreed { interactions: some } => {
+                interactions += some;
+                "agreed"
+            }
             Verdict::OursOnly(reason) => reason,
             Verdict::Differs(how) => {
                 differing += 1;
@@ -64,16 +71,24 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         };
         *tally.entry(key).or_default() += 1;
     }
-    println!("{cases} nets from seed {}, at most {} interactions each", arguments.seed, arguments.gas);
+    println!(
+        "{cases} nets from seed {}, at most {} interactions each",
+        arguments.seed, arguments.gas
+    );
     for (key, count) in &tally {
         println!("{count:>8}  {key}");
     }
+    println!("{interactions} interactions in nets that agreed");
     let agreed = tally.get("agreed").copied().unwrap_or(0);
     if differing > 0 {
-        return Err(Failure::Mismatch(format!("{differing} of {cases} nets differ")));
+        return Err(Failure::Mismatch(format!(
+            "{differing} of {cases} nets differ"
+        )));
     }
     if agreed * 2 < cases {
-        return Err(Failure::Failed(format!("only {agreed} of {cases} nets could be compared")));
+        return Err(Failure::Failed(format!(
+            "only {agreed} of {cases} nets could be compared"
+        )));
     }
     Ok(())
 }
@@ -87,27 +102,46 @@ fn compare(text: &str, gas: u64) -> Verdict {
         Ok(call) => call,
         Err(error) => return Verdict::Differs(format!("no main: {error}")),
     };
-    let limits = Limits { gas, nodes: 1 << 20, result_bytes: 1 << 16 };
+    let limits = Limits {
+        gas,
+        nodes: 1 << 20,
+        result_bytes: 1 << 16,
+    };
     let ours = oracle::reduce(&book, &call, &limits);
     let engine = NetEngine::new(&book);
     for threads in [1, 2] {
         let found = engine.reduce(&call, &limits, threads, None);
         if found != ours {
             let (ours, found) = (show(&ours), show(&found));
-            return Verdict::Differs(format!("oracle\n{ours}\nCPU engine, {threads} thread(s)\n{found}"));
+            return Verdict::Differs(format!(
+                "oracle\n{ours}\nCPU engine, {threads} thread(s)\n{found}"
+            ));
         }
     }
     against_published(&ours, hvm2::reduce(text, gas, 1 << 16))
 }
 
 /// Holds our outcome against the published runtime's.
-fn against_published(ours: &Result<Outcome, ReduceError>, theirs: Result<hvm2::Reduced, Refusal>) -> Verdict {
+fn against_published(
+    ours: &Result<Outcome, ReduceError>,
+    theirs: Result<hvm2::Reduced, Refusal>,
+) -> Verdict {
     match (ours, theirs) {
-        (_, Err(Refusal::Parse(error))) => Verdict::Differs(format!("{} cannot parse it: {error}", hvm2::VERSION)),
-        (_, Err(Refusal::ClonesNonAffine)) => Verdict::OursOnly("duplicates a reference with duplicators: refused there"),
+        (_, Err(Refusal::Parse(error))) => {
+            Verdict::Differs(format!("{} cannot parse it: {error}", hvm2::VERSION))
+        }
+        (_, Err(Refusal::ClonesNonAffine)) => {
+            Verdict::OursOnly("duplicates a reference with duplicators: refused there")
+        }
         (_, Err(Refusal::Panicked(_))) => Verdict::OursOnly("arithmetic that panics there"),
-        (Ok(ours), Ok(theirs)) if ours.result == theirs.result && ours.counts == theirs.counts => Verdict::Agreed,
-        (Err(ReduceError::OutOfGas { .. }), Err(Refusal::OutOfGas(_))) => Verdict::OursOnly("out of gas on both"),
+        (Ok(ours), Ok(theirs)) if ours.result == theirs.result && ours.counts == theirs.counts => {
+            Verdict::Agreed {
+                interactions: ours.counts.total(),
+            }
+        }
+        (Err(ReduceError::OutOfGas { .. }), Err(Refusal::OutOfGas(_))) => {
+            Verdict::OursOnly("out of gas on both")
+        }
         (Err(ReduceError::ViciousCircle), Ok(_) | Err(Refusal::Unreadable(_))) => {
             Verdict::OursOnly("vicious circle: an error here, undefined there")
         }
@@ -132,6 +166,13 @@ fn show(outcome: &Result<Outcome, ReduceError>) -> String {
 }
 
 fn describe(result: &str, counts: &ffcm::spec::rules::Counts) -> String {
-    let by_opcode: Vec<String> = counts.iter().map(|(op, n)| format!("{} {n}", op.name())).collect();
-    format!("  {result}\n  {} interactions: {}", counts.total(), by_opcode.join(", "))
+    let by_opcode: Vec<String> = counts
+        .iter()
+        .map(|(op, n)| format!("{} {n}", op.name()))
+        .collect();
+    format!(
+        "  {result}\n  {} interactions: {}",
+        counts.total(),
+        by_opcode.join(", ")
+    )
 }

@@ -6,12 +6,15 @@ use ffcm_benches::random::SplitMix64;
 pub fn text(seed: u64) -> String {
     let mut random = SplitMix64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let definitions = 1 + random.below(5) as usize;
+    let later_duplicators = if random.chance(25) { 15 } else { 0 };
     let mut text = String::new();
     for index in 0..definitions {
         let mut definition = Definition {
             random: &mut random,
             index,
             definitions,
+            // The published runtime refuses to copy references to definitions that hold duplicators.
+            duplicators: if index == 0 { 15 } else { later_duplicators },
             pieces: Vec::new(),
         };
         definition.net();
@@ -39,6 +42,8 @@ struct Definition<'r> {
     random: &'r mut SplitMix64,
     index: usize,
     definitions: usize,
+    /// How many of a hundred branches are duplicators.
+    duplicators: u64,
     pieces: Vec<Piece>,
 }
 
@@ -51,7 +56,11 @@ impl Definition<'_> {
     fn net(&mut self) {
         self.push(&format!("@{} = ", name(self.index)));
         self.tree(3);
-        let pairs = if self.index == 0 { 2 + self.random.below(5) } else { self.random.below(4) };
+        let pairs = if self.index == 0 {
+            2 + self.random.below(5)
+        } else {
+            self.random.below(4)
+        };
         for _ in 0..pairs {
             self.push("\n  & ");
             self.pair();
@@ -78,19 +87,19 @@ impl Definition<'_> {
                 self.branch("(", 2);
             }
             4 => {
-                self.branch("{", 2);
+                self.branch(if self.duplicators > 0 { "{" } else { "(" }, 2);
                 self.push(" ~ ");
-                self.tree(3);
+                self.tree(2);
             }
             5 => {
-                self.branch("(", 3);
+                self.branch("(", 2);
                 self.push(" ~ ");
-                self.branch("(", 3);
+                self.branch("(", 2);
             }
             _ => {
-                self.tree(3);
+                self.tree(2);
                 self.push(" ~ ");
-                self.tree(3);
+                self.tree(2);
             }
         }
     }
@@ -99,10 +108,12 @@ impl Definition<'_> {
         if depth == 0 || self.random.chance(30) {
             return self.leaf();
         }
+        if self.random.chance(self.duplicators) {
+            return self.branch("{", depth - 1);
+        }
         match self.random.below(20) {
-            0..9 => self.branch("(", depth - 1),
-            9..13 => self.branch("{", depth - 1),
-            13..17 => self.operator(depth - 1),
+            0..12 => self.branch("(", depth - 1),
+            12..17 => self.operator(depth - 1),
             _ => self.switch(depth - 1),
         }
     }
@@ -158,7 +169,7 @@ impl Definition<'_> {
     /// Mostly a later definition, so that most nets end; the last one refers to nothing unless by recursion.
     fn reference(&mut self) {
         let later = self.definitions - self.index - 1;
-        if self.random.chance(4) {
+        if self.random.chance(3) {
             let any = self.random.below(self.definitions as u64) as usize;
             self.push(&format!("@{}", name(any)));
         } else if later == 0 {
@@ -201,7 +212,8 @@ impl Definition<'_> {
             4 => random.below(1 << 24).to_string(),
             5 => (*random.pick(&["+0", "-1", "+1", "+8388607", "-8388608"])).to_owned(),
             6 => format!("{:+}", random.below(1 << 24) as i64 - (1 << 23)),
-            7 => (*random.pick(&["0.0", "1.0", "-1.5", "0.1", "1000000.0", "+inf", "-inf"])).to_owned(),
+            7 => (*random.pick(&["0.0", "1.0", "-1.5", "0.1", "1000000.0", "+inf", "-inf"]))
+                .to_owned(),
             8 => format!("{:.4}", random.below(1 << 20) as f64 / 1024.0 - 512.0),
             _ => random.below(100).to_string(),
         }
@@ -209,7 +221,11 @@ impl Definition<'_> {
 
     /// Names the places of variables in random pairs; of an odd number, one becomes an eraser.
     fn finish(self) -> String {
-        let count = self.pieces.iter().filter(|p| matches!(p, Piece::Variable)).count();
+        let count = self
+            .pieces
+            .iter()
+            .filter(|p| matches!(p, Piece::Variable))
+            .count();
         let mut places: Vec<usize> = (0..count).collect();
         self.random.shuffle(&mut places);
         let mut text = String::new();
@@ -241,7 +257,11 @@ mod tests {
     fn every_seed_gives_a_valid_book_and_always_the_same() {
         for seed in 0..500 {
             let net = text(seed);
-            assert!(Book::parse(&net).is_ok(), "seed {seed}: {:?}\n{net}", Book::parse(&net));
+            assert!(
+                Book::parse(&net).is_ok(),
+                "seed {seed}: {:?}\n{net}",
+                Book::parse(&net)
+            );
             assert_eq!(net, text(seed));
         }
     }

@@ -9,6 +9,7 @@ mod record;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ffcm::cpu::NetEngine;
 use ffcm::net::{Book, Limits, Outcome, ReduceError};
 use ffcm::oracle;
 use record::Record;
@@ -30,7 +31,12 @@ fn names(extension: &str) -> Vec<String> {
         .expect("golden/nets is there")
         .map(|entry| entry.expect("a readable entry").path())
         .filter(|path| path.extension().is_some_and(|e| e == extension))
-        .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
+        .map(|path| {
+            path.file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned()
+        })
         .collect();
     names.sort();
     names
@@ -39,6 +45,14 @@ fn names(extension: &str) -> Vec<String> {
 fn read(name: &str, extension: &str) -> String {
     let path = folder().join(format!("{name}.{extension}"));
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn record_of(outcome: &Outcome, source: &str) -> Record {
+    Record {
+        source: source.to_owned(),
+        result: outcome.result.clone(),
+        counts: outcome.counts,
+    }
 }
 
 /// Reduces every program with `engine` and lists those whose record differs.
@@ -55,7 +69,7 @@ fn differences(engine: impl Fn(&Book) -> Result<Outcome, ReduceError>) -> Vec<St
                 continue;
             }
         };
-        let found = Record::of(&outcome, &golden.source);
+        let found = record_of(&outcome, &golden.source);
         if found != golden {
             differences.push(format!("{name}: golden\n{golden}found\n{found}"));
         }
@@ -68,7 +82,11 @@ fn assert_none(differences: &[String]) {
 }
 
 fn oracle(book: &Book) -> Result<Outcome, ReduceError> {
-    oracle::reduce(book, &book.main().expect("golden programs have a main"), &LIMITS)
+    oracle::reduce(
+        book,
+        &book.main().expect("golden programs have a main"),
+        &LIMITS,
+    )
 }
 
 fn update() {
@@ -76,10 +94,13 @@ fn update() {
         let book = Book::parse(&read(&name, "hvm")).unwrap_or_else(|e| panic!("{name}.hvm: {e}"));
         let outcome = oracle(&book).unwrap_or_else(|error| panic!("{name}: {error}"));
         let path = folder().join(format!("{name}.golden"));
-        let old = fs::read_to_string(&path).ok().and_then(|text| Record::parse(&text).ok());
-        let confirmed = old.filter(|old| Record::of(&outcome, &old.source) == *old);
+        let old = fs::read_to_string(&path)
+            .ok()
+            .and_then(|text| Record::parse(&text).ok());
+        let confirmed = old.filter(|old| record_of(&outcome, &old.source) == *old);
         let source = confirmed.map_or_else(|| "oracle".to_owned(), |old| old.source);
-        fs::write(&path, Record::of(&outcome, &source).to_string()).expect("golden/nets is writable");
+        fs::write(&path, record_of(&outcome, &source).to_string())
+            .expect("golden/nets is writable");
     }
 }
 
@@ -98,6 +119,16 @@ fn oracle_gives_the_golden_records() {
         update();
     }
     assert_none(&differences(oracle));
+}
+
+#[test]
+fn cpu_engine_gives_the_golden_records() {
+    for threads in [1, 2] {
+        assert_none(&differences(|book| {
+            let call = book.main().expect("golden programs have a main");
+            NetEngine::new(book).reduce(&call, &LIMITS, threads, None)
+        }));
+    }
 }
 
 #[test]

@@ -56,7 +56,6 @@ const STEPS: [(&str, Action); 8] = [
         "tests",
         Action::Cargo(&["test", "--workspace", "--exclude", "peers"]),
     ),
-    ("doc-tests", Action::NotRun("part of the step `tests`")),
     (
         "WGSL",
         Action::NotRun("no GPU kernels in this version; the header is checked in `tests`"),
@@ -66,8 +65,8 @@ const STEPS: [(&str, Action); 8] = [
         Action::NotRun("no GPU kernels in this version; the header is checked in `tests`"),
     ),
     (
-        "peers",
-        Action::NotRun("rival engines are compared by hand: cargo run --release -p peers"),
+        "benches",
+        Action::NotRun("timings and rival engines: cargo run --release -p peers -- --help"),
     ),
 ];
 

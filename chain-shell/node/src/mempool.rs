@@ -221,3 +221,118 @@ impl Seen {
         self.stamps.remove(id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use focus_types::{AssetId, Body, Hash32, Signature, SignedTx, Transaction};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn task(sender: u8, nonce: u64) -> Task {
+        Task::new(SignedTx {
+            tx: Transaction {
+                chain: Hash32::ZERO,
+                sender: Address([sender; 32]),
+                nonce,
+                gas_limit: 0,
+                body: Body::Transfer {
+                    asset: AssetId::FOCUS,
+                    to: Address([0; 32]),
+                    amount: 0,
+                },
+            },
+            signature: Signature([0; 64]),
+        })
+    }
+
+    fn pool(total: usize, per_sender: usize, gap: u64, seen: usize) -> Mempool {
+        Mempool::new(Bounds {
+            total,
+            per_sender,
+            gap,
+            seen,
+        })
+    }
+
+    fn order(pool: &Mempool, count: usize) -> Vec<(u8, u64)> {
+        let tasks = pool.candidates(count);
+        let key = |task: &Task| (task.tx.tx.sender.0[0], task.tx.tx.nonce);
+        tasks.iter().map(key).collect()
+    }
+
+    #[test]
+    fn arrival_order_within_nonce_order() {
+        let mut pool = pool(100, 100, 10, 100);
+        for (sender, nonce) in [(1, 2), (2, 0), (1, 0), (3, 1), (1, 1), (2, 1)] {
+            pool.insert(task(sender, nonce), 0).unwrap();
+        }
+        let all = [(2, 0), (1, 0), (1, 1), (1, 2), (2, 1)];
+        assert_eq!(order(&pool, 9), all);
+        assert_eq!(order(&pool, 3), all[..3]);
+        assert_eq!(pool.refuse(&Address([1; 32]), 1), 2);
+        assert_eq!(order(&pool, 9), [(2, 0), (1, 0), (2, 1)]);
+        pool.insert(task(1, 1), 0).unwrap();
+        pool.committed(&Address([1; 32]), 1);
+        assert_eq!(order(&pool, 9), [(2, 0), (2, 1), (1, 1)]);
+        assert_eq!(pool.insert(task(1, 0), 0), Err(RejectReason::Dup));
+        pool.committed(&Address([1; 32]), 2);
+        pool.committed(&Address([2; 32]), 2);
+        assert_eq!((pool.len(), order(&pool, 9)), (1, vec![]));
+    }
+
+    #[test]
+    fn seen_forgets_the_oldest_only() {
+        let mut pool = pool(100, 100, 10, 3);
+        for sender in 1..=4 {
+            pool.insert(task(sender, 0), 0).unwrap();
+        }
+        assert!(!pool.has_seen(&task(1, 0).id));
+        assert!((2..=4).all(|sender| pool.has_seen(&task(sender, 0).id)));
+        // Forgotten, but still pending: the nonce is taken.
+        assert_eq!(pool.insert(task(1, 0), 0), Err(RejectReason::BadNonce));
+    }
+
+    proptest! {
+        #[test]
+        fn candidates_are_exactly_the_unbroken_runs(
+            steps in prop::collection::vec((0u8..4, 0u64..8, 0u8..8), 0..80)
+        ) {
+            let mut pool = pool(20, 6, 4, 1000);
+            let mut accounts = [0u64; 4];
+            for (sender, number, kind) in steps {
+                let address = Address([sender; 32]);
+                let account = &mut accounts[usize::from(sender)];
+                match kind {
+                    0 => {
+                        let run = order(&pool, 99).iter().filter(|(s, _)| *s == sender).count();
+                        *account += number.min(run as u64);
+                        pool.committed(&address, *account);
+                    }
+                    1 => {
+                        pool.refuse(&address, *account + number);
+                    }
+                    _ => {
+                        let _ = pool.insert(task(sender, *account + number), *account);
+                    }
+                }
+                let list = order(&pool, 99);
+                for sender in 0..4u8 {
+                    let nonces: Vec<u64> =
+                        list.iter().filter(|(s, _)| *s == sender).map(|(_, n)| *n).collect();
+                    let queue = pool.queues.get(&Address([sender; 32]));
+                    let pending: Vec<u64> =
+                        queue.map_or(vec![], |q| q.pending.keys().copied().collect());
+                    let first = accounts[usize::from(sender)];
+                    let run: Vec<u64> =
+                        (first..).take_while(|n| pending.contains(n)).collect();
+                    prop_assert_eq!(nonces, run);
+                    prop_assert!(pending.len() <= 6);
+                }
+                let stored: usize = pool.queues.values().map(|q| q.pending.len()).sum();
+                prop_assert_eq!(stored, pool.len());
+                prop_assert!(pool.len() <= 20);
+            }
+        }
+    }
+}

@@ -1,11 +1,11 @@
 //! The verbs that need no node: shapes of what they print, and every bad input.
 
-mod support;
+mod command;
 
 use std::fs;
 use std::io::Write;
 
-use support::{assert_fails, focus, json, run, run_with, stdout, text};
+use command::{assert_fails, focus, json, run, run_with, stdout, text};
 
 #[test]
 fn bad_nets_are_one_line_and_exit_code_1() {

@@ -2,14 +2,14 @@
 //!
 //! `FOCUS_KILL_RUNS` says how many times to kill, 5 by default.
 
-mod support;
+mod command;
 
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use support::{Node, focus, json, stdout, stopped_at, text};
+use command::{Node, focus, json, stdout, stopped_at, text};
 
 /// Kills per folder, after which a fresh one starts with an empty chain and a full feed.
 const KILLS_PER_FOLDER: u64 = 10;

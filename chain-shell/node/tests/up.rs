@@ -1,13 +1,13 @@
 //! `focus up` and `focus replay` on a real folder.
 
-mod support;
+mod command;
 
 use std::fs;
 use std::net::TcpListener;
 
 use focus_types::{AssetId, Body, Genesis, Keypair, Transaction};
 use serde_json::{Value, json};
-use support::{Node, assert_fails, json as focus_json, run, stdout, stopped_at, text};
+use command::{Node, assert_fails, json as focus_json, run, stdout, stopped_at, text};
 
 #[test]
 fn up_continues_and_replay_agrees() {

@@ -1,196 +1,176 @@
-//! Runs the `focus` binary, and talks to it.
-#![allow(dead_code, reason = "each test file uses a part")]
+//! A small chain and a seeded stream of transactions for it.
+#![allow(dead_code)]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::time::Duration;
+use std::sync::Arc;
 
-use serde_json::Value;
+use ffcm::coprocessor::{Coprocessor, OracleCoprocessor};
+use focus_node::{BlockReport, Node, NodeOptions};
+use focus_types::{
+    Address, AssetId, Body, Genesis, GenesisAccount, Hash32, Keypair, MaOp, Particle, RejectReason,
+    SignedTx, SlotTarget, Transaction, TxId,
+};
 
-/// The binary with arguments, nothing on stdin.
-pub fn focus(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_focus"));
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .env_remove("FOCUS_LOG");
-    command
+pub const ACCOUNTS: u8 = 4;
+pub const BALANCE: u64 = 1_000_000_000;
+
+pub fn key(n: u8) -> Keypair {
+    Keypair::from_seed([n; 32])
 }
 
-/// Runs to the end.
-pub fn run(arguments: &[&str]) -> Output {
-    focus(arguments).output().unwrap()
+pub fn address(n: u8) -> Address {
+    key(n).address()
 }
 
-/// Runs to the end with `input` on stdin.
-pub fn run_with(arguments: &[&str], input: &[u8]) -> Output {
-    let mut child = focus(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            // The program may refuse before it has read everything.
-            let _ = stdin.write_all(input);
-        });
-        child.wait_with_output().unwrap()
-    })
-}
-
-/// Stdout of a run that must succeed.
-pub fn stdout(arguments: &[&str]) -> String {
-    let output = run(arguments);
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Stdout of a run that must succeed, as JSON.
-pub fn json(arguments: &[&str]) -> Value {
-    serde_json::from_str(&stdout(arguments)).unwrap()
-}
-
-/// Checks that a run failed with `code`, one line on stderr that has `words`, and nothing on stdout.
-pub fn assert_fails(output: &Output, code: i32, words: &str) {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{stderr}");
-    let lines: Vec<&str> = stderr
-        .lines()
-        .filter(|l| l.starts_with("focus: "))
-        .collect();
-    let [line] = lines[..] else {
-        panic!("not one line: {stderr}");
+/// The validator has key 100 and no balance.
+pub fn genesis() -> Genesis {
+    let account = |n| GenesisAccount {
+        address: address(n),
+        balance: BALANCE,
     };
-    assert!(line.contains(words), "{line:?} lacks {words:?}");
-    assert!(line.len() < 1000, "{line:?}");
-    assert!(!stderr.contains("panicked"), "{stderr}");
-    assert!(output.stdout.is_empty(), "{output:?}");
+    let mut genesis = Genesis::solo(
+        "test",
+        address(100),
+        (1..=ACCOUNTS).map(account).collect(),
+        ffcm_sandboxes::weight::STAKE.to_owned(),
+    );
+    genesis.ma.shards = 2;
+    genesis
 }
 
-/// The state root that `focus up` printed last.
-pub fn stopped_at(stdout: &str) -> (u64, String) {
-    let line = stdout.lines().last().unwrap_or_default();
-    let rest = line
-        .strip_prefix("stopped at height ")
-        .unwrap_or_else(|| panic!("{stdout}"));
-    let (height, root) = rest.split_once(", state root ").unwrap();
-    (height.parse().unwrap(), root.to_owned())
+pub fn oracle() -> Arc<dyn Coprocessor> {
+    Arc::new(OracleCoprocessor)
 }
 
-/// `path` as an argument.
-pub fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
+pub fn create(data: &Path, genesis: &Genesis) -> Node {
+    Node::create(data, genesis, key(100), oracle(), NodeOptions::default()).unwrap()
 }
 
-/// A running `focus up`, killed on drop.
-pub struct Node {
-    pub child: Child,
-    pub address: String,
-    pub stdout: BufReader<ChildStdout>,
+pub fn open(data: &Path) -> Node {
+    Node::open(data, oracle(), NodeOptions::default()).unwrap()
 }
 
-impl Node {
-    /// Starts `focus up --rpc 0` with further arguments and waits until it serves.
-    pub fn start(arguments: &[&str]) -> Node {
-        let mut child = focus(&["up", "--rpc", "0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut seen = String::new();
-        let address = loop {
-            let start = seen.len();
-            assert!(stderr.read_line(&mut seen).unwrap() > 0, "it ended: {seen}");
-            if let Some(rest) = seen[start..].strip_prefix("page and API at http://") {
-                break rest.trim().trim_end_matches('/').to_owned();
+pub fn sign(chain: Hash32, n: u8, nonce: u64, body: Body) -> SignedTx {
+    let key = key(n);
+    Transaction {
+        chain,
+        sender: key.address(),
+        nonce,
+        gas_limit: 1_000_000,
+        body,
+    }
+    .sign(&key)
+}
+
+pub fn transfer(to: Address, amount: u64) -> Body {
+    Body::Transfer {
+        asset: AssetId::FOCUS,
+        to,
+        amount,
+    }
+}
+
+pub fn link(source: &str, target: &str, stake: u64) -> Body {
+    Body::Link {
+        source: Particle::text(source),
+        target: Particle::text(target),
+        kind: 0,
+        stake,
+    }
+}
+
+pub fn memory(shard: u16, slot: u8, op: MaOp) -> Body {
+    Body::Memory {
+        target: SlotTarget {
+            shard,
+            layer: 1,
+            slot,
+        },
+        op,
+    }
+}
+
+/// A 64-bit linear congruential generator: enough to vary what tests do.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+
+    pub fn body(&mut self) -> Body {
+        let slot = self.below(6) as u8;
+        let shard = self.below(2) as u16;
+        match self.below(8) {
+            0 => transfer(address(1 + self.below(6) as u8), self.below(BALANCE / 50)),
+            1 => {
+                let vector = (0..128).map(|_| self.below(400) as i16 - 200).collect();
+                memory(shard, slot, MaOp::Add { vector })
             }
-        };
-        // Keep the pipe drained, so that the node never waits for us.
-        std::thread::spawn(move || {
-            let mut rest = String::new();
-            let _ = stderr.read_to_string(&mut rest);
-        });
-        Node {
-            child,
-            address,
-            stdout,
+            2 => memory(shard, slot, MaOp::Decay { factor: 9_850 }),
+            3 => {
+                let source = self.below(6) as u8;
+                memory(
+                    shard,
+                    slot,
+                    MaOp::Mix {
+                        alpha: 4_321,
+                        source,
+                    },
+                )
+            }
+            _ => {
+                let (a, b) = (self.below(12), self.below(12));
+                link(&format!("p{a}"), &format!("p{b}"), self.below(50) * 1_000)
+            }
         }
     }
-
-    /// Reads stdout up to a line that has `words`.
-    pub fn read_to(&mut self, words: &str) -> String {
-        let mut line = String::new();
-        loop {
-            line.clear();
-            assert!(
-                self.stdout.read_line(&mut line).unwrap() > 0,
-                "no {words:?}"
-            );
-            if line.contains(words) {
-                return line;
-            }
-        }
-    }
-
-    /// Sends a signal by its name.
-    pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let status = Command::new("kill")
-            .args(["-s", name, &pid])
-            .status()
-            .unwrap();
-        assert!(status.success());
-    }
-
-    /// Status and JSON body of a GET.
-    pub fn get(&self, path: &str) -> (u16, Value) {
-        let (status, body) = self.raw(&format!("GET {path} HTTP/1.1\r\n"), b"");
-        let value = serde_json::from_str(&body).unwrap_or_else(|e| panic!("{path}: {e}: {body}"));
-        (status, value)
-    }
-
-    /// Status and text of a GET.
-    pub fn get_text(&self, path: &str) -> (u16, String) {
-        self.raw(&format!("GET {path} HTTP/1.1\r\n"), b"")
-    }
-
-    /// Status and JSON body of a POST.
-    pub fn post(&self, path: &str, body: &[u8]) -> (u16, Value) {
-        let head = format!("POST {path} HTTP/1.1\r\ncontent-length: {}\r\n", body.len());
-        let (status, answer) = self.raw(&head, body);
-        (status, serde_json::from_str(&answer).unwrap())
-    }
-
-    fn raw(&self, head: &str, body: &[u8]) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(60)))
-            .unwrap();
-        let mut request = format!("{head}host: x\r\nconnection: close\r\n\r\n").into_bytes();
-        request.extend_from_slice(body);
-        let _ = stream.write_all(&request);
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        let answer = String::from_utf8(answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (
-            head.split(' ').nth(1).unwrap().parse().unwrap(),
-            body.to_owned(),
-        )
-    }
 }
 
-impl Drop for Node {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// The next block of a seeded history: it depends on the node's height alone. Returns the report.
+pub fn next_block(node: &Node) -> BlockReport {
+    let height = node.head().height;
+    let mut random = Random(height.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    for n in 1..=ACCOUNTS {
+        let nonce = node.account(&address(n)).unwrap().nonce;
+        for i in 0..1 + random.below(5) {
+            let tx = sign(node.genesis().hash(), n, nonce + i, random.body());
+            node.submit(tx).unwrap();
+        }
+    }
+    node.produce().unwrap().unwrap()
+}
+
+/// Submits, produces one block, and returns the outcome's label and gas.
+pub fn run_one(node: &Node, n: u8, body: Body) -> (&'static str, u64) {
+    let nonce = node.account(&address(n)).unwrap().nonce;
+    let id: TxId = node
+        .submit(sign(node.genesis().hash(), n, nonce, body))
+        .unwrap();
+    node.produce().unwrap().unwrap();
+    let receipt = node.receipt(&id).unwrap().unwrap();
+    assert_eq!(receipt.ok, receipt.reason.as_str() == "ok");
+    assert_eq!(receipt.height, node.head().height);
+    (receipt.reason.as_str(), receipt.gas)
+}
+
+pub fn balance(node: &Node, n: u8) -> u64 {
+    let view = node.account(&address(n)).unwrap();
+    view.balances.first().map_or(0, |(_, units)| *units)
+}
+
+pub fn rejected(node: &Node, reason: RejectReason) -> u64 {
+    node.metrics().rejected[&reason]
+}
+
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
 }

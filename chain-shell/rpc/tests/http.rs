@@ -1,4 +1,5 @@
 //! Every route, and every way a client can get one wrong.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

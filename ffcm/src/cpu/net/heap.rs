@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use crate::spec::word::{OFFSET_MAX, Term};
 
 /// Most nodes one heap holds: offsets count slots in 31 bits.
-const NODES_MAX: u64 = (OFFSET_MAX as u64 + 1) / 2;
+const NODES_MAX: u64 = 1 << 30;
+const _: () = assert!(2 * NODES_MAX == OFFSET_MAX as u64 + 1);
 
 /// Slots of terms, and the supply of nodes that no worker holds.
 ///

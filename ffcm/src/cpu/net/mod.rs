@@ -263,7 +263,11 @@ impl<'b> NetEngine<'b> {
         pool.verdict(counts.total(), u64::from(heap.nodes()))?;
         let root = Term::var(root.ok_or_else(|| out_of_heap(limits))?);
         let form = readback(self.book, heap, root, limits.result_bytes)?;
-        Ok(Outcome { result: form.text, number: form.number, counts })
+        Ok(Outcome {
+            result: form.text,
+            number: form.number,
+            counts,
+        })
     }
 }
 

@@ -106,9 +106,16 @@ impl Heap {
             return false;
         }
         let claim = |next: u32| Some(next + want.min(self.nodes - next)).filter(|&to| to > next);
-        match self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim) {
+        match self
+            .next
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim)
+        {
             // Lowest offset last, so that it is allocated first.
-            Ok(from) => free.extend((from..from + want.min(self.nodes - from)).rev().map(|n| 2 * n)),
+            Ok(from) => free.extend(
+                (from..from + want.min(self.nodes - from))
+                    .rev()
+                    .map(|n| 2 * n),
+            ),
             Err(_) => return false,
         }
         true

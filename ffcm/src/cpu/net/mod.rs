@@ -101,7 +101,10 @@ pub struct NetEngine<'b> {
 impl<'b> NetEngine<'b> {
     /// Lowers `book`.
     pub fn new(book: &'b Book) -> NetEngine<'b> {
-        NetEngine { book, lowered: template::lower(book.definitions()) }
+        NetEngine {
+            book,
+            lowered: template::lower(book.definitions()),
+        }
     }
 
     /// Reduces one call with `threads` workers, chosen at run time: at least 1, at most [`THREADS_MAX`].
@@ -115,7 +118,14 @@ impl<'b> NetEngine<'b> {
         call.check(self.book)?;
         let heap = reserve(limits)?;
         let threads = threads.clamp(1, THREADS_MAX);
-        self.run(call, limits, &heap, threads, progress, &mut Buffers::default())
+        self.run(
+            call,
+            limits,
+            &heap,
+            threads,
+            progress,
+            &mut Buffers::default(),
+        )
     }
 
     /// Reduces a batch, calls spread over `threads` workers, one heap per worker reused between calls. Results come in
@@ -134,13 +144,18 @@ impl<'b> NetEngine<'b> {
             let mut heap = None;
             loop {
                 let block = blocks.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some((calls, results)) = block else { return };
+                let Some((calls, results)) = block else {
+                    return;
+                };
                 for (call, result) in calls.iter().zip(results) {
                     *result = Some(self.reduce_with(call, limits, &mut heap, &mut buffers));
                 }
             }
         };
-        let helpers = threads.clamp(1, THREADS_MAX).min(calls.len().div_ceil(BLOCK)).saturating_sub(1);
+        let helpers = threads
+            .clamp(1, THREADS_MAX)
+            .min(calls.len().div_ceil(BLOCK))
+            .saturating_sub(1);
         thread::scope(|scope| {
             for _ in 0..helpers {
                 // A thread that cannot be started leaves its share to the others.
@@ -151,7 +166,8 @@ impl<'b> NetEngine<'b> {
             work();
         });
         let done = results.into_iter();
-        done.map(|result| result.expect("every block was taken by a worker")).collect()
+        done.map(|result| result.expect("every block was taken by a worker"))
+            .collect()
     }
 
     /// One call of a batch, on a heap kept from the call before if there was one.
@@ -163,7 +179,10 @@ impl<'b> NetEngine<'b> {
         buffers: &mut Buffers,
     ) -> Result<Outcome, ReduceError> {
         call.check(self.book)?;
-        if kept.as_ref().is_some_and(|heap| heap.touched() > KEEP_NODES) {
+        if kept
+            .as_ref()
+            .is_some_and(|heap| heap.touched() > KEEP_NODES)
+        {
             *kept = None;
             *buffers = Buffers::default();
         }
@@ -233,7 +252,11 @@ impl<'b> NetEngine<'b> {
         counts: Counts,
     ) -> Result<Outcome, ReduceError> {
         let form = readback(self.book, heap, Term::var(root), limits.result_bytes)?;
-        Ok(Outcome { result: form.text, number: form.number, counts })
+        Ok(Outcome {
+            result: form.text,
+            number: form.number,
+            counts,
+        })
     }
 }
 
@@ -242,7 +265,9 @@ fn reserve(limits: &Limits) -> Result<Heap, ReduceError> {
 }
 
 fn out_of_heap(limits: &Limits) -> ReduceError {
-    ReduceError::OutOfHeap { limit: limits.nodes }
+    ReduceError::OutOfHeap {
+        limit: limits.nodes,
+    }
 }
 
 /// Readback sees the heap at rest. An absent slot of a node is the cell of a wire that nothing has come to: there the
@@ -256,7 +281,11 @@ impl readback::Heap for Heap {
     fn node(&self, node: Term) -> [Term; 2] {
         [node.offset(), node.offset() + 1].map(|at| {
             let term = self.load(at);
-            if term.is_absent() { Term::var(at) } else { term.without_sub() }
+            if term.is_absent() {
+                Term::var(at)
+            } else {
+                term.without_sub()
+            }
         })
     }
 }

@@ -92,7 +92,11 @@ impl<'w> Worker<'w> {
         others: bool,
         buffers: Buffers,
     ) -> Worker<'w> {
-        let Buffers { mut free, mut stack, mut values } = buffers;
+        let Buffers {
+            mut free,
+            mut stack,
+            mut values,
+        } = buffers;
         free.clear();
         stack.clear();
         values.resize(NODES as usize + template::most_nodes(lowered), 0);
@@ -115,8 +119,21 @@ impl<'w> Worker<'w> {
 
     /// The interactions made, and the buffers for the next worker.
     pub(super) fn finish(self) -> (Counts, Buffers) {
-        let Worker { counts, free, stack, values, .. } = self;
-        (counts, Buffers { free, stack, values })
+        let Worker {
+            counts,
+            free,
+            stack,
+            values,
+            ..
+        } = self;
+        (
+            counts,
+            Buffers {
+                free,
+                stack,
+                values,
+            },
+        )
     }
 
     /// Builds the net of a call, `entry` applied to `arguments`, and expands `entry`, which counts: a reference that
@@ -179,7 +196,11 @@ impl<'w> Worker<'w> {
         if self.pool.signalled() {
             self.share()?;
         }
-        if self.ticks == 0 { self.settle_and_check() } else { Ok(()) }
+        if self.ticks == 0 {
+            self.settle_and_check()
+        } else {
+            Ok(())
+        }
     }
 
     #[cold]
@@ -212,7 +233,11 @@ impl<'w> Worker<'w> {
             let surplus = self.free.drain(..keep).collect();
             self.heap.give(surplus);
         }
-        if self.pool.stopped() { Err(Halt) } else { Ok(()) }
+        if self.pool.stopped() {
+            Err(Halt)
+        } else {
+            Ok(())
+        }
     }
 
     fn hoard_max(&self) -> usize {
@@ -239,7 +264,11 @@ impl<'w> Worker<'w> {
     /// Makes sure that `nodes` nodes can be allocated.
     #[inline(always)]
     fn reserve(&mut self, nodes: usize) -> Result<(), Halt> {
-        if self.free.len() < nodes { self.fetch(nodes) } else { Ok(()) }
+        if self.free.len() < nodes {
+            self.fetch(nodes)
+        } else {
+            Ok(())
+        }
     }
 
     #[cold]
@@ -283,7 +312,10 @@ impl<'w> Worker<'w> {
     fn open(&mut self, node: Term) -> (Term, Term) {
         let at = node.offset();
         let (mut first, mut second) = (self.heap.load(at), self.heap.load(at + 1));
-        debug_assert!(!(first.is_absent() && second.is_absent()), "a node has at most one cell");
+        debug_assert!(
+            !(first.is_absent() && second.is_absent()),
+            "a node has at most one cell"
+        );
         if first.is_absent() {
             first = Term::var(at);
         } else if second.is_absent() {
@@ -307,7 +339,9 @@ impl<'w> Worker<'w> {
     fn grow(&mut self) -> Result<(), Halt> {
         // A redex has at least one node of its own, so redexes never outnumber nodes: the stack is bounded by the
         // heap, and only the allocator itself may refuse.
-        self.stack.try_reserve(self.stack.len().max(256)).map_err(|_| self.stop(Stop::Heap))
+        self.stack
+            .try_reserve(self.stack.len().max(256))
+            .map_err(|_| self.stop(Stop::Heap))
     }
 
     // ---- wiring -----------------------------------------------------------------------------------------------
@@ -388,9 +422,7 @@ impl<'w> Worker<'w> {
             SPECIALIZE => self.expand(a, b),
             BY_LABEL if a.label() == b.label() => self.annihilate(Opcode::Duplicate, a, b),
             BY_LABEL => self.commute(a, b),
-            BY_COPYABLE if a.variant() == variant::COPYABLE => {
-                self.copy(Opcode::Duplicate, a, b)
-            }
+            BY_COPYABLE if a.variant() == variant::COPYABLE => self.copy(Opcode::Duplicate, a, b),
             BY_COPYABLE => self.expand(a, b),
             _ => unreachable!("every code of the table is named above"),
         }
@@ -426,9 +458,7 @@ impl<'w> Worker<'w> {
         let [p, q, r, s] = [(); 4].map(|()| self.allocate());
         let (a1, a2) = self.open(a);
         let (b1, b2) = self.open(b);
-        let at = |node: Term, offset: u32| {
-            Term(u64::from(node.w0()) | (u64::from(offset) << 32))
-        };
+        let at = |node: Term, offset: u32| Term(u64::from(node.w0()) | (u64::from(offset) << 32));
         // b's kind at p and q, a's kind at r and s; wires p.0-r.0, p.1-s.0, q.0-r.1, q.1-s.1.
         self.heap.store(p, Term::ABSENT);
         self.heap.store(p + 1, Term::var(s));

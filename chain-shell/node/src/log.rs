@@ -327,4 +327,44 @@ impl Log {
             .and_then(|()| self.file.sync_all());
         cut.map_err(|error| file_error(&self.path, &error))
     }
+
+    /// Exchanges the file handle, so that a test can make writing fail.
+    #[cfg(test)]
+    pub fn replace_file(&mut self, file: File) -> File {
+        std::mem::replace(&mut self.file, file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_sealed_line_opens_and_a_changed_one_does_not(body in "[ -~]{0,60}", at: usize, bit in 0u8..8) {
+            let object = format!("{{{body}}}");
+            let mut line = seal(object.as_bytes());
+            prop_assert_eq!(unseal(&line), Some(object.into_bytes()));
+            let at = at % line.len();
+            line[at] ^= 1 << bit;
+            prop_assert_eq!(unseal(&line), None);
+        }
+
+        #[test]
+        fn arbitrary_files_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), sealed: bool) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("log");
+            let mut content = bytes.clone();
+            if sealed {
+                content = [seal(b"{\"genesis\":1}"), bytes].concat();
+            }
+            std::fs::write(&path, content).unwrap();
+            let mut reader = LogReader::open(&path).unwrap();
+            if let Ok(Some(_)) = reader.genesis() {
+                while let Ok(Some(_)) = reader.block() {}
+            }
+        }
+    }
 }

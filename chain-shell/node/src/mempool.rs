@@ -14,6 +14,8 @@ use focus_types::{Address, RejectReason, TxId};
 pub struct Bounds {
     /// Pending transactions in all.
     pub total: usize,
+    /// Encoded bytes of all pending transactions.
+    pub bytes: u64,
     /// Pending transactions per sender.
     pub per_sender: usize,
     /// How far a nonce may be ahead of the first one missing.
@@ -45,6 +47,8 @@ pub struct Mempool {
     /// Sender and nonce by arrival.
     arrivals: BTreeMap<u64, (Address, u64)>,
     next_arrival: u64,
+    /// Encoded bytes of all pending transactions.
+    bytes: u64,
     seen: Seen,
 }
 
@@ -56,6 +60,7 @@ impl Mempool {
             queues: BTreeMap::new(),
             arrivals: BTreeMap::new(),
             next_arrival: 0,
+            bytes: 0,
             seen: Seen::new(bounds.seen),
         }
     }
@@ -83,7 +88,8 @@ impl Mempool {
         if nonce < account || taken || nonce > missing.saturating_add(self.bounds.gap) {
             return Err(RejectReason::BadNonce);
         }
-        if self.arrivals.len() >= self.bounds.total {
+        let bytes = self.bytes.saturating_add(task.bytes);
+        if self.arrivals.len() >= self.bounds.total || bytes > self.bounds.bytes {
             return Err(RejectReason::MempoolFull);
         }
         if known.is_some_and(|queue| queue.pending.len() >= self.bounds.per_sender) {
@@ -91,6 +97,7 @@ impl Mempool {
         }
         let arrival = self.next_arrival;
         self.next_arrival += 1;
+        self.bytes = bytes;
         self.seen.insert(task.id);
         self.arrivals.insert(arrival, (sender, nonce));
         let queue = self.queues.entry(sender).or_default();
@@ -139,6 +146,7 @@ impl Mempool {
         let gone = std::mem::replace(&mut queue.pending, later);
         for entry in gone.values() {
             self.arrivals.remove(&entry.arrival);
+            self.bytes -= entry.task.bytes;
         }
         queue.account = queue.account.max(account);
         queue.advance();
@@ -154,6 +162,7 @@ impl Mempool {
         let gone = queue.pending.split_off(&nonce);
         for entry in gone.values() {
             self.arrivals.remove(&entry.arrival);
+            self.bytes -= entry.task.bytes;
             self.seen.remove(&entry.task.id);
         }
         queue.missing = queue.account;
@@ -249,6 +258,7 @@ mod tests {
     fn pool(total: usize, per_sender: usize, gap: u64, seen: usize) -> Mempool {
         Mempool::new(Bounds {
             total,
+            bytes: 3_000,
             per_sender,
             gap,
             seen,
@@ -331,7 +341,9 @@ mod tests {
                 }
                 let stored: usize = pool.queues.values().map(|q| q.pending.len()).sum();
                 prop_assert_eq!(stored, pool.len());
-                prop_assert!(pool.len() <= 20);
+                prop_assert!(pool.len() <= 20 && pool.bytes <= 3_000);
+                let tasks = pool.queues.values().flat_map(|q| q.pending.values());
+                prop_assert_eq!(tasks.map(|entry| entry.task.bytes).sum::<u64>(), pool.bytes);
             }
         }
     }

@@ -32,6 +32,8 @@ use crate::{
 pub struct NodeOptions {
     /// Pending transactions in all.
     pub mempool_cap: usize,
+    /// Encoded bytes of all pending transactions.
+    pub mempool_bytes: u64,
     /// Pending transactions per sender.
     pub sender_cap: usize,
     /// Transaction ids remembered against resubmission.
@@ -45,10 +47,11 @@ pub struct NodeOptions {
 }
 
 impl Default for NodeOptions {
-    /// 250 000 pending, 20 000 per sender, 500 000 remembered, gaps up to 1024, no empty blocks, 256 reports.
+    /// 250 000 pending of 256 MiB together, 20 000 per sender, 500 000 remembered, gaps up to 1024, no empty blocks, 256 reports.
     fn default() -> NodeOptions {
         NodeOptions {
             mempool_cap: 250_000,
+            mempool_bytes: 256 << 20,
             sender_cap: 20_000,
             seen_cap: 500_000,
             nonce_gap: 1024,
@@ -104,12 +107,13 @@ impl Node {
             });
         }
         let folder = Folder::new(data);
-        if let Some(found) = folder.read_genesis()?
-            && found.hash() != chain.hash
+        let found = folder.read_genesis()?.map(|found| found.hash());
+        if let Some(found) = found
+            && found != chain.hash
         {
             return Err(NodeError::OtherGenesis {
                 path: data.to_path_buf(),
-                found: found.hash(),
+                found,
                 expected: chain.hash,
             });
         }
@@ -127,8 +131,11 @@ impl Node {
             Some(_) => {}
             None => folder.write_key(&key)?,
         }
-        folder.write_genesis(genesis)?;
-        Node::start(&folder, chain, key, options)
+        if found.is_none() {
+            folder.write_genesis(genesis)?;
+        }
+        let store = Arc::new(folder.open_store()?);
+        Node::start(&folder, store, chain, key, options)
     }
 
     /// Opens the chain in `data`: recovers, verifies, continues. The validator's key is the one kept in the folder.
@@ -149,17 +156,18 @@ impl Node {
             });
         }
         let chain = Chain::new(genesis, coprocessor)?;
-        Node::start(&folder, chain, key, options)
+        let store = Arc::new(folder.open_store()?);
+        Node::start(&folder, store, chain, key, options)
     }
 
     /// Recovers state and log, and makes them agree.
     fn start(
         folder: &Folder,
+        store: Arc<dyn Store>,
         chain: Chain,
         key: Keypair,
         options: NodeOptions,
     ) -> Result<Node, NodeError> {
-        let store: Arc<dyn Store> = Arc::new(folder.open_store()?);
         let mut tip = match store.get(Table::Meta, commit::GENESIS)? {
             None => commit::commit_genesis(&chain, &*store)?,
             Some(found) => {
@@ -182,6 +190,7 @@ impl Node {
             tip: RwLock::new(Arc::new(tip)),
             mempool: Mutex::new(Mempool::new(Bounds {
                 total: options.mempool_cap,
+                bytes: options.mempool_bytes,
                 per_sender: options.sender_cap,
                 gap: options.nonce_gap,
                 seen: options.seen_cap,
@@ -685,4 +694,111 @@ fn append_missing(log: &mut Log, store: &dyn Store, height: u64) -> Result<(), N
         log.append(record, receipts)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use ffcm::coprocessor::OracleCoprocessor;
+    use focus_store::{Batch, MemoryStore, Snapshot, StoreError};
+    use focus_types::{Body, GenesisAccount, Transaction};
+
+    use super::*;
+
+    /// A store whose next commits fail.
+    #[derive(Default)]
+    struct Faulty {
+        inner: MemoryStore,
+        failures: AtomicU32,
+    }
+
+    impl Store for Faulty {
+        fn snapshot(&self) -> Result<Arc<dyn Snapshot>, StoreError> {
+            self.inner.snapshot()
+        }
+
+        fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+            let left = self.failures.load(Ordering::Relaxed);
+            if left > 0 {
+                self.failures.store(left - 1, Ordering::Relaxed);
+                return Err(StoreError::Io {
+                    path: "disk".into(),
+                    message: "full".into(),
+                });
+            }
+            self.inner.commit(batch)
+        }
+    }
+
+    fn node(folder: &Path, store: Arc<Faulty>) -> Node {
+        let key = |n| Keypair::from_seed([n; 32]);
+        let account = GenesisAccount {
+            address: key(1).address(),
+            balance: 1_000_000,
+        };
+        let net = ffcm_sandboxes::weight::STAKE.to_owned();
+        let genesis = Genesis::solo("test", key(9).address(), vec![account], net);
+        let chain = Chain::new(genesis, Arc::new(OracleCoprocessor)).unwrap();
+        Node::start(
+            &Folder::new(folder),
+            store,
+            chain,
+            key(9),
+            NodeOptions::default(),
+        )
+        .unwrap()
+    }
+
+    fn pay(node: &Node, nonce: u64) -> SignedTx {
+        let key = Keypair::from_seed([1; 32]);
+        Transaction {
+            chain: node.chain_hash(),
+            sender: key.address(),
+            nonce,
+            gas_limit: 1_000,
+            body: Body::Transfer {
+                asset: AssetId::FOCUS,
+                to: node.address(),
+                amount: 5,
+            },
+        }
+        .sign(&key)
+    }
+
+    #[test]
+    fn a_failed_commit_changes_nothing_and_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Faulty::default());
+        let node = node(folder.path(), Arc::clone(&store));
+        let head = node.head();
+        node.submit(pay(&node, 0)).unwrap();
+        store.failures.store(2, Ordering::Relaxed);
+        for _ in 0..2 {
+            assert!(matches!(node.produce(), Err(NodeError::Store(_))));
+            assert_eq!((node.head(), node.mempool_len()), (head.clone(), 1));
+        }
+        let report = node.produce().unwrap().unwrap();
+        assert_eq!((report.header.height, report.transactions), (1, 1));
+        assert_eq!(node.mempool_len(), 0);
+    }
+
+    #[test]
+    fn a_failed_log_write_is_made_good_by_the_next_block() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Faulty::default());
+        let node = node(folder.path(), Arc::clone(&store));
+        let path = folder.path().join("chain.jsonl");
+        node.submit(pay(&node, 0)).unwrap();
+        // A handle without the right to write fails as a full disk does.
+        let read_only = std::fs::File::open(&path).unwrap();
+        let writable = lock(&node.producer).log.replace_file(read_only);
+        assert!(matches!(node.produce(), Err(NodeError::File { .. })));
+        assert_eq!(node.head().height, 1);
+        lock(&node.producer).log.replace_file(writable);
+        node.submit(pay(&node, 1)).unwrap();
+        assert_eq!(node.produce().unwrap().unwrap().header.height, 2);
+        let replayed = crate::replay_log(&path, Arc::new(OracleCoprocessor)).unwrap();
+        assert_eq!((replayed.height, replayed.tip), (2, node.head().hash()));
+    }
 }

@@ -288,7 +288,7 @@ impl Genesis {
             ));
         }
         for (name, value, max) in [
-            ("budgets.bytes", self.budgets.bytes, 256 << 20),
+            ("budgets.bytes", self.budgets.bytes, 64 << 20),
             ("budgets.edges", self.budgets.edges, 1 << 24),
             ("budgets.gas", self.budgets.gas, 1 << 50),
             ("budgets.transactions", self.budgets.transactions, 1 << 20),

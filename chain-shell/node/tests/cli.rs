@@ -89,7 +89,8 @@ fn an_interrupt_stops_a_reduction() {
 
 #[test]
 fn wrong_usage_is_exit_code_2() {
-    let cases: [&[&str]; 12] = [
+    let cases: [&[&str]; 13] = [
+        &["run", "-", "--threads", "1000000"],
         &[],
         &["nothing"],
         &["run"],

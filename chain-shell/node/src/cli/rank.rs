@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 1, value_name = "K")]
     shards: u32,
     /// Worker threads; 0 takes one per core
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = super::threads)]
     threads: usize,
     /// cpu or auto; other backends are not in this version
     #[arg(long, default_value = "auto")]

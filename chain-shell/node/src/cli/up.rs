@@ -56,7 +56,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "auto")]
     backend: Accelerator,
     /// Worker threads; 0 takes one per core
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = super::threads)]
     threads: usize,
     /// Port on 127.0.0.1; 0 takes any free one
     #[arg(long, default_value_t = 8000, value_name = "PORT")]

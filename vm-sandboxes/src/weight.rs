@@ -16,8 +16,9 @@
 //! Verdicts enter blocks, so they may depend on the net, the link and the gas alone. Running out of gas does: the number
 //! of interactions of a net does not depend on their order. Running out of heap does depend on it, so it must not
 //! happen: an interaction allocates at most [`WeightNet::nodes_per_interaction`] nodes, so a heap of
-//! [`WeightNet::heap_nodes`] lasts longer than the gas does, in any order and without reusing one node. The gas and the
-//! size of definitions are capped to keep that heap small. A coprocessor that reports it full all the same has failed,
+//! [`WeightNet::heap_nodes`] lasts longer than the gas does, in any order, without reusing one node, and if workers notice
+//! the end of the gas only after as many interactions again. The gas and the size of definitions are capped to keep
+//! that heap small. A coprocessor that reports it full all the same has failed,
 //! and so does the call.
 
 use std::sync::Arc;
@@ -77,6 +78,15 @@ impl WeightVerdict {
             WeightVerdict::Refused(_) => 0,
         }
     }
+}
+
+/// A verdict and what it took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weighed {
+    /// The verdict.
+    pub verdict: WeightVerdict,
+    /// Interactions to charge: those made if there is a weight or a negative number, all the gas otherwise.
+    pub interactions: u64,
 }
 
 /// Why a net gives a link no weight.
@@ -190,9 +200,9 @@ impl WeightNet {
         self.nodes_per_interaction
     }
 
-    /// Heap, in nodes of 16 bytes, that `gas` interactions cannot fill.
+    /// Heap, in nodes of 16 bytes, that twice `gas` interactions cannot fill; `gas` is at most [`MAX_GAS_PER_EDGE`].
     pub fn heap_nodes(&self, gas: u64) -> u64 {
-        gas * self.nodes_per_interaction + CALL_NODES + SLACK_NODES
+        2 * gas.min(MAX_GAS_PER_EDGE) * self.nodes_per_interaction + CALL_NODES + SLACK_NODES
     }
 
     /// Weighs `edges`, each with `gas_per_edge` interactions of gas. One verdict per edge, in order.
@@ -202,6 +212,17 @@ impl WeightNet {
         edges: &[EdgeAttributes],
         gas_per_edge: u64,
     ) -> Result<Vec<WeightVerdict>, WeightFailure> {
+        let weighed = self.evaluate_metered(coprocessor, edges, gas_per_edge)?;
+        Ok(weighed.into_iter().map(|edge| edge.verdict).collect())
+    }
+
+    /// [`WeightNet::evaluate`] that also says what each edge took.
+    pub fn evaluate_metered(
+        &self,
+        coprocessor: &dyn Coprocessor,
+        edges: &[EdgeAttributes],
+        gas_per_edge: u64,
+    ) -> Result<Vec<Weighed>, WeightFailure> {
         if gas_per_edge > MAX_GAS_PER_EDGE {
             return Err(WeightFailure::Gas {
                 asked: gas_per_edge,
@@ -225,13 +246,23 @@ impl WeightNet {
                 message: format!("{} answers for {} calls", answers.len(), edges.len()),
             });
         }
-        let verdict = |(edge, answer)| {
-            judge(answer).map_err(|error| WeightFailure::Answer {
+        let weigh = |(edge, answer): (usize, Result<Outcome, ReduceError>)| {
+            let made = answer.as_ref().map(|outcome| outcome.counts.total());
+            let made = made.unwrap_or(gas_per_edge);
+            let verdict = judge(answer).map_err(|error| WeightFailure::Answer {
                 edge,
                 message: error.to_string(),
+            })?;
+            let interactions = match verdict {
+                WeightVerdict::Weight(_) | WeightVerdict::Refused(Refusal::Negative) => made,
+                WeightVerdict::Refused(_) => gas_per_edge,
+            };
+            Ok(Weighed {
+                verdict,
+                interactions,
             })
         };
-        answers.into_iter().enumerate().map(verdict).collect()
+        answers.into_iter().enumerate().map(weigh).collect()
     }
 
     /// The net to reduce for one edge.

@@ -1,9 +1,13 @@
-//! Weight nets on the oracle: weights, refusals and bounds.
+//! Weight nets on the oracle and on the CPU: weights, refusals and bounds.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::LazyLock;
 
 use ffcm::coprocessor::{
     Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, OracleCoprocessor,
     RewriteJob, RewriteOutput,
 };
+use ffcm::cpu::CpuCoprocessor;
 use ffcm::focus::Ranking;
 use ffcm::memory::{Memory, MemoryError, MemoryOp, SlotId};
 use ffcm::net::{Book, Call, Limits, ReduceError};
@@ -21,9 +25,24 @@ const EDGE: EdgeAttributes = EdgeAttributes {
     kind: 9,
 };
 
+/// The oracle's verdicts, which the CPU's must equal.
+fn verdicts(net: &WeightNet, edges: &[EdgeAttributes], gas: u64) -> Vec<WeightVerdict> {
+    static CPUS: LazyLock<[CpuCoprocessor; 2]> =
+        LazyLock::new(|| [1, 2].map(|threads| CpuCoprocessor::new(threads).unwrap()));
+    let verdicts = net.evaluate(&OracleCoprocessor, edges, gas).unwrap();
+    for cpu in &*CPUS {
+        assert_eq!(
+            net.evaluate(cpu, edges, gas).unwrap(),
+            verdicts,
+            "{:?}",
+            cpu.info()
+        );
+    }
+    verdicts
+}
+
 fn weigh(text: &str, edge: EdgeAttributes) -> WeightVerdict {
-    let net = WeightNet::parse(text, 0).unwrap();
-    net.evaluate(&OracleCoprocessor, &[edge], GAS).unwrap()[0]
+    verdicts(&WeightNet::parse(text, 0).unwrap(), &[edge], GAS)[0]
 }
 
 fn refused(text: &str) -> Refusal {
@@ -54,8 +73,8 @@ fn the_stake_is_shifted_then_saturates() {
     .into();
     for shift in [0, 12, 63] {
         let net = WeightNet::parse(STAKE, shift).unwrap();
-        let verdicts = net.evaluate(&OracleCoprocessor, &edges, GAS).unwrap();
-        for (edge, verdict) in edges.iter().zip(verdicts) {
+        let found = verdicts(&net, &edges, GAS);
+        for (edge, verdict) in edges.iter().zip(found) {
             let expected = (edge.stake >> shift).min(u64::from(u32::MAX));
             assert_eq!(
                 verdict,
@@ -129,8 +148,10 @@ fn what_is_no_weight_is_refused() {
         @list = (?((* @cons) r) r)
         @cons = (n (1 r)) & @list ~ (n r)";
     let net = WeightNet::parse(list, 0).unwrap();
-    let verdicts = net.evaluate(&OracleCoprocessor, &[EDGE], 10_000).unwrap();
-    assert_eq!(verdicts, [WeightVerdict::Refused(Refusal::NotANumber)]);
+    assert_eq!(
+        verdicts(&net, &[EDGE], 10_000),
+        [WeightVerdict::Refused(Refusal::NotANumber)]
+    );
     assert_eq!(WeightVerdict::Refused(Refusal::Negative).weight(), 0);
 }
 
@@ -142,18 +163,17 @@ fn an_endless_net_runs_out_of_gas_and_its_neighbours_do_not() {
         @spin = (n r) & @spin ~ (n r)";
     let net = WeightNet::parse(text, 0).unwrap();
     let edges = [0, 1, 0].map(|kind| EdgeAttributes { kind, ..EDGE });
-    let verdicts = net.evaluate(&OracleCoprocessor, &edges, GAS).unwrap();
+    let found = verdicts(&net, &edges, GAS);
     let spun = WeightVerdict::Refused(Refusal::OutOfGas);
     assert_eq!(
-        verdicts,
+        found,
         [WeightVerdict::Weight(7), spun, WeightVerdict::Weight(7)]
     );
-    let none = net.evaluate(&OracleCoprocessor, &edges[..1], 0).unwrap();
-    assert_eq!(none, [spun]);
-    assert_eq!(net.evaluate(&OracleCoprocessor, &[], GAS).unwrap(), []);
+    assert_eq!(verdicts(&net, &edges[..1], 0), [spun]);
+    assert_eq!(verdicts(&net, &[], GAS), []);
 }
 
-/// Nets that allocate as fast as they can, on a heap without the slack.
+/// Nets that allocate as fast as they can: the oracle on the least heap that suffices, the CPU on the one it is given.
 #[test]
 fn gas_ends_before_the_heap_does() {
     let twenty_nodes = "(0 ".repeat(20) + "list" + &")".repeat(20);
@@ -178,7 +198,7 @@ fn gas_ends_before_the_heap_does() {
             };
             let limits = Limits {
                 gas,
-                nodes: net.heap_nodes(gas) - net.heap_nodes(0) + 8,
+                nodes: (net.heap_nodes(gas) - net.heap_nodes(0)) / 2 + 8,
                 result_bytes: 100,
             };
             let outcome = ffcm::oracle::reduce(&book, &call, &limits);
@@ -187,6 +207,8 @@ fn gas_ends_before_the_heap_does() {
             spent += usize::from(matches!(outcome, Err(ReduceError::OutOfGas { .. })));
         }
         assert!(spent >= 3, "{text}: ends by itself");
+        let spun = WeightVerdict::Refused(Refusal::OutOfGas);
+        assert_eq!(verdicts(&net, &[EDGE; 3], MAX_GAS_PER_EDGE), [spun; 3]);
     }
 }
 

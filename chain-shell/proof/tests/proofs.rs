@@ -1,4 +1,5 @@
 //! Proofs over small states, built here the plain way from the definition of the tree.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 

@@ -358,6 +358,7 @@ fn redb_error(path: &str, error: redb::Error) -> StoreError {
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use redb::StorageBackend;
@@ -395,6 +396,130 @@ mod tests {
         fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
             self.inner.write(offset, data)
         }
+    }
+
+    /// A disk that loses power after a number of operations. What was written since the last sync may then be there or
+    /// not, each write for itself.
+    #[derive(Clone, Debug, Default)]
+    struct PowerCut(Arc<Mutex<Disk>>);
+
+    #[derive(Debug, Default)]
+    struct Disk {
+        synced: Vec<u8>,
+        current: Vec<u8>,
+        /// Offsets and bytes written since the last sync.
+        pending: Vec<(usize, Vec<u8>)>,
+        operations_left: Option<u32>,
+    }
+
+    impl PowerCut {
+        fn disk(&self) -> io::Result<std::sync::MutexGuard<'_, Disk>> {
+            let mut disk = self.0.lock().unwrap();
+            match &mut disk.operations_left {
+                Some(0) => return Err(io::Error::other("no power")),
+                Some(left) => *left -= 1,
+                None => {}
+            }
+            Ok(disk)
+        }
+
+        /// The disk after the power is back; `seed` chooses which unsynced writes made it.
+        fn restart(&self, seed: u64) -> PowerCut {
+            let disk = self.0.lock().unwrap();
+            let mut bytes = disk.synced.clone();
+            bytes.resize(bytes.len().max(disk.current.len()), 0);
+            let mut chance = seed;
+            for (offset, data) in &disk.pending {
+                chance = chance
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                let end = offset + data.len();
+                if chance >> 63 == 1 && end <= bytes.len() {
+                    bytes[*offset..end].copy_from_slice(data);
+                }
+            }
+            PowerCut(Arc::new(Mutex::new(Disk {
+                synced: bytes.clone(),
+                current: bytes,
+                ..Disk::default()
+            })))
+        }
+    }
+
+    impl StorageBackend for PowerCut {
+        fn len(&self) -> io::Result<u64> {
+            Ok(self.disk()?.current.len() as u64)
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            let from = offset as usize;
+            out.copy_from_slice(&self.disk()?.current[from..from + out.len()]);
+            Ok(())
+        }
+
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.disk()?.current.resize(len as usize, 0);
+            Ok(())
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            let mut disk = self.disk()?;
+            disk.synced = disk.current.clone();
+            disk.pending.clear();
+            Ok(())
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            let (mut disk, from) = (self.disk()?, offset as usize);
+            disk.current[from..from + data.len()].copy_from_slice(data);
+            disk.pending.push((from, data.to_vec()));
+            Ok(())
+        }
+    }
+
+    fn open_disk(disk: &PowerCut) -> RedbStore {
+        let database = Database::builder()
+            .set_cache_size(1 << 20)
+            .create_with_backend(disk.clone())
+            .unwrap();
+        RedbStore {
+            database,
+            path: "disk".into(),
+        }
+    }
+
+    #[test]
+    fn a_power_cut_leaves_a_commit_whole_or_undone() {
+        let batch = |round: u8| {
+            let mut batch = Batch::new();
+            for key in 0u8..60 {
+                batch.put(Table::State, [key], vec![round; 300]);
+            }
+            batch.put(Table::Meta, "head", [round]);
+            batch
+        };
+        let (mut undone, mut whole) = (0, 0);
+        for cut in 0..40u32 {
+            let disk = PowerCut::default();
+            let store = open_disk(&disk);
+            store.write(&Batch::new(), true).unwrap();
+            store.commit(&batch(1)).unwrap();
+            disk.0.lock().unwrap().operations_left = Some(cut);
+            let committed = store.commit(&batch(2)).is_ok();
+            for seed in 0..8u64 {
+                let disk = disk.restart(seed << 32 | u64::from(cut));
+                let found = open_disk(&disk);
+                let found = RedbStore::verified(found.database, "disk".into(), true).unwrap();
+                let head = found.get(Table::Meta, b"head").unwrap().unwrap()[0];
+                assert!(head == 2 || head == 1 && !committed, "a commit was lost");
+                for key in 0u8..60 {
+                    let value = found.get(Table::State, &[key]).unwrap().unwrap();
+                    assert_eq!(value, vec![head; 300], "half a commit");
+                }
+                *(if head == 1 { &mut undone } else { &mut whole }) += 1;
+            }
+        }
+        assert!(undone > 0 && whole > 0, "{undone} undone, {whole} whole");
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! What every store promises, run on each of them.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

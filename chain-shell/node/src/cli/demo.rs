@@ -23,7 +23,7 @@ const LINKS_MIN: usize = 8;
 const LINKS_MAX: usize = 2000;
 /// Memory Arithmetic operations and transfers of a block.
 const PULSES: usize = 12;
-/// FOCUS units of the account that pulses: more than half a million years of heartbeats.
+/// FOCUS units of the account that pulses: more than 10^9 operations at gas price 1.
 const PULSE_FUNDS: u64 = 10_000_000_000_000;
 
 /// An account of the demo and its next nonce.

@@ -1,4 +1,5 @@
 //! What transactions may do and what they cost.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -49,6 +49,14 @@ impl PullGraph {
         self.sources.len()
     }
 
+    /// Number of nodes without out-edges.
+    pub fn dangling(&self) -> usize {
+        self.out_degree
+            .iter()
+            .filter(|&&degree| degree == 0)
+            .count()
+    }
+
     /// Bytes an iteration of the `f32` pull kernel cannot avoid, caches being perfect for gathers: each source index once;
     /// per node its row offset, out-degree, score (read twice, written once) and contribution (written, then read once).
     pub fn compulsory_bytes(&self) -> usize {

@@ -96,7 +96,8 @@ pub fn with_size(text: &str, name: &str, size: u32) -> Option<String> {
     found.then_some(out)
 }
 
-const MASK: u64 = (1 << 24) - 1;
+/// Numbers in these programs have 24 bits.
+const MODULUS: u64 = 1 << 24;
 
 fn depth(sizes: &[(&'static str, u32)]) -> u32 {
     let depth = sizes.iter().find(|(name, _)| *name == "depth");
@@ -106,11 +107,11 @@ fn depth(sizes: &[(&'static str, u32)]) -> u32 {
 /// Sum of 0 .. 2^depth - 1, modulo 2^24.
 fn index_sum(sizes: &[(&'static str, u32)]) -> String {
     let n = 1u64 << depth(sizes);
-    (n * (n - 1) / 2 & MASK).to_string()
+    (n * (n - 1) / 2 % MODULUS).to_string()
 }
 
 fn sorted_keys(depth: u32) -> Vec<u64> {
-    let mut keys: Vec<u64> = (0..1u64 << depth).map(|i| i * 40503 & 0xffff).collect();
+    let mut keys: Vec<u64> = (0..1u64 << depth).map(|i| i * 40503 % 65536).collect();
     keys.sort_unstable();
     keys
 }
@@ -120,7 +121,7 @@ fn weighed_keys(sizes: &[(&'static str, u32)]) -> String {
     let keys = sorted_keys(depth(sizes));
     let sum = (0u64..)
         .zip(keys)
-        .fold(0, |sum, (i, key)| sum + i * key & MASK);
+        .fold(0, |sum, (i, key)| (sum + i * key) % MODULUS);
     sum.to_string()
 }
 
@@ -129,7 +130,7 @@ fn hashed_keys(sizes: &[(&'static str, u32)]) -> String {
     let mut keys = sorted_keys(depth(sizes));
     keys.dedup();
     let (hash, power) = keys.iter().fold((0, 1), |(hash, power), key| {
-        (hash * 31 + key & MASK, power * 31 & MASK)
+        ((hash * 31 + key) % MODULUS, power * 31 % MODULUS)
     });
     format!("({hash} {power})")
 }

@@ -29,6 +29,7 @@ impl<'a> Input<'a> {
         let gzip = head.starts_with(&[0x1f, 0x8b]);
         match head {
             [0xfd, b'7', b'z', b'X', b'Z', ..] => return Err(FormatError::Compression("xz")),
+            [0x04, 0x22, 0x4d, 0x18, ..] => return Err(FormatError::Compression("lz4")),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => return Err(FormatError::Compression("zstd")),
             [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', ..] => {
                 return Err(FormatError::Compression("bzip2"));

@@ -4,6 +4,9 @@ use rayon::prelude::*;
 
 use super::arith::edge_term;
 
+/// Messages `(destination, mass)`, ascending, one per destination.
+pub(crate) type Messages = Vec<(u32, u64)>;
+
 /// Edges out of some sources, ordered by destination, so that everything for one destination becomes one number.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -41,8 +44,8 @@ impl Outbox {
         outbox
     }
 
-    /// The messages `(destination, mass)`, one per destination, given twice the share of each source.
-    pub(crate) fn combine(&self, twice: &[u64]) -> Vec<(u32, u64)> {
+    /// The messages, given twice the share of each source.
+    pub(crate) fn combine(&self, twice: &[u64]) -> Messages {
         let message = |at: usize| {
             let start = if at == 0 { 0 } else { self.ends[at - 1] };
             let edges = &self.edges[start..self.ends[at]];

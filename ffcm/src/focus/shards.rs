@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 
-use super::outbox::{Outbox, Push, deliver};
+use super::outbox::{Messages, Outbox, Push, deliver};
 
 /// The shard of `node` among `shards`.
 pub fn shard_of(node: u32, shards: u32) -> u32 {
@@ -74,18 +74,18 @@ impl Shards {
 
     /// Adds to `arrived[row]` what the edges into each row carry, given twice the share of each source.
     pub(crate) fn gather(&self, twice: &[u64], arrived: &mut [u64]) {
-        let mut inboxes: Vec<Vec<Vec<(u32, u64)>>> = vec![Vec::new(); self.shards.len()];
-        let sent: Vec<Vec<(u32, Vec<(u32, u64)>)>> = self
+        let sent: Vec<Vec<(u32, Messages)>> = self
             .shards
             .par_iter()
             .map(|shard| {
                 shard
                     .outboxes
                     .iter()
-                    .map(|(to, box_)| (*to, box_.combine(twice)))
+                    .map(|(to, outbox)| (*to, outbox.combine(twice)))
             })
             .map(Iterator::collect)
             .collect();
+        let mut inboxes: Vec<Vec<Messages>> = vec![Vec::new(); self.shards.len()];
         for (to, messages) in sent.into_iter().flatten() {
             inboxes[to as usize].push(messages);
         }

@@ -1,6 +1,7 @@
+use super::sample::{self, Dialect};
 use super::syntax::{MAX_DEFINITIONS, MAX_NAME, MAX_NODES, MAX_TEXT};
 use super::*;
-use crate::oracle::{self, random_book};
+use crate::oracle;
 use crate::spec::word::{Class, Term};
 use proptest::prelude::*;
 
@@ -338,7 +339,7 @@ proptest! {
 
     #[test]
     fn books_survive_a_round_trip(seed in any::<u64>()) {
-        let book = book(&random_book(seed));
+        let book = book(&sample::book(seed, Dialect::Floats));
         assert_well_formed(&book);
         let text = book.to_text();
         let again = Book::parse(&text);
@@ -348,7 +349,7 @@ proptest! {
 
     #[test]
     fn results_are_nets_that_read_back_as_themselves(seed in any::<u64>()) {
-        let first = book(&random_book(seed));
+        let first = book(&sample::book(seed, Dialect::Floats));
         let limits = Limits { gas: 300, nodes: 10_000, result_bytes: 10_000 };
         if let Ok(outcome) = oracle::reduce(&first, &first.main().expect("main"), &limits) {
             // Definitions of the same names keep references in the result valid.

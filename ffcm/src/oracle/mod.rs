@@ -3,6 +3,4 @@
 pub mod focus;
 mod net;
 
-#[cfg(test)]
-pub(crate) use net::random_book;
 pub use net::reduce;

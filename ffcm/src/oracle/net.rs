@@ -344,5 +344,3 @@ impl Heap for Net<'_> {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-pub(crate) use tests::random_book;

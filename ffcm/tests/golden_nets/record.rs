@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use ffcm::net::Outcome;
 use ffcm::spec::rules::{Counts, Opcode};
 
 /// What a program must give, and who said so.
@@ -17,21 +16,14 @@ pub struct Record {
 }
 
 impl Record {
-    /// The record of an outcome.
-    pub fn of(outcome: &Outcome, source: &str) -> Record {
-        Record {
-            source: source.to_owned(),
-            result: outcome.result.clone(),
-            counts: outcome.counts,
-        }
-    }
-
     /// Parses the text of a `.golden` file: every key exactly once, in order, the counts adding up.
     pub fn parse(text: &str) -> Result<Record, String> {
         let mut lines = text.lines();
         let mut next = |key: &str| {
             let line = lines.next().ok_or_else(|| format!("no line `{key}: …`"))?;
-            let value = line.strip_prefix(key).and_then(|rest| rest.strip_prefix(": "));
+            let value = line
+                .strip_prefix(key)
+                .and_then(|rest| rest.strip_prefix(": "));
             value.ok_or_else(|| format!("`{key}: …` expected, not `{line}`"))
         };
         let count = |key: &str, value: &str| {
@@ -51,7 +43,9 @@ impl Record {
         }
         if counts.total() != total {
             let sum = counts.total();
-            return Err(format!("interactions are {total}, the counts by opcode add up to {sum}"));
+            return Err(format!(
+                "interactions are {total}, the counts by opcode add up to {sum}"
+            ));
         }
         Ok(Record {
             source,

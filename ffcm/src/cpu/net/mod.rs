@@ -101,7 +101,10 @@ pub struct NetEngine<'b> {
 impl<'b> NetEngine<'b> {
     /// Lowers `book`.
     pub fn new(book: &'b Book) -> NetEngine<'b> {
-        NetEngine { book, lowered: template::lower(book.definitions()) }
+        NetEngine {
+            book,
+            lowered: template::lower(book.definitions()),
+        }
     }
 
     /// Reduces one call with `threads` workers, chosen at run time: at least 1, at most [`THREADS_MAX`].
@@ -114,8 +117,10 @@ impl<'b> NetEngine<'b> {
     ) -> Result<Outcome, ReduceError> {
         call.check(self.book)?;
         let heap = reserve(limits)?;
-        let threads = threads.clamp(1, THREADS_MAX);
-        self.run(call, limits, &heap, threads, progress, &mut Buffers::default())
+        match threads.clamp(1, THREADS_MAX) {
+            1 => self.run_alone(call, limits, &heap, progress, &mut Buffers::default()),
+            threads => self.run_shared(call, limits, &heap, threads, progress),
+        }
     }
 
     /// Reduces a batch, calls spread over `threads` workers, one heap per worker reused between calls. Results come in
@@ -134,13 +139,18 @@ impl<'b> NetEngine<'b> {
             let mut heap = None;
             loop {
                 let block = blocks.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some((calls, results)) = block else { return };
+                let Some((calls, results)) = block else {
+                    return;
+                };
                 for (call, result) in calls.iter().zip(results) {
                     *result = Some(self.reduce_with(call, limits, &mut heap, &mut buffers));
                 }
             }
         };
-        let helpers = threads.clamp(1, THREADS_MAX).min(calls.len().div_ceil(BLOCK)).saturating_sub(1);
+        let helpers = threads
+            .clamp(1, THREADS_MAX)
+            .min(calls.len().div_ceil(BLOCK))
+            .saturating_sub(1);
         thread::scope(|scope| {
             for _ in 0..helpers {
                 // A thread that cannot be started leaves its share to the others.
@@ -151,7 +161,8 @@ impl<'b> NetEngine<'b> {
             work();
         });
         let done = results.into_iter();
-        done.map(|result| result.expect("every block was taken by a worker")).collect()
+        done.map(|result| result.expect("every block was taken by a worker"))
+            .collect()
     }
 
     /// One call of a batch, on a heap kept from the call before if there was one.
@@ -163,7 +174,10 @@ impl<'b> NetEngine<'b> {
         buffers: &mut Buffers,
     ) -> Result<Outcome, ReduceError> {
         call.check(self.book)?;
-        if kept.as_ref().is_some_and(|heap| heap.touched() > KEEP_NODES) {
+        if kept
+            .as_ref()
+            .is_some_and(|heap| heap.touched() > KEEP_NODES)
+        {
             *kept = None;
             *buffers = Buffers::default();
         }
@@ -172,33 +186,52 @@ impl<'b> NetEngine<'b> {
             None => reserve(limits)?,
         };
         heap.reset();
-        let outcome = self.run(call, limits, &heap, 1, None, buffers);
+        let outcome = self.run_alone(call, limits, &heap, None, buffers);
         *kept = Some(heap);
         outcome
     }
 
-    fn run(
+    /// Reduces `call` on the calling thread alone.
+    fn run_alone(
+        &self,
+        call: &Call,
+        limits: &Limits,
+        heap: &Heap,
+        progress: Option<&Progress>,
+        buffers: &mut Buffers,
+    ) -> Result<Outcome, ReduceError> {
+        let pool = Pool::new(1, limits.gas, progress);
+        let kept = std::mem::take(buffers);
+        let mut worker = Worker::<false>::new(heap, &self.lowered, &pool, kept);
+        let root = worker.boot(Term::reference(call.entry, false), &call.arguments);
+        if root.is_ok() {
+            worker.run();
+        }
+        let (counts, kept) = worker.finish();
+        *buffers = kept;
+        self.outcome(heap, &pool, root.ok(), limits, counts)
+    }
+
+    /// Reduces `call` on the calling thread and `threads - 1` more.
+    fn run_shared(
         &self,
         call: &Call,
         limits: &Limits,
         heap: &Heap,
         threads: usize,
         progress: Option<&Progress>,
-        buffers: &mut Buffers,
     ) -> Result<Outcome, ReduceError> {
         let pool = Pool::new(threads, limits.gas, progress);
-        let others = threads > 1;
-        let worker = |buffers| Worker::new(heap, &self.lowered, &pool, others, buffers);
-        let mut first = worker(std::mem::take(buffers));
-        let entry = Term::reference(call.entry, false);
-        let root = first.boot(entry, &call.arguments);
-        let (counts, kept) = thread::scope(|scope| {
-            let help = || {
-                let _watch = Watch(&pool);
-                let mut worker = worker(Buffers::default());
-                worker.run();
-                worker.finish().0
-            };
+        let worker = || Worker::<true>::new(heap, &self.lowered, &pool, Buffers::default());
+        let mut first = worker();
+        let root = first.boot(Term::reference(call.entry, false), &call.arguments);
+        let run = |mut worker: Worker<'_, true>| {
+            let _watch = Watch(&pool);
+            worker.run();
+            worker.finish().0
+        };
+        let help = || run(worker());
+        let counts = thread::scope(|scope| {
             let mut helpers = Vec::new();
             for _ in 1..threads {
                 match thread::Builder::new().spawn_scoped(scope, help) {
@@ -206,34 +239,35 @@ impl<'b> NetEngine<'b> {
                     Err(_) => pool.leave(),
                 }
             }
-            let (mut counts, kept) = {
-                let _watch = Watch(&pool);
-                first.run();
-                first.finish()
-            };
+            let mut counts = run(first);
             for helper in helpers {
                 match helper.join() {
                     Ok(theirs) => counts.merge(&theirs),
                     Err(panic) => std::panic::resume_unwind(panic),
                 }
             }
-            (counts, kept)
+            counts
         });
-        *buffers = kept;
-        pool.verdict(counts.total(), u64::from(heap.nodes()))?;
-        let root = root.map_err(|_| out_of_heap(limits))?;
-        self.outcome(heap, root, limits, counts)
+        self.outcome(heap, &pool, root.ok(), limits, counts)
     }
 
+    /// The outcome of a run that is over; `root` is there unless the heap was too small to start.
     fn outcome(
         &self,
         heap: &Heap,
-        root: u32,
+        pool: &Pool<'_>,
+        root: Option<u32>,
         limits: &Limits,
         counts: Counts,
     ) -> Result<Outcome, ReduceError> {
-        let form = readback(self.book, heap, Term::var(root), limits.result_bytes)?;
-        Ok(Outcome { result: form.text, number: form.number, counts })
+        pool.verdict(counts.total(), u64::from(heap.nodes()))?;
+        let root = Term::var(root.ok_or_else(|| out_of_heap(limits))?);
+        let form = readback(self.book, heap, root, limits.result_bytes)?;
+        Ok(Outcome {
+            result: form.text,
+            number: form.number,
+            counts,
+        })
     }
 }
 
@@ -242,7 +276,9 @@ fn reserve(limits: &Limits) -> Result<Heap, ReduceError> {
 }
 
 fn out_of_heap(limits: &Limits) -> ReduceError {
-    ReduceError::OutOfHeap { limit: limits.nodes }
+    ReduceError::OutOfHeap {
+        limit: limits.nodes,
+    }
 }
 
 /// Readback sees the heap at rest. An absent slot of a node is the cell of a wire that nothing has come to: there the
@@ -256,7 +292,11 @@ impl readback::Heap for Heap {
     fn node(&self, node: Term) -> [Term; 2] {
         [node.offset(), node.offset() + 1].map(|at| {
             let term = self.load(at);
-            if term.is_absent() { Term::var(at) } else { term.without_sub() }
+            if term.is_absent() {
+                Term::var(at)
+            } else {
+                term.without_sub()
+            }
         })
     }
 }

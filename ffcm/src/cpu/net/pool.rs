@@ -86,7 +86,8 @@ impl<'p> Pool<'p> {
     fn publish(&self, board: &Board) {
         let asking = (board.idle - board.resting).saturating_sub(board.bags.len());
         let over = board.stop.is_some() || board.finished;
-        self.signal.store(if over { STOP } else { asking as u32 }, Ordering::Relaxed);
+        self.signal
+            .store(if over { STOP } else { asking as u32 }, Ordering::Relaxed);
     }
 
     /// Whether a worker wants work or the run is to stop.
@@ -172,7 +173,10 @@ impl<'p> Pool<'p> {
                 return Some(bag);
             }
             self.publish(&board);
-            board = self.wake.wait(board).unwrap_or_else(PoisonError::into_inner);
+            board = self
+                .wake
+                .wait(board)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -181,7 +185,9 @@ impl<'p> Pool<'p> {
     pub(super) fn report(&self, interactions: u64) -> u64 {
         let spent = self.spent.fetch_add(interactions, Ordering::Relaxed) + interactions;
         if let Some(progress) = self.progress {
-            progress.interactions.fetch_add(interactions, Ordering::Relaxed);
+            progress
+                .interactions
+                .fetch_add(interactions, Ordering::Relaxed);
             if progress.cancel.load(Ordering::Relaxed) {
                 self.stop(Stop::Cancelled);
             }
@@ -203,7 +209,9 @@ impl<'p> Pool<'p> {
             None => Ok(()),
             Some(Stop::Gas) => Err(ReduceError::OutOfGas { limit: self.gas }),
             Some(Stop::Heap) => Err(ReduceError::OutOfHeap { limit: nodes }),
-            Some(Stop::Cancelled) => Err(ReduceError::Cancelled { interactions: spent }),
+            Some(Stop::Cancelled) => Err(ReduceError::Cancelled {
+                interactions: spent,
+            }),
         }
     }
 }
@@ -218,8 +226,8 @@ pub(super) struct Patience {
 
 impl Patience {
     fn rest(&mut self) -> Option<Duration> {
-        self.rest = (self.reduced < TINY)
-            .then(|| self.rest.map_or(REST.0, |rest| (2 * rest).min(REST.1)));
+        self.rest =
+            (self.reduced < TINY).then(|| self.rest.map_or(REST.0, |rest| (2 * rest).min(REST.1)));
         self.reduced = 0;
         self.rest
     }

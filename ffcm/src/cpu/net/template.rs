@@ -62,7 +62,12 @@ fn lower_one(definition: &Definition) -> Lowered {
     let root = definition.root;
     let plain = Builder::new(definition, None).build(&[(Port::Term(root), Port::Value(FIRST))]);
     if !root.class().is_node() {
-        return Lowered { plain, opens: 0, opening: Opcode::Link, opened: Template::default() };
+        return Lowered {
+            plain,
+            opens: 0,
+            opening: Opcode::Link,
+            opened: Template::default(),
+        };
     }
     let index = root.offset();
     let [first, second] = definition.nodes[index as usize];
@@ -70,7 +75,12 @@ fn lower_one(definition: &Definition) -> Lowered {
         (Port::Term(first), Port::Value(FIRST)),
         (Port::Term(second), Port::Value(SECOND)),
     ]);
-    Lowered { plain, opens: root.w0(), opening: opcode(root, root), opened }
+    Lowered {
+        plain,
+        opens: root.w0(),
+        opening: opcode(root, root),
+        opened,
+    }
 }
 
 /// One side of a pair to be linked.
@@ -111,7 +121,12 @@ impl<'d> Builder<'d> {
             })
             .collect();
         let wires = vec![Wire::Open; definition.wires as usize];
-        Builder { definition, numbers, wires, nodes }
+        Builder {
+            definition,
+            numbers,
+            wires,
+            nodes,
+        }
     }
 
     /// `values` are the pairs that join the definition with what met its reference.
@@ -172,7 +187,9 @@ impl<'d> Builder<'d> {
         // Wires with no choice left come first; when there is none, any wire may choose.
         let mut forced: Vec<u32> = Vec::new();
         let narrow = |places: &[Vec<u32>]| {
-            (0..places.len() as u32).filter(|&w| places[w as usize].len() < 2).collect::<Vec<_>>()
+            (0..places.len() as u32)
+                .filter(|&w| places[w as usize].len() < 2)
+                .collect::<Vec<_>>()
         };
         forced.extend(narrow(&places));
         let mut any = 0..self.wires.len() as u32;
@@ -193,7 +210,11 @@ impl<'d> Builder<'d> {
             self.wires[wire as usize] = Wire::Cell(slot);
             let host = (slot / 2) as usize;
             hosting[host] = true;
-            forced.extend(held[host].iter().filter(|&&w| self.wires[w as usize] == Wire::Open));
+            forced.extend(
+                held[host]
+                    .iter()
+                    .filter(|&&w| self.wires[w as usize] == Wire::Open),
+            );
         }
     }
 
@@ -213,9 +234,10 @@ impl<'d> Builder<'d> {
     fn placed(&self, term: Term, at: u32) -> Slot {
         match (term.class(), self.wires.get(term.offset() as usize)) {
             (Class::Var, Some(&Wire::Cell(cell))) if cell == at => constant(Term::ABSENT),
-            (Class::Var, Some(&Wire::Value(value))) => {
-                Slot { word: Term::ABSENT.with_sub().0, value }
-            }
+            (Class::Var, Some(&Wire::Value(value))) => Slot {
+                word: Term::ABSENT.with_sub().0,
+                value,
+            },
             _ => self.loose(term),
         }
     }
@@ -225,7 +247,10 @@ impl<'d> Builder<'d> {
         let class = term.class();
         if class == Class::Var {
             return match self.wires[term.offset() as usize] {
-                Wire::Cell(cell) => Slot { word: Term::var(cell & 1).0, value: NODES + cell / 2 },
+                Wire::Cell(cell) => Slot {
+                    word: Term::var(cell & 1).0,
+                    value: NODES + cell / 2,
+                },
                 Wire::Value(value) => given(value),
                 Wire::Open => unreachable!("every wire is given a cell before terms are placed"),
             };
@@ -233,7 +258,10 @@ impl<'d> Builder<'d> {
         if class.is_node() {
             let number = self.numbers[term.offset() as usize];
             let number = number.expect("only the root points at the node left out");
-            return Slot { word: Term::node(class, term.label(), 0).0, value: NODES + number };
+            return Slot {
+                word: Term::node(class, term.label(), 0).0,
+                value: NODES + number,
+            };
         }
         constant(term)
     }
@@ -247,7 +275,10 @@ impl<'d> Builder<'d> {
 }
 
 fn constant(term: Term) -> Slot {
-    Slot { word: term.0, value: ZERO }
+    Slot {
+        word: term.0,
+        value: ZERO,
+    }
 }
 
 fn given(value: u32) -> Slot {

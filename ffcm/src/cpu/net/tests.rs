@@ -1,0 +1,473 @@
+//! The engine against the oracle, and its own promises: gas, memory, isolation, templates, the wire protocol.
+
+use std::sync::atomic::Ordering;
+
+use proptest::prelude::*;
+
+use super::template::{Slot, Template, ZERO};
+use super::*;
+use crate::oracle;
+use crate::spec::rules::Opcode;
+use crate::spec::word::Class;
+
+const THREADS: [usize; 3] = [1, 2, 4];
+
+fn book(text: &str) -> Book {
+    Book::parse(text).expect("test programs are valid")
+}
+
+fn limits(gas: u64, nodes: u64) -> Limits {
+    Limits {
+        gas,
+        nodes,
+        result_bytes: 1 << 20,
+    }
+}
+
+const PLENTY: u64 = 1 << 40;
+
+/// Sum of 2^depth ones, by recursion on the depth.
+fn sum(depth: u32) -> Book {
+    book(&format!(
+        "@sum = (?((1 @more) r) r)
+         @more = ({{n m}} r) & @sum ~ (n $([+] $(x r))) & @sum ~ (m x)
+         @main = r & @sum ~ ({depth} r)"
+    ))
+}
+
+/// Builds a tree of 2^depth ones, then adds them up.
+fn tree(depth: u32) -> Book {
+    book(&format!(
+        "@build = (?((1 @both) t) t)
+         @both = ({{n m}} (l r)) & @build ~ (n l) & @build ~ (m r)
+         @fold = (?(((x x) @more) k) k)
+         @more = ({{n m}} ((l r) s)) & @fold ~ (n (l $([+] $(q s)))) & @fold ~ (m (r q))
+         @main = s & @fold ~ ({depth} (t s)) & @build ~ ({depth} t)"
+    ))
+}
+
+/// Counts up for ever.
+const ENDLESS: &str = "@loop = (a r) & @loop ~ (b r) & a ~ $([+1] b)\n@main = r & @loop ~ (0 r)";
+
+/// Programs with every kind of interaction, and their results.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("@main = 7", "7"),
+    ("@main = (a a)", "(x0 x0)"),
+    ("@main = ((a b) (b a))", "((x0 x1) (x1 x0))"),
+    ("@main = @id\n@id = (x x)", "@id"),
+    ("@main = a & @id ~ (5 a)\n@id = (x x)", "5"),
+    ("@main = a & @id ~ (@id a)\n@id = (x x)", "@id"),
+    ("@main = r & 3 ~ $([*] $(4 r))", "12"),
+    ("@main = r & 3 ~ $(x $(4 r)) & x ~ [*]", "12"),
+    ("@main = (a b) & (a b) ~ {1 2}", "({1 2} {1 2})"),
+    ("@main = (a b) & {#3 a b} ~ {#4 1 2}", "({#4 1 2} {#4 1 2})"),
+    ("@main = (a b) & {#3 a b} ~ {#3 1 2}", "(1 2)"),
+    ("@main = r & ?((10 (* 20)) r) ~ 0", "10"),
+    ("@main = r & ?((10 (* 20)) r) ~ 3", "20"),
+    ("@main = r & ?((10 (p p)) r) ~ 3", "2"),
+    ("@main = (a (b c)) & {a {b c}} ~ 9", "(9 (9 9))"),
+    ("@main = (a b) & {a b} ~ @k\n@k = (x (* x))", "(@k @k)"),
+    (
+        "@main = (a b) & {a b} ~ @k\n@k = ({x x} *)",
+        "((x0 *) (x0 *))",
+    ),
+    ("@main = r & * ~ (* {* $(* r)})", "*"),
+    ("@main = 1 & * ~ 2 & @main ~ 3 & a ~ b & a ~ b", "1"),
+    ("@main = r & a ~ b & b ~ c & c ~ r & a ~ 5", "5"),
+    (
+        // (2 2) applied to a successor and zero, with a duplicator of its own for each numeral
+        "@two = ({(a b) (b c)} (a c))\n@due = ({#1 (a b) (b c)} (a c))\n@inc = ($([+1] r) r)
+         @main = r & @two ~ (@due (@inc (0 r)))",
+        "4",
+    ),
+];
+
+#[test]
+fn programs_give_their_results_and_the_oracles_counts() {
+    for (text, result) in PROGRAMS {
+        let book = book(text);
+        let call = book.main().unwrap();
+        let limits = limits(10_000, 10_000);
+        let expected = oracle::reduce(&book, &call, &limits);
+        assert_eq!(
+            expected.as_ref().map(|o| o.result.as_str()),
+            Ok(*result),
+            "{text}"
+        );
+        for threads in THREADS {
+            let got = NetEngine::new(&book).reduce(&call, &limits, threads, None);
+            assert_eq!(got, expected, "{threads} threads: {text}");
+        }
+    }
+}
+
+#[test]
+fn recursion_and_trees_agree_with_the_oracle() {
+    for book in [sum(10), tree(10)] {
+        let call = book.main().unwrap();
+        let expected = oracle::reduce(&book, &call, &limits(PLENTY, 1 << 20)).unwrap();
+        assert_eq!(expected.result, "1024");
+        for threads in THREADS {
+            let got = NetEngine::new(&book).reduce(&call, &limits(PLENTY, 1 << 20), threads, None);
+            assert_eq!(got.as_ref(), Ok(&expected), "{threads} threads");
+        }
+    }
+}
+
+#[test]
+fn four_workers_on_one_net_again_and_again() {
+    let book = tree(11);
+    let call = book.main().unwrap();
+    let engine = NetEngine::new(&book);
+    let expected = engine
+        .reduce(&call, &limits(PLENTY, 1 << 18), 1, None)
+        .unwrap();
+    assert_eq!(expected.result, "2048");
+    for _ in 0..100 {
+        assert_eq!(
+            engine
+                .reduce(&call, &limits(PLENTY, 1 << 18), 4, None)
+                .as_ref(),
+            Ok(&expected)
+        );
+    }
+}
+
+#[test]
+fn gas_is_exact_whatever_the_number_of_workers() {
+    for book in [sum(9), book("@main = 7")] {
+        let call = book.main().unwrap();
+        let total = oracle::reduce(&book, &call, &limits(PLENTY, 1 << 20))
+            .unwrap()
+            .counts
+            .total();
+        let engine = NetEngine::new(&book);
+        for threads in THREADS {
+            let enough = engine
+                .reduce(&call, &limits(total, 1 << 20), threads, None)
+                .unwrap();
+            assert_eq!(enough.counts.total(), total);
+            let short = engine.reduce(&call, &limits(total - 1, 1 << 20), threads, None);
+            assert_eq!(short, Err(ReduceError::OutOfGas { limit: total - 1 }));
+        }
+    }
+}
+
+#[test]
+fn an_endless_net_stops_soon_after_its_gas() {
+    let book = book(ENDLESS);
+    let call = book.main().unwrap();
+    let engine = NetEngine::new(&book);
+    for threads in THREADS {
+        for gas in [0, 1, 1000, 100_000] {
+            let progress = Progress::default();
+            let got = engine.reduce(&call, &limits(gas, 1 << 20), threads, Some(&progress));
+            assert_eq!(got, Err(ReduceError::OutOfGas { limit: gas }));
+            let made = progress.interactions.load(Ordering::Relaxed);
+            // A worker reports after at most its share of what is left, in redexes of a few interactions each.
+            assert!(
+                made > gas && made < 8 * gas + 1000,
+                "{made} interactions for {gas}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_heap_limit_is_an_error_not_a_crash() {
+    let book = tree(12);
+    let call = book.main().unwrap();
+    let engine = NetEngine::new(&book);
+    for threads in THREADS {
+        for nodes in [0, 1, 2, 10, 50] {
+            let got = engine.reduce(&call, &limits(PLENTY, nodes), threads, None);
+            assert_eq!(
+                got,
+                Err(ReduceError::OutOfHeap { limit: nodes }),
+                "{threads} threads"
+            );
+        }
+    }
+}
+
+#[test]
+fn freed_nodes_are_used_again() {
+    let book = sum(16);
+    let call = book.main().unwrap();
+    let got = NetEngine::new(&book)
+        .reduce(&call, &limits(PLENTY, 256), 1, None)
+        .unwrap();
+    assert_eq!(got.result, "65536");
+}
+
+#[test]
+fn a_watcher_can_cancel() {
+    let book = book(ENDLESS);
+    let call = book.main().unwrap();
+    let engine = NetEngine::new(&book);
+    for threads in THREADS {
+        let progress = Progress::default();
+        let got = thread::scope(|scope| {
+            scope.spawn(|| {
+                while progress.interactions.load(Ordering::Relaxed) == 0 {
+                    thread::yield_now();
+                }
+                progress.cancel.store(true, Ordering::Relaxed);
+            });
+            engine.reduce(&call, &limits(PLENTY, 1 << 10), threads, Some(&progress))
+        });
+        assert!(matches!(got, Err(ReduceError::Cancelled { interactions }) if interactions > 0));
+    }
+}
+
+#[test]
+fn calls_of_a_batch_do_not_touch_each_other() {
+    let book = book(
+        "@weight = (stake (age out)) & age ~ $([*] $(stake out))
+         @loop = (n r) & @loop ~ (n r)
+         @fat = (n r) & @fat ~ ((n n2) (n2 r))
+         @main = 0",
+    );
+    let calls: Vec<Call> = (0..300)
+        .map(|i| match i % 5 {
+            0 => book.call("loop", vec![Term::u24(i)]).unwrap(),
+            1 => book.call("fat", vec![Term::u24(i)]).unwrap(),
+            2 => Call {
+                entry: 99,
+                arguments: Vec::new(),
+            },
+            3 => Call {
+                entry: 0,
+                arguments: vec![Term::ERA],
+            },
+            _ => book
+                .call("weight", vec![Term::u24(i), Term::u24(3)])
+                .unwrap(),
+        })
+        .collect();
+    let engine = NetEngine::new(&book);
+    let limits = limits(2000, 500);
+    for threads in [1, 2, 4, 1000] {
+        let results = engine.reduce_batch(&calls, &limits, threads);
+        assert_eq!(results.len(), calls.len());
+        for (i, (call, result)) in (0..).zip(calls.iter().zip(results)) {
+            assert_eq!(result, engine.reduce(call, &limits, 1, None));
+            match i % 5 {
+                0 => assert_eq!(result, Err(ReduceError::OutOfGas { limit: 2000 })),
+                1 => assert_eq!(result, Err(ReduceError::OutOfHeap { limit: 500 })),
+                2 | 3 => assert!(matches!(result, Err(ReduceError::InvalidCall(_)))),
+                _ => assert_eq!(result.unwrap().number, Some(Term::u24(3 * i))),
+            }
+        }
+    }
+    assert!(engine.reduce_batch(&[], &limits, 4).is_empty());
+}
+
+// ---- random nets ----------------------------------------------------------------------------------------------------
+
+/// Turns a stream of bytes, zeros once it ends, into the text of a valid book.
+struct Writer<'b> {
+    bytes: std::slice::Iter<'b, u8>,
+    text: String,
+}
+
+impl Writer<'_> {
+    fn pick(&mut self, below: u8) -> u8 {
+        self.bytes.next().copied().unwrap_or(0) % below
+    }
+
+    /// A tree in which every `~` at a leaf stands for the end of some wire.
+    fn tree(&mut self, depth: u8, current: u8, definitions: u8) {
+        const OPEN: [&str; 6] = ["(", "(", "{", "{#1 ", "$(", "?("];
+        const ATOMS: [&str; 7] = ["*", "0", "1", "3", "[+]", "[*3]", "-2"];
+        match self.pick(if depth == 0 { 7 } else { 16 }) {
+            0..=3 => self.text.push('~'),
+            4 => {
+                let atom = self.pick(ATOMS.len() as u8);
+                self.text.push_str(ATOMS[atom as usize]);
+            }
+            5 | 6 => {
+                // Mostly a later definition: few nets should be endless.
+                let from = if self.pick(16) == 1 { 0 } else { current + 1 };
+                match definitions.checked_sub(from) {
+                    None | Some(0) => self.text.push('*'),
+                    Some(later) => {
+                        let definition = from + self.pick(later);
+                        self.text.push_str(&format!("@d{definition}"));
+                    }
+                }
+            }
+            kind => {
+                let open = OPEN[(kind - 7) as usize % OPEN.len()];
+                self.text.push_str(open);
+                self.tree(depth - 1, current, definitions);
+                self.text.push(' ');
+                self.tree(depth - 1, current, definitions);
+                self.text
+                    .push(if open.starts_with('{') { '}' } else { ')' });
+            }
+        }
+    }
+
+    /// Gives the ends of wires their names, in pairs; an end left over becomes an eraser.
+    fn name_wires(&mut self, tree: &str) -> String {
+        let ends = tree.matches('~').count();
+        let mut names: Vec<String> = (0..ends / 2 * 2).map(|i| format!("w{}", i / 2)).collect();
+        names.resize(ends, "*".to_owned());
+        for i in (1..ends).rev() {
+            let other = usize::from(self.pick(u8::MAX)) % (i + 1);
+            names.swap(i, other);
+        }
+        let mut names = names.iter();
+        tree.split('~')
+            .map(|part| part.to_owned() + names.next().map_or("", String::as_str))
+            .collect()
+    }
+}
+
+fn random_book(bytes: &[u8]) -> String {
+    let mut writer = Writer {
+        bytes: bytes.iter(),
+        text: String::new(),
+    };
+    let mut book = String::new();
+    let definitions = 1 + writer.pick(5);
+    for i in 0..definitions {
+        writer.tree(3, i, definitions);
+        for _ in 0..writer.pick(3) {
+            writer.text.push_str(" & ");
+            writer.tree(3, i, definitions);
+            writer.text.push_str(" = ");
+            writer.tree(2, i, definitions);
+        }
+        let trees = std::mem::take(&mut writer.text);
+        let named = writer.name_wires(&trees).replace(" = ", " ~ ");
+        book.push_str(&format!("@d{i} = {named}\n"));
+    }
+    book + "@main = r & @d0 ~ (1 (2 r))\n@bare = a & @d0 ~ a\n"
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_nets_agree_with_the_oracle(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let text = random_book(&bytes);
+        let book = book(&text);
+        let engine = NetEngine::new(&book);
+        let limits = Limits { gas: 2000, nodes: 1 << 20, result_bytes: 10_000 };
+        for name in ["main", "bare", "d0"] {
+            let call = book.call(name, Vec::new()).unwrap();
+            let expected = oracle::reduce(&book, &call, &limits);
+            for threads in THREADS {
+                prop_assert_eq!(&engine.reduce(&call, &limits, threads, None), &expected);
+            }
+        }
+    }
+
+    #[test]
+    fn no_node_of_a_template_has_two_cells(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let book = book(&random_book(&bytes));
+        for lowered in template::lower(book.definitions()) {
+            check_template(&lowered.plain);
+            check_template(&lowered.opened);
+        }
+    }
+}
+
+/// Each node has at most one cell; each cell has exactly one other end if it is a node's, two if it stands alone.
+fn check_template(template: &Template) {
+    let absent = |slot: &Slot| slot.word == 0 && slot.value == ZERO;
+    let ends = |at: usize| {
+        let end = (Term::var(at as u32 & 1).0, template::NODES + at as u32 / 2);
+        let slots = template
+            .nodes
+            .iter()
+            .chain(&*template.redexes)
+            .chain(&*template.joins);
+        slots
+            .flatten()
+            .filter(|slot| (slot.word, slot.value) == end)
+            .count()
+    };
+    for (i, pair) in template.nodes.iter().enumerate() {
+        match [absent(&pair[0]), absent(&pair[1])] {
+            [false, false] => assert_eq!((ends(2 * i), ends(2 * i + 1)), (0, 0)),
+            [true, false] => assert_eq!((ends(2 * i), ends(2 * i + 1)), (1, 0)),
+            [false, true] => assert_eq!((ends(2 * i), ends(2 * i + 1)), (0, 1)),
+            // A cell with a node of its own: both ends are outside.
+            [true, true] => assert_eq!((ends(2 * i), ends(2 * i + 1)), (2, 0)),
+        }
+    }
+}
+
+#[test]
+fn what_is_done_on_the_spot_is_what_the_table_says() {
+    use crate::spec::rules::opcode;
+    let atoms = [
+        Term::reference(0, false),
+        Term::reference(0, true),
+        Term::ERA,
+        Term::u24(1),
+    ];
+    for a in atoms {
+        for b in atoms {
+            assert_eq!(opcode(a, b), Opcode::Collapse);
+        }
+    }
+    assert_eq!(
+        opcode(Term::u24(1), Term::node(Class::Opr, 0, 0)),
+        Opcode::Succ
+    );
+}
+
+// ---- the wire protocol, every interleaving --------------------------------------------------------------------------
+
+/// One end of a wire in the model: what it still has to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    /// Holds the node and is about to read the cell.
+    Opening,
+    /// Is about to exchange.
+    Arriving,
+    Done,
+}
+
+/// Runs every interleaving of two ends on one cell; calls `check` on the number of frees and meetings at each end.
+fn interleave(cell: bool, ends: [End; 2], freed: u32, met: u32, runs: &mut u32) {
+    if ends == [End::Done; 2] {
+        assert_eq!((freed, met), (1, 1), "freed once, by whoever met the other");
+        *runs += 1;
+        return;
+    }
+    for i in 0..2 {
+        let (mut next, mut full, mut frees, mut meets) = (ends, cell, freed, met);
+        match ends[i] {
+            End::Done => continue,
+            // Reading finds the other's term (the node is freed at once), or absent (go on as a bare end).
+            End::Opening if cell => (next[i], frees, meets) = (End::Done, freed + 1, met + 1),
+            End::Opening => next[i] = End::Arriving,
+            // The second exchange finds the first one's term.
+            End::Arriving if cell => (next[i], frees, meets) = (End::Done, freed + 1, met + 1),
+            End::Arriving => (next[i], full) = (End::Done, true),
+        }
+        assert!(frees <= 1, "nothing is freed twice");
+        assert!(
+            freed == 0 || ends[i] == End::Done,
+            "nobody touches a cell after it was freed"
+        );
+        interleave(full, next, frees, meets, runs);
+    }
+}
+
+#[test]
+fn a_wire_is_freed_once_and_last_in_every_interleaving() {
+    for ends in [
+        [End::Opening, End::Arriving],
+        [End::Arriving, End::Arriving],
+    ] {
+        let mut runs = 0;
+        interleave(false, ends, 0, 0, &mut runs);
+        assert!(runs >= 2);
+    }
+}

@@ -1,6 +1,7 @@
 use super::*;
 use crate::net::readback::readback;
-use crate::spec::number::{Kind, Number, Operator};
+use crate::net::sample::{self, Dialect};
+use crate::spec::number::Kind;
 use crate::spec::rules::{Rule, TABLE};
 use proptest::prelude::*;
 
@@ -344,109 +345,29 @@ fn the_64_cells() {
     );
 }
 
-/// A random valid book from a seed: definitions with balanced variables, references, numbers and every kind of node.
-pub(crate) fn random_book(seed: u64) -> String {
-    let mut random = Random(seed | 1);
-    let definitions = 2 + random.below(4);
-    let mut text = String::new();
-    for i in 0..definitions {
-        let redexes = random.below(4);
-        let mut leaves = 0;
-        let mut trees: Vec<String> = Vec::new();
-        for _ in 0..=2 * redexes {
-            trees.push(random_tree(&mut random, 4, &mut leaves, definitions));
-        }
-        // Every variable leaf is `?`; name them in random pairs, and erase an odd one.
-        let mut names: Vec<String> = (0..leaves / 2)
-            .flat_map(|v| [format!("v{v}"), format!("v{v}")])
-            .collect();
-        if leaves % 2 == 1 {
-            names.push("*".to_owned());
-        }
-        for j in (1..names.len()).rev() {
-            names.swap(j, random.below(j as u64 + 1) as usize);
-        }
-        let mut named = trees.iter().map(|tree| {
-            let mut parts = tree.split('\u{1}');
-            let mut tree = parts.next().expect("split gives one").to_owned();
-            for part in parts {
-                tree += &names.pop().expect("one name for each leaf");
-                tree += part;
-            }
-            tree
-        });
-        let name = if i == 0 {
-            "main".to_owned()
-        } else {
-            format!("f{i}")
-        };
-        text += &format!("@{name} = {}", named.next().expect("the root"));
-        while let (Some(a), Some(b)) = (named.next(), named.next()) {
-            text += &format!(" & {a} ~ {b}");
-        }
-        text.push('\n');
-    }
-    text
-}
-
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 20) % n
-    }
-}
-
-fn random_tree(random: &mut Random, depth: u64, leaves: &mut usize, definitions: u64) -> String {
-    if depth == 0 || random.below(3) == 0 {
-        return match random.below(8) {
-            0 => "*".to_owned(),
-            1 => match random.below(definitions) {
-                0 => "@main".to_owned(),
-                i => format!("@f{i}"),
-            },
-            2 => random.below(4).to_string(),
-            3 => {
-                let operator = Operator::ALL[random.below(19) as usize];
-                Number::Operator(operator).to_string()
-            }
-            _ => {
-                *leaves += 1;
-                "\u{1}".to_owned()
-            }
-        };
-    }
-    let first = random_tree(random, depth - 1, leaves, definitions);
-    let second = random_tree(random, depth - 1, leaves, definitions);
-    match random.below(8) {
-        0 | 1 => format!("{{{first} {second}}}"),
-        2 => format!("{{#{} {first} {second}}}", random.below(3)),
-        3 => format!("$({first} {second})"),
-        4 => format!("?({first} {second})"),
-        _ => format!("({first} {second})"),
-    }
-}
-
 /// Reduces in a random order.
 fn reduce_shuffled(book: &Book, limits: &Limits, seed: u64) -> Result<Outcome, ReduceError> {
-    let mut random = Random(seed | 1);
+    let mut state = seed;
+    let mut below = |n: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) as usize % n
+    };
     let mut net = Net::new(book, limits);
     let root = Term::var(net.new_wire());
     net.pay(Opcode::Specialize)?;
     net.specialize(0, root)?;
     loop {
-        let (few, many) = (net.shrinking.len() as u64, net.growing.len() as u64);
+        let (few, many) = (net.shrinking.len(), net.growing.len());
         if few + many == 0 {
             break;
         }
-        let i = random.below(few + many);
+        let i = below(few + many);
         let (a, b) = if i < few {
-            net.shrinking.swap_remove(i as usize)
+            net.shrinking.swap_remove(i)
         } else {
-            net.growing.swap_remove((i - few) as usize)
+            net.growing.swap_remove(i - few)
         };
         net.interact(a, b)?;
     }
@@ -463,34 +384,10 @@ proptest! {
 
     #[test]
     fn the_order_of_interactions_does_not_matter(seed in any::<u64>(), order in any::<u64>()) {
-        let text = random_book(seed);
+        let text = sample::book(seed, Dialect::Floats);
         let book = Book::parse(&text).expect("a valid book");
         let limits = Limits { gas: 500, nodes: 100_000, result_bytes: 100_000 };
         let first = reduce(&book, &book.main().expect("main"), &limits);
         prop_assert_eq!(first, reduce_shuffled(&book, &limits, order), "{}", text);
     }
-}
-
-#[test]
-fn random_books_reach_every_ending() {
-    let limits = Limits {
-        gas: 500,
-        nodes: 100_000,
-        ..SMALL
-    };
-    let (mut done, mut gas, mut circle) = (0, 0, 0);
-    for seed in 0..2000u64 {
-        let book =
-            Book::parse(&random_book(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))).expect("valid");
-        match reduce(&book, &book.main().expect("main"), &limits) {
-            Ok(_) => done += 1,
-            Err(ReduceError::OutOfGas { .. }) => gas += 1,
-            Err(ReduceError::ViciousCircle) => circle += 1,
-            Err(other) => panic!("{other}"),
-        }
-    }
-    assert!(
-        done > 100 && gas > 100 && circle > 20,
-        "{done} {gas} {circle}"
-    );
 }

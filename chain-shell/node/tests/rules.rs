@@ -331,6 +331,31 @@ fn empty_blocks_only_on_request() {
     }
 }
 
+#[test]
+fn submissions_from_many_threads_while_blocks_are_made() {
+    let (_folder, node) = node_with(|_| ());
+    let chain = node.genesis().hash();
+    const EACH: u64 = 40;
+    std::thread::scope(|scope| {
+        for n in 1..=ACCOUNTS {
+            let node = &node;
+            scope.spawn(move || {
+                for nonce in 0..EACH {
+                    let body = link(&format!("p{n}"), &format!("p{}", nonce % 5), nonce);
+                    node.submit(sign(chain, n, nonce, body)).unwrap();
+                }
+            });
+        }
+        while node.metrics().transactions < EACH * u64::from(ACCOUNTS) {
+            node.produce().unwrap();
+            std::thread::yield_now();
+        }
+    });
+    assert_eq!((node.mempool_len(), node.metrics().failed), (0, 0));
+    assert!((1..=ACCOUNTS).all(|n| node.account(&address(n)).unwrap().nonce == EACH));
+    assert_supply(&node);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(6))]
 

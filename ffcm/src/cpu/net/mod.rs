@@ -16,8 +16,9 @@
 //! A slot that is not a cell holds a plain term. A cell is absent until one end of the wire arrives; then it holds the
 //! term that this end was connected to, with the substitution bit set.
 //!
-//! * *Arriving* with a term at `VAR(cell)` is one exchange. It returns absent to the first arrival, which is done, and
-//!   the first one's term to the second, which goes on to connect the two terms and frees the cell.
+//! * *Arriving* with a term at `VAR(cell)` reads the cell and, if it is absent, exchanges the term into it. Of the two
+//! exchanges that may happen, one comes first, so exactly one end leaves its term and is done, and exactly the other
+//! gets that term, by its read or by its exchange; this one goes on to connect the two terms, and frees the cell.
 //! * *Opening* a node reads both slots. A present one is taken, substituted or plain. An absent one becomes bare: the
 //!   opener goes on with `VAR(cell)` in its place. It does not matter when the other end arrives between the read and
 //!   whatever the opener does with its end, since that will be an exchange.

@@ -484,7 +484,7 @@ fn a_wire_is_freed_once_and_last_in_every_interleaving() {
                 full: false,
                 freed: false,
                 ends
-            }) > 6
+            }) >= 6
         );
     }
 }

@@ -1,5 +1,10 @@
 //! The coprocessor interface: batches of jobs in, exact results out, the same bits on every device.
 
+mod accelerator;
+mod digest;
+mod oracle;
+mod self_test;
+
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -8,6 +13,11 @@ use crate::focus::{FocusError, FocusParams, Ranking};
 use crate::graph::Graph;
 use crate::memory::{Memory, MemoryError, MemoryOp, SlotId};
 use crate::net::{Book, Call, Limits, Outcome, ReduceError};
+
+pub use accelerator::{Accelerator, AcceleratorError, Opened};
+pub use digest::{ending, hash_digest, memory_digest, ranking_digest, rewrite_digest};
+pub use oracle::OracleCoprocessor;
+pub use self_test::{SelfTestError, self_test};
 
 /// What runs the jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +59,7 @@ pub enum HashJob<'a> {
     Blake3(&'a [&'a [u8]]),
     /// SHA-256 of each input.
     Sha256(&'a [&'a [u8]]),
-    /// Lowest nonce in `start..start + count` for which SHA-256d(header ‖ nonce as u64 little-endian), read as a
+    /// Lowest nonce in `start..start + count` (ending at `u64::MAX` at the latest) for which SHA-256d(header ‖ nonce as u64 little-endian), read as a
     /// big-endian number, is below `target`.
     PowSearch {
         /// Fixed prefix.

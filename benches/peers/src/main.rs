@@ -1,3 +1,74 @@
-//! Command line.
+//! Rival engines from the crate registry, held against this project's: equal results first, then time.
 
-fn main() {}
+mod child;
+mod differential;
+mod failure;
+mod focus;
+mod golden;
+mod hvm2;
+mod hvm2_c;
+mod nets;
+mod random_net;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Compares this project's engines with rivals: results and interaction counts first, then time.
+#[derive(Debug, Parser)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 two engines disagree or a result is wrong."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Checks the golden records of the net programs against the published runtime (crate hvm).
+    #[command(after_help = "Example: cargo run --release -p peers -- golden")]
+    Golden(golden::Arguments),
+    /// Runs random nets through the published runtime, the oracle and the CPU engine, and compares everything.
+    #[command(
+        after_help = "Example: cargo run --release -p peers -- differential --cases 2000 --seed 1"
+    )]
+    Differential(differential::Arguments),
+    /// Times the benchmark nets: the published runtime (Rust, C interpreted, C compiled) against the CPU engine.
+    #[command(
+        after_help = "Example: HVM_BIN=target/hvm/bin/hvm cargo run --release -p peers -- nets --json nets.json\n\n\
+        The C backends need the `hvm` command of crate hvm 2.0.22 in PATH or at $HVM_BIN and a C compiler ($CC or cc):\n\
+        cargo install hvm --version 2.0.22 --root target/hvm\n\
+        Without them their rows say `unavailable`."
+    )]
+    Nets(nets::Arguments),
+    /// Times π on a seeded RMAT graph: exact, f32 pull, and the memory-bandwidth floor.
+    #[command(after_help = "Example: cargo run --release -p peers -- focus --scale 20 --degree 16")]
+    Focus(focus::Arguments),
+    /// Runs one program in this process and prints result, interactions and time.
+    #[command(hide = true)]
+    One(nets::One),
+}
+
+fn main() -> ExitCode {
+    // A rival's panic is caught and reported as a value; its message must not clutter the output.
+    std::panic::set_hook(Box::new(|info| {
+        if !hvm2::is_running() {
+            eprintln!("{info}");
+        }
+    }));
+    let result = match Cli::parse().command {
+        Command::Golden(arguments) => golden::run(&arguments),
+        Command::Differential(arguments) => differential::run(&arguments),
+        Command::Nets(arguments) => nets::run(&arguments),
+        Command::Focus(arguments) => focus::run(&arguments),
+        Command::One(arguments) => nets::one(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("peers: {failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! The CPU backend: the parallel net engine, and rayon for π, Memory Arithmetic and hashing.
 
+mod coprocessor;
 mod net;
 
-pub use net::{NetEngine, Progress};
+pub use coprocessor::CpuCoprocessor;
+pub use net::{NetEngine, Progress, THREADS_MAX};

@@ -1,10 +1,79 @@
 //! Focus (π): token-weighted PageRank as exact push-sum in pool form.
+//!
+//! This is the definition that every backend reproduces bit for bit. It uses whole numbers only, each of which fits two
+//! `u32`; products of two such numbers appear only per node, never per edge. ⌊ ⌋ is rounding down.
+//!
+//! # Prepared once per graph
+//!
+//! Mass is counted in units; the total is M = 2^62 ([`MASS`]). For a source u with out-weights w(e), their sum W and
+//! their maximum w̄:
+//!
+//! ```text
+//! ratio   r[u] = ⌊w̄ · 2^k / W⌋         k = k[u] ≥ 31 such that 2^31 ≤ r[u] < 2^32 (it is unique, and at most 63)
+//! quota   q[e] = ⌊w(e) · 2^31 / w̄⌋     at most 2^31, and exactly that for the heaviest edges
+//! ```
+//!
+//! So the heaviest edge gets the share r/2^k of what its source gives, and every edge the fraction q/2^31 of that. Where
+//! the weights of a source are equal, every q is 2^31 and the edge term below is the share itself: a backend may then
+//! leave q out.
+//!
+//! For a node v with stake t[v], T = Σ t (all t count as 1 when all are 0):
+//!
+//! ```text
+//! teleport τ[v] = ⌊t[v] · M / T⌋ ,  then M − Σ τ, fewer units than there are nodes with t > 0, one unit each to
+//!                                   the lowest-numbered nodes with t > 0; hence Σ τ = M
+//! ```
+//!
+//! # One iteration, from x with Σ x = M
+//!
+//! ```text
+//! damped    a[u] = ⌊d · x[u] / 2^32⌋            d: damping, Q32
+//! share     b[u] = ⌊a[u] · r[u] / 2^k[u]⌋
+//!           s[u] = ⌊b[u] / 4^j⌋ · 4^j            least j ≥ 0 with b[u] < 2^27 · 4^j (0 ≤ j ≤ 18): 27 + 5 bits, 4 bytes
+//! edge      c(e) = ⌊s[u] · q[e] / 2^31⌋          e from u
+//! arrived  in[v] = Σ c(e) over edges e into v, self-loops included
+//! pool         p = M − Σ in                      teleport, dangling nodes and everything rounded off
+//! spread    y[v] = in[v] + ⌊p · τ[v] / M⌋ ,  then what is left of p, fewer units than there are nodes, one unit each
+//!                                                to the lowest-numbered nodes
+//! residual     ρ = Σ |y[v] − x[v]|               at most 2 M = 2^63
+//! ```
+//!
+//! Σ y = M always: what an edge cannot carry stays in the pool. Sums of integers do not depend on their order, so
+//! neither threads, shards, layout nor device can change a bit. The first x is the start vector with the mass it
+//! misses spread as a pool: an empty start vector gives x = τ, nodes appended since start with their part of that pool,
+//! nothing otherwise. Iteration ends when ρ < ε, or at the cap.
+//!
+//! # Error
+//!
+//! One iteration contracts L1 distances by d up to rounding, hence the distance to the fixed point is at most ρ·d/(1−d)
+//! plus rounding. Rounding loses per source less than 2^-26 of its share (the 27-bit mantissa), 2^-31 of it (r), at most
+//! 2^-31 of the heaviest edge's part per edge (q), and a unit per edge (c); what is lost teleports.
+
+mod arith;
+mod blocks;
+mod outbox;
+mod ranker;
+mod shards;
+mod teleport;
+#[cfg(test)]
+mod tests;
+mod tiles;
+
+use thiserror::Error;
+
+pub use ranker::Ranker;
+pub use shards::shard_of;
 
 use crate::graph::Graph;
-use thiserror::Error;
 
 /// Total mass of π, exactly conserved: 2^62 units are probability 1.
 pub const MASS: u64 = 1 << 62;
+
+/// Most iterations a run may ask for: it bounds the list of residuals.
+pub const MAX_ITERATIONS: u32 = 1 << 20;
+
+/// Most shards.
+pub const MAX_SHARDS: u32 = 4096;
 
 /// What to compute. All fields are integers, so equal parameters give equal bits everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,9 +82,9 @@ pub struct FocusParams {
     pub damping: u32,
     /// Stop when the residual, in units of mass, falls below this. 0 never stops early: exactly `max_iterations` run.
     pub epsilon: u64,
-    /// Hard cap on iterations.
+    /// Hard cap on iterations, from 1 to [`MAX_ITERATIONS`].
     pub max_iterations: u32,
-    /// Shards K, by murmur64 of the node index; never changes a bit of the result.
+    /// Shards K, by murmur64 of the node index, from 1 to [`MAX_SHARDS`]; never changes a bit of the result.
     pub shards: u32,
 }
 
@@ -31,31 +100,84 @@ impl Default for FocusParams {
     }
 }
 
+impl FocusParams {
+    /// Refuses what is out of range.
+    pub fn check(&self) -> Result<(), FocusError> {
+        let refuse = |what: String| Err(FocusError::InvalidParameter(what));
+        if !(1..=MAX_ITERATIONS).contains(&self.max_iterations) {
+            let given = self.max_iterations;
+            return refuse(format!(
+                "max_iterations is {given}, not in 1..={MAX_ITERATIONS}"
+            ));
+        }
+        if !(1..=MAX_SHARDS).contains(&self.shards) {
+            return refuse(format!(
+                "shards is {}, not in 1..={MAX_SHARDS}",
+                self.shards
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// π and how it was reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ranking {
     /// Mass of each node in units of 2^-62; sums to exactly [`MASS`] (empty for the empty graph).
     pub mass: Vec<u64>,
-    /// Iterations made.
+    /// Iterations made; none for the empty graph.
     pub iterations: u32,
     /// Last residual: Σ|y − x| in units of mass.
     pub residual: u64,
     /// Residual after each iteration.
     pub residuals: Vec<u64>,
-    /// Whether the residual fell below ε within the cap.
+    /// Whether the residual fell below ε within the cap. The empty graph has converged; a run with ε = 0 never does.
     pub converged: bool,
 }
 
 impl Ranking {
+    /// The only ranking of no nodes.
+    pub(crate) fn of_empty_graph() -> Ranking {
+        Ranking {
+            mass: vec![],
+            iterations: 0,
+            residual: 0,
+            residuals: vec![],
+            converged: true,
+        }
+    }
+
     /// BLAKE3 over the masses as little-endian `u64`, in node order.
     pub fn digest(&self) -> [u8; 32] {
-        todo!()
+        let mut hasher = blake3::Hasher::new();
+        let mut bytes = Vec::with_capacity(8 * 8192);
+        for run in self.mass.chunks(8192) {
+            bytes.clear();
+            bytes.extend(run.iter().flat_map(|mass| mass.to_le_bytes()));
+            hasher.update(&bytes);
+        }
+        *hasher.finalize().as_bytes()
     }
 
     /// The `count` heaviest nodes as `(node, mass)`, heaviest first, ties by lower index.
     pub fn top(&self, count: usize) -> Vec<(u32, u64)> {
-        let _ = count;
-        todo!()
+        let order = |&(node, mass): &(u32, u64)| (std::cmp::Reverse(mass), node);
+        let mut nodes: Vec<(u32, u64)> = (0u32..).zip(self.mass.iter().copied()).collect();
+        if count < nodes.len() {
+            nodes.select_nth_unstable_by_key(count, order);
+            nodes.truncate(count);
+        }
+        nodes.sort_unstable_by_key(order);
+        nodes
+    }
+
+    /// Estimate of the spectral gap, 1 − ρ[k+1]/ρ[k] of the last two iterations; `None` before the second iteration or
+    /// once the residual is 0. Early estimates are too large. **Telemetry only**: a float, never committed or hashed.
+    pub fn spectral_gap(&self) -> Option<f64> {
+        match self.residuals[..] {
+            [.., before, last] if before > 0 => Some(1.0 - last as f64 / before as f64),
+            _ => None,
+        }
     }
 }
 
@@ -71,13 +193,29 @@ pub enum FocusError {
     InvalidStart(String),
 }
 
+/// What `start` misses to [`MASS`].
+pub(crate) fn missing_mass(nodes: u32, start: &[u64]) -> Result<u64, FocusError> {
+    if start.len() > nodes as usize {
+        let given = start.len();
+        let what = format!("{given} masses for a graph of {nodes} nodes");
+        return Err(FocusError::InvalidStart(what));
+    }
+    start
+        .iter()
+        .try_fold(MASS, |left, &mass| left.checked_sub(mass))
+        .ok_or_else(|| {
+            FocusError::InvalidStart(format!("the masses sum to more than {MASS} units"))
+        })
+}
+
 /// π of `graph` on the current rayon pool, from `start` (masses of an earlier ranking; missing nodes start at 0,
 /// and what is missing to [`MASS`] goes to the pool) or from the teleport distribution.
+///
+/// To rank a graph again and again as it changes, keep a [`Ranker`].
 pub fn rank(
     graph: &Graph,
     params: &FocusParams,
     start: Option<&[u64]>,
 ) -> Result<Ranking, FocusError> {
-    let _ = (graph, params, start);
-    todo!()
+    Ranker::new(graph, params.shards)?.rank(params, start)
 }

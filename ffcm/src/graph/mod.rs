@@ -1,6 +1,24 @@
 //! Weighted directed graphs that change by batches of edge deltas.
+//!
+//! A graph is a list of chunks, each a small CSR over 1024 consecutive nodes behind an [`Arc`]. A batch rewrites the
+//! chunks it touches by one sort-merge and leaves the others alone, so its cost follows the batch, not the graph; a
+//! clone shares every chunk with its origin and costs one pointer per 1024 nodes; and the hash of a chunk is kept until
+//! the chunk changes. Self-loops are edges like any other.
 
+mod chunk;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
+use rayon::prelude::*;
 use thiserror::Error;
+
+pub(crate) use chunk::{CHUNK_NODES, Chunk};
+
+/// Domain separation of [`Graph::digest`].
+const GRAPH_CONTEXT: &[u8] = b"ffcm graph v1";
 
 /// One edge delta: the edge `source → target` gets `weight`; 0 removes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,8 +59,18 @@ pub enum GraphError {
 
 /// A directed graph: at most one edge per (source, target), weights in `1..=u64::MAX`, and a teleport stake per node.
 /// Node indexes are dense and never reused.
+///
+/// The out-weights of one node sum to at most `u64::MAX`. Cloning is cheap and shares storage.
 #[derive(Clone, Debug, Default)]
-pub struct Graph {}
+pub struct Graph {
+    /// `ceil(nodes / CHUNK_NODES)` chunks.
+    chunks: Vec<Arc<Chunk>>,
+    nodes: u32,
+    edges: u64,
+    /// Sum of all stakes; at most 2^32 stakes of 64 bits.
+    stake_total: u128,
+    version: u64,
+}
 
 impl Graph {
     /// The empty graph.
@@ -52,35 +80,211 @@ impl Graph {
 
     /// Appends `count` nodes without edges, stake 0.
     pub fn add_nodes(&mut self, count: u32) -> Result<(), GraphError> {
-        let _ = count;
-        todo!()
+        static EMPTY: OnceLock<Arc<Chunk>> = OnceLock::new();
+        let nodes = self
+            .nodes
+            .checked_add(count)
+            .ok_or(GraphError::TooLarge { what: "nodes" })?;
+        let empty = EMPTY.get_or_init(|| Arc::new(Chunk::default()));
+        self.chunks
+            .resize((nodes as usize).div_ceil(CHUNK_NODES), Arc::clone(empty));
+        self.nodes = nodes;
+        self.version += u64::from(count > 0);
+        Ok(())
     }
 
     /// Number of nodes.
     pub fn node_count(&self) -> u32 {
-        todo!()
+        self.nodes
     }
 
     /// Number of edges.
     pub fn edge_count(&self) -> u64 {
-        todo!()
+        self.edges
+    }
+
+    /// Grows with every call that may have changed nodes, edges or stakes.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// Applies a batch, later deltas of one edge winning, all or nothing. Order between different edges is irrelevant.
+    ///
+    /// Cost: a sort of the batch and one rewrite of each chunk it touches, on the current rayon pool.
     pub fn apply(&mut self, deltas: &[EdgeDelta]) -> Result<(), GraphError> {
-        let _ = deltas;
-        todo!()
+        if deltas.is_empty() {
+            return Ok(());
+        }
+        for delta in deltas {
+            self.check_node(delta.source)?;
+            self.check_node(delta.target)?;
+        }
+        let ordered = deltas.is_sorted_by(|a, b| (a.source, a.target) < (b.source, b.target));
+        let sorted = match ordered {
+            true => Cow::Borrowed(deltas),
+            false => Cow::Owned(last_of_each_edge(deltas)),
+        };
+        let touched: Vec<&[EdgeDelta]> = sorted
+            .chunk_by(|a, b| chunk_of(a.source) == chunk_of(b.source))
+            .collect();
+        let merge = |deltas: &&[EdgeDelta]| {
+            let index = chunk_of(deltas[0].source);
+            self.chunks[index]
+                .merged(deltas)
+                .map(|chunk| (index, chunk))
+        };
+        // Collected in batch order and searched front to back, so the error reported is the one of the lowest node.
+        let merged: Vec<Result<(usize, Chunk), GraphError>> = if deltas.len() < 1024 {
+            touched.iter().map(merge).collect()
+        } else {
+            touched.par_iter().map(merge).collect()
+        };
+        let merged: Vec<(usize, Chunk)> = merged.into_iter().collect::<Result<_, _>>()?;
+        for (index, chunk) in merged {
+            self.edges -= self.chunks[index].edge_count() as u64;
+            self.edges += chunk.edge_count() as u64;
+            self.chunks[index] = Arc::new(chunk);
+        }
+        self.version += 1;
+        Ok(())
     }
 
     /// Sets the teleport stake of `node`. While all stakes are zero, teleport is uniform.
     pub fn set_stake(&mut self, node: u32, stake: u64) -> Result<(), GraphError> {
-        let _ = (node, stake);
-        todo!()
+        self.check_node(node)?;
+        let old = self.stake(node);
+        if old != stake {
+            Arc::make_mut(&mut self.chunks[chunk_of(node)]).set_stake(local_of(node), stake);
+            self.stake_total = self.stake_total - u128::from(old) + u128::from(stake);
+            self.version += 1;
+        }
+        Ok(())
     }
 
-    /// Out-edges of `node` as `(target, weight)`, targets ascending.
-    pub fn out_edges(&self, node: u32) -> impl Iterator<Item = (u32, u64)> + '_ {
-        let _ = node;
-        [].into_iter()
+    /// Stake of `node`, 0 for a node that does not exist.
+    pub fn stake(&self, node: u32) -> u64 {
+        self.chunks
+            .get(chunk_of(node))
+            .map_or(0, |chunk| chunk.stake(local_of(node)))
     }
+
+    /// Sum of all stakes.
+    pub fn stake_total(&self) -> u128 {
+        self.stake_total
+    }
+
+    /// Out-edges of `node` as `(target, weight)`, targets ascending; none for a node that does not exist.
+    pub fn out_edges(&self, node: u32) -> impl Iterator<Item = (u32, u64)> + '_ {
+        let (targets, weights) = self.row(node);
+        targets.iter().copied().zip(weights.iter().copied())
+    }
+
+    /// Targets (ascending) and weights of the out-edges of `node`; empty for a node that does not exist.
+    pub fn row(&self, node: u32) -> (&[u32], &[u64]) {
+        match self.chunks.get(chunk_of(node)) {
+            Some(chunk) => chunk.row(local_of(node)),
+            None => (&[], &[]),
+        }
+    }
+
+    /// Number of out-edges of `node`.
+    pub fn out_degree(&self, node: u32) -> u32 {
+        // A chunk has fewer than 2^32 edges.
+        self.row(node).0.len() as u32
+    }
+
+    /// Sum of the out-weights of `node`.
+    pub fn out_weight(&self, node: u32) -> u64 {
+        self.row(node).1.iter().sum()
+    }
+
+    /// Weight of the edge `source → target`, 0 when there is none.
+    pub fn edge_weight(&self, source: u32, target: u32) -> u64 {
+        let (targets, weights) = self.row(source);
+        targets.binary_search(&target).map_or(0, |at| weights[at])
+    }
+
+    /// All edges as deltas, in ascending (source, target) order: a fresh graph with as many nodes becomes equal by them.
+    pub fn edges(&self) -> impl Iterator<Item = EdgeDelta> + '_ {
+        (0..self.nodes).flat_map(move |source| {
+            self.out_edges(source)
+                .map(move |(target, weight)| EdgeDelta {
+                    source,
+                    target,
+                    weight,
+                })
+        })
+    }
+
+    /// BLAKE3 of nodes, edges and stakes, equal for equal graphs whatever their history.
+    ///
+    /// The hash of: the bytes `ffcm graph v1`, the node count (`u32`), the edge count (`u64`), then the hash of each run
+    /// of 1024 nodes: of the bytes `ffcm graph chunk v1` and, per node of the run (absent ones at the end of the last
+    /// count as empty), stake (`u64`), out-degree (`u32`), and by ascending target, target (`u32`) and weight (`u64`).
+    /// All numbers little-endian.
+    pub fn digest(&self) -> [u8; 32] {
+        let hashes: Vec<&[u8; 32]> = self.chunks.par_iter().map(|chunk| chunk.digest()).collect();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(GRAPH_CONTEXT);
+        hasher.update(&self.nodes.to_le_bytes());
+        hasher.update(&self.edges.to_le_bytes());
+        for hash in hashes {
+            hasher.update(hash);
+        }
+        *hasher.finalize().as_bytes()
+    }
+
+    /// The chunks, for engines that keep a prepared form and look for what changed.
+    pub(crate) fn chunks(&self) -> &[Arc<Chunk>] {
+        &self.chunks
+    }
+
+    fn check_node(&self, node: u32) -> Result<(), GraphError> {
+        if node < self.nodes {
+            Ok(())
+        } else {
+            Err(GraphError::NoSuchNode {
+                node,
+                nodes: self.nodes,
+            })
+        }
+    }
+}
+
+/// Graphs are equal when nodes, edges and stakes are; the version is history and does not count.
+impl PartialEq for Graph {
+    fn eq(&self, other: &Graph) -> bool {
+        let same_chunk = |(a, b): (&Arc<Chunk>, &Arc<Chunk>)| {
+            Arc::ptr_eq(a, b)
+                || (0..CHUNK_NODES).all(|i| a.row(i) == b.row(i) && a.stake(i) == b.stake(i))
+        };
+        self.nodes == other.nodes
+            && self.edges == other.edges
+            && self.chunks.iter().zip(&other.chunks).all(same_chunk)
+    }
+}
+
+impl Eq for Graph {}
+
+fn chunk_of(node: u32) -> usize {
+    node as usize / CHUNK_NODES
+}
+
+fn local_of(node: u32) -> usize {
+    node as usize % CHUNK_NODES
+}
+
+/// The last delta of each edge, sorted by (source, target).
+fn last_of_each_edge(deltas: &[EdgeDelta]) -> Vec<EdgeDelta> {
+    let mut sorted = deltas.to_vec();
+    // Stable, so deltas of one edge keep their order.
+    sorted.par_sort_by_key(|delta| (delta.source, delta.target));
+    sorted.dedup_by(|later, kept| {
+        let same = (later.source, later.target) == (kept.source, kept.target);
+        if same {
+            kept.weight = later.weight;
+        }
+        same
+    });
+    sorted
 }

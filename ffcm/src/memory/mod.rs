@@ -1,6 +1,26 @@
 //! Memory Arithmetic (MA): `int32` tensors `[shard][layer][slot][dimension]` under four bounded operations.
+//!
+//! Values are fixed point with scale [`SCALE`] and stay within ±[`CLIP`]. Scalars (decay factor, α) are integers in
+//! units of 1e-4. Every result is an exact rational rounded half to even:
+//!
+//! ```text
+//! add    x ← clip(x + v)                                    v ← round(v · 2048 / ‖v‖₁) first, if ‖v‖₁ > 2048
+//! decay  x ← round(x · factor / 10⁴)                        8000 ≤ factor ≤ 9999
+//! mix    x ← clip(round((α·x + (10⁴−α)·source) / 10⁴))      0 ≤ α ≤ 10⁴, source in the same shard and layer
+//! clip   x ← clip(x)
+//! ```
+//!
+//! A scalar out of its range is refused, never moved into it: a client that wants clamping clamps before it signs.
+//! Scaling rounds each component by itself, so the L1 norm of a scaled vector can exceed the bound by the rounding,
+//! at most half a unit per dimension.
 
+mod kernels;
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
+
+use kernels::Slot;
 
 /// Fixed-point scale: 1.0 is 1024.
 pub const SCALE: i32 = 1024;
@@ -14,6 +34,16 @@ pub const SLOTS: u8 = 64;
 pub const DIMENSION: usize = 128;
 /// Scalars (decay factor, α) are integers in units of 1e-4.
 pub const SCALAR_ONE: u16 = 10_000;
+/// Bound on the L1 norm of an added vector, in raw units; longer vectors are scaled down to it.
+pub const DELTA_NORM_MAX: i32 = 2 * SCALE;
+/// Smallest decay factor, in units of 1e-4.
+pub const DECAY_MIN: u16 = 8_000;
+/// Largest decay factor, in units of 1e-4.
+pub const DECAY_MAX: u16 = 9_999;
+/// Decay factor when a transaction names none, in units of 1e-4.
+pub const DECAY_DEFAULT: u16 = 9_850;
+/// Values of [`Memory::from_seed`] lie within ± this (0.2).
+pub const SEED_BOUND: i32 = 205;
 
 /// The address of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,9 +64,9 @@ pub enum MemoryOp {
         /// The vector, raw units.
         vector: Vec<i16>,
     },
-    /// slot ← round(slot · factor); `factor` in 1e-4 units, 8000..=9999; the default is 9850.
+    /// slot ← round(slot · factor).
     Decay {
-        /// Factor in 1e-4 units.
+        /// Factor in 1e-4 units, [`DECAY_MIN`]`..=`[`DECAY_MAX`].
         factor: u16,
     },
     /// slot ← clip(α·slot + (1−α)·source), source a slot of the same shard and layer.
@@ -63,7 +93,7 @@ pub enum MemoryError {
     /// Slot or source slot out of range.
     #[error("bad_slot")]
     BadSlot,
-    /// The vector does not have [`DIMENSION`] entries.
+    /// The vector does not have [`DIMENSION`] entries, or a stored value lies outside ±[`CLIP`].
     #[error("bad_vec")]
     BadVector,
     /// A scalar is out of its range.
@@ -71,21 +101,50 @@ pub enum MemoryError {
     BadScalar,
 }
 
-/// The tensor.
+/// The tensor. Invariant: every value lies within ±[`CLIP`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
     shards: u16,
-    cells: Vec<i32>,
+    /// `[shard][layer][slot][dimension]`, row-major.
+    slots: Vec<Slot>,
 }
 
+const SLOTS_PER_LAYER: usize = SLOTS as usize;
+const SLOTS_PER_SHARD: usize = SLOTS_PER_LAYER * LAYERS as usize;
+
 impl Memory {
-    /// All zero, `shards` × [`LAYERS`] × [`SLOTS`] × [`DIMENSION`].
+    /// All zero, `shards` × [`LAYERS`] × [`SLOTS`] × [`DIMENSION`]: 128 KiB a shard.
     pub fn zero(shards: u16) -> Memory {
-        let words = usize::from(shards) * usize::from(LAYERS) * usize::from(SLOTS) * DIMENSION;
         Memory {
             shards,
-            cells: vec![0; words],
+            slots: vec![[0; DIMENSION]; usize::from(shards) * SLOTS_PER_SHARD],
         }
+    }
+
+    /// A genesis tensor expanded from `seed`, values nearly uniform in ±[`SEED_BOUND`].
+    ///
+    /// Block `b` (from 0, 16 values each, in tensor order) is SHA-256 of `"ffcm/memory/seed"`, the seed and `b` as
+    /// `u64` little-endian; each 16-bit little-endian word `w` of it becomes `⌊w · 411 / 2^16⌋ − 205`.
+    pub fn from_seed(shards: u16, seed: [u8; 32]) -> Memory {
+        const WORDS: usize = 16;
+        const BLOCKS_PER_SLOT: u64 = (DIMENSION / WORDS) as u64;
+        let prefix = Sha256::new_with_prefix(b"ffcm/memory/seed").chain_update(seed);
+        let mut memory = Memory::zero(shards);
+        memory
+            .slots
+            .par_iter_mut()
+            .enumerate()
+            .for_each(|(index, slot)| {
+                let first = index as u64 * BLOCKS_PER_SLOT;
+                for (block, values) in (first..).zip(slot.chunks_exact_mut(WORDS)) {
+                    let hash = prefix.clone().chain_update(block.to_le_bytes()).finalize();
+                    for (value, word) in values.iter_mut().zip(hash.as_chunks::<2>().0) {
+                        let word = i32::from(u16::from_le_bytes(*word));
+                        *value = ((word * (2 * SEED_BOUND + 1)) >> 16) - SEED_BOUND;
+                    }
+                }
+            });
+        memory
     }
 
     /// Number of shards.
@@ -93,33 +152,148 @@ impl Memory {
         self.shards
     }
 
-    /// The values of one slot.
+    /// The values of one slot, [`DIMENSION`] of them.
     pub fn slot(&self, id: SlotId) -> Result<&[i32], MemoryError> {
-        let _ = (id, &self.cells);
-        todo!()
+        Ok(&self.slots[self.index(id)?])
     }
 
-    /// Overwrites one slot with stored values; each must lie within ±[`CLIP`].
+    /// Every slot with its address, in tensor order.
+    pub fn iter(&self) -> impl Iterator<Item = (SlotId, &[i32])> {
+        self.slots.iter().enumerate().map(|(index, values)| {
+            let id = SlotId {
+                // The tensor holds at most 2^16 shards, so each quotient fits its type.
+                shard: (index / SLOTS_PER_SHARD) as u16,
+                layer: (index / SLOTS_PER_LAYER % usize::from(LAYERS)) as u8,
+                slot: (index % SLOTS_PER_LAYER) as u8,
+            };
+            (id, values.as_slice())
+        })
+    }
+
+    /// Overwrites one slot with stored values; [`MemoryError::BadVector`] unless there are [`DIMENSION`] of them,
+    /// each within ±[`CLIP`].
     pub fn load_slot(&mut self, id: SlotId, values: &[i32]) -> Result<(), MemoryError> {
-        let _ = (id, values);
-        todo!()
+        let index = self.index(id)?;
+        let values: &Slot = values.try_into().map_err(|_| MemoryError::BadVector)?;
+        if values.iter().any(|v| v.unsigned_abs() > CLIP as u32) {
+            return Err(MemoryError::BadVector);
+        }
+        self.slots[index] = *values;
+        Ok(())
     }
 
     /// Applies one operation.
     pub fn apply(&mut self, target: SlotId, op: &MemoryOp) -> Result<(), MemoryError> {
-        let _ = (target, op);
-        todo!()
+        let first = self.index(target)? - usize::from(target.slot);
+        apply_in_layer(
+            &mut self.slots[first..first + SLOTS_PER_LAYER],
+            target.slot,
+            op,
+        )
     }
 
-    /// Applies a batch on the current rayon pool: in order per slot, in parallel across slots, the same bits as
-    /// [`Memory::apply`] one by one. Refused operations do not stop the others.
+    /// Applies a batch on the current rayon pool, the same bits as [`Memory::apply`] one by one. Refused operations
+    /// do not stop the others.
+    ///
+    /// Mix ties the slots of one layer together, so a layer's operations run in batch order on one thread; layers
+    /// and shards never touch each other and run in parallel.
     pub fn apply_batch(&mut self, ops: &[(SlotId, MemoryOp)]) -> Vec<Result<(), MemoryError>> {
-        let _ = ops;
-        todo!()
+        let mut results = vec![Ok(()); ops.len()];
+        let mut order: Vec<(usize, usize)> = Vec::with_capacity(ops.len());
+        for (number, ((target, _), result)) in ops.iter().zip(&mut results).enumerate() {
+            match self.index(*target) {
+                Ok(index) => order.push((index / SLOTS_PER_LAYER, number)),
+                Err(error) => *result = Err(error),
+            }
+        }
+        order.sort_unstable();
+
+        let runs: Vec<_> = order.chunk_by(|a, b| a.0 == b.0).collect();
+        let mut layers = self.slots.chunks_exact_mut(SLOTS_PER_LAYER).enumerate();
+        let work: Vec<_> = runs
+            .iter()
+            .filter_map(|run| {
+                let (_, layer) = layers.find(|(index, _)| *index == run[0].0)?;
+                Some((layer, *run))
+            })
+            .collect();
+        debug_assert_eq!(work.len(), runs.len());
+
+        let refused: Vec<(usize, MemoryError)> = work
+            .into_par_iter()
+            .flat_map_iter(|(layer, run)| {
+                run.iter().filter_map(move |&(_, number)| {
+                    let (target, op) = &ops[number];
+                    let result = apply_in_layer(layer, target.slot, op);
+                    result.err().map(|error| (number, error))
+                })
+            })
+            .collect();
+        for (number, error) in refused {
+            results[number] = Err(error);
+        }
+        results
     }
 
-    /// BLAKE3 over all values as little-endian `i32`.
+    /// BLAKE3 over all values as little-endian `i32`, in tensor order.
     pub fn digest(&self) -> [u8; 32] {
-        todo!()
+        let mut hasher = blake3::Hasher::new();
+        let mut bytes = [0; 4 * DIMENSION];
+        for slot in &self.slots {
+            for (out, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(slot) {
+                *out = value.to_le_bytes();
+            }
+            hasher.update(&bytes);
+        }
+        *hasher.finalize().as_bytes()
+    }
+
+    /// Position of a slot in `slots`.
+    fn index(&self, id: SlotId) -> Result<usize, MemoryError> {
+        if id.shard >= self.shards {
+            return Err(MemoryError::BadShard);
+        }
+        if id.layer >= LAYERS {
+            return Err(MemoryError::BadLayer);
+        }
+        if id.slot >= SLOTS {
+            return Err(MemoryError::BadSlot);
+        }
+        let layer = usize::from(id.shard) * usize::from(LAYERS) + usize::from(id.layer);
+        Ok(layer * SLOTS_PER_LAYER + usize::from(id.slot))
     }
 }
+
+/// Applies `op` to slot `target` (already checked) of one layer.
+fn apply_in_layer(layer: &mut [Slot], target: u8, op: &MemoryOp) -> Result<(), MemoryError> {
+    let target = usize::from(target);
+    match op {
+        MemoryOp::Add { vector } => {
+            let vector = vector
+                .as_slice()
+                .try_into()
+                .map_err(|_| MemoryError::BadVector)?;
+            kernels::add(&mut layer[target], vector);
+        }
+        MemoryOp::Decay { factor } => {
+            if !(DECAY_MIN..=DECAY_MAX).contains(factor) {
+                return Err(MemoryError::BadScalar);
+            }
+            kernels::decay(&mut layer[target], *factor);
+        }
+        MemoryOp::Mix { alpha, source } => {
+            let source = *layer
+                .get(usize::from(*source))
+                .ok_or(MemoryError::BadSlot)?;
+            if *alpha > SCALAR_ONE {
+                return Err(MemoryError::BadScalar);
+            }
+            kernels::mix(&mut layer[target], &source, *alpha);
+        }
+        MemoryOp::Clip => kernels::clip(&mut layer[target]),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

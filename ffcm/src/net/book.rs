@@ -36,10 +36,13 @@ impl Book {
 
     /// Index of the definition called `name` (without `@`).
     pub fn find(&self, name: &str) -> Option<u32> {
-        self.definitions
-            .iter()
-            .position(|d| d.name == name)
-            .map(|i| i as u32)
+        let has_main = self.definitions.first().is_some_and(|d| d.name == "main");
+        if has_main && name == "main" {
+            return Some(0);
+        }
+        let rest = &self.definitions[usize::from(has_main)..];
+        let found = rest.binary_search_by(|d| d.name.as_str().cmp(name)).ok()?;
+        Some((found + usize::from(has_main)) as u32)
     }
 }
 

@@ -5,6 +5,7 @@ mod error;
 mod load;
 mod numeral;
 pub mod readback;
+pub mod sample;
 pub mod syntax;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,13 @@
 //! The sequential reducer: one interaction at a time, in plain data structures.
 //!
-//! Nodes and wires live in two separate tables. A VAR term names a wire, which has two ends; the first term that
-//! reaches the wire is left in its cell, the second takes it out and meets it. A node term names the node, whose two
-//! slots hold the terms at its auxiliary ports. Nothing is shared, so a node or a wire is freed when it is taken.
+//! Nodes and wires live in two separate tables. A node term names the node, whose two slots hold the terms at its
+//! auxiliary ports. A VAR term names a wire, which has two ends; the first term that reaches the wire is left in its
+//! cell, the second takes it out and meets it. When two wires are joined end to end, each cell names the other wire,
+//! with the sub bit set. Nothing is shared, so a node or a wire is freed when it is taken.
 //!
-//! Active pairs that shrink the net go first. A pending pair of the others holds at least one node, hence the node
-//! limit bounds all memory.
+//! Memory is bounded by the limit on nodes. Active pairs that shrink the net go first, and a pending pair of the others
+//! holds a node. Every wire has an end outside its cell and those of other wires, in a node, at the root, or in the
+//! definition being expanded.
 //!
 //! # What is counted
 //!
@@ -50,9 +52,13 @@ pub fn reduce(book: &Book, call: &Call, limits: &Limits) -> Result<Outcome, Redu
     })
 }
 
+/// Most nodes, whatever the limit, so that wire numbers fit 31 bits.
+const MAX_NODES: u64 = 1 << 29;
+
 struct Net<'b> {
     book: &'b Book,
     limits: &'b Limits,
+    node_limit: usize,
     nodes: Vec<[Term; 2]>,
     free_nodes: Vec<u32>,
     /// What waits at each wire; [`Term::ABSENT`] while neither end has met anything.
@@ -74,6 +80,7 @@ impl<'b> Net<'b> {
         Net {
             book,
             limits,
+            node_limit: limits.nodes.min(MAX_NODES) as usize,
             nodes: Vec::new(),
             free_nodes: Vec::new(),
             wires: Vec::new(),
@@ -235,29 +242,42 @@ impl<'b> Net<'b> {
         }
     }
 
-    /// Joins two terms: through the wire if one is a VAR, as a pair to reduce otherwise.
+    /// Joins two terms: through a wire if one is a VAR, as a pair to reduce otherwise.
     fn link(&mut self, mut a: Term, mut b: Term) {
-        loop {
-            if a.class() != Class::Var {
-                core::mem::swap(&mut a, &mut b);
-            }
-            if a.class() != Class::Var {
-                return self.push_pair(a, b);
-            }
-            let wire = a.offset() as usize;
-            if a == b {
-                // Both ends of one wire: a loop without anything on it.
-                return self.free_wires.push(a.offset());
-            }
-            let waiting = self.wires[wire];
-            if waiting.is_absent() {
-                self.wires[wire] = b;
-                return;
-            }
-            self.wires[wire] = Term::ABSENT;
-            self.free_wires.push(a.offset());
+        while let Some(waiting) = self.arrive(a) {
             a = waiting;
         }
+        while let Some(waiting) = self.arrive(b) {
+            b = waiting;
+        }
+        match (a.class(), b.class()) {
+            // Both ends of one wire: a loop without anything on it.
+            (Class::Var, Class::Var) if a == b => self.free_wires.push(a.offset()),
+            (Class::Var, Class::Var) => {
+                self.wires[a.offset() as usize] = b.with_sub();
+                self.wires[b.offset() as usize] = a.with_sub();
+            }
+            (Class::Var, _) => self.wires[a.offset() as usize] = b,
+            (_, Class::Var) => self.wires[b.offset() as usize] = a,
+            _ => self.push_pair(a, b),
+        }
+    }
+
+    /// Takes out what waits at the wire of a VAR term, if anything does, and frees the wire.
+    fn arrive(&mut self, term: Term) -> Option<Term> {
+        if term.class() != Class::Var {
+            return None;
+        }
+        let waiting = core::mem::take(&mut self.wires[term.offset() as usize]);
+        if waiting.is_absent() {
+            return None;
+        }
+        self.free_wires.push(term.offset());
+        if waiting.is_sub() {
+            // The other of two joined wires is a wire by itself again.
+            self.wires[waiting.offset() as usize] = Term::ABSENT;
+        }
+        Some(waiting.without_sub())
     }
 
     fn push_pair(&mut self, a: Term, b: Term) {
@@ -278,10 +298,9 @@ impl<'b> Net<'b> {
         if let Some(node) = self.free_nodes.pop() {
             return Ok(node);
         }
-        // Below 2^30 nodes a wire number fits its 31 bits, too.
-        if self.nodes.len() as u64 >= self.limits.nodes.min(1 << 30) {
+        if self.nodes.len() >= self.node_limit {
             return Err(ReduceError::OutOfHeap {
-                limit: self.limits.nodes,
+                limit: self.node_limit as u64,
             });
         }
         self.nodes.push([Term::ABSENT; 2]);
@@ -310,7 +329,12 @@ impl<'b> Net<'b> {
 
 impl Heap for Net<'_> {
     fn wire(&self, var: Term) -> Option<Term> {
-        Some(self.wires[var.offset() as usize]).filter(|term| !term.is_absent())
+        let waiting = self.wires[var.offset() as usize];
+        if waiting.is_absent() || (waiting.is_sub() && waiting.offset() > var.offset()) {
+            // Two joined wires are one wire, known by the lower number.
+            return None;
+        }
+        Some(waiting.without_sub())
     }
 
     fn node(&self, node: Term) -> [Term; 2] {

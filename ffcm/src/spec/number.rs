@@ -126,26 +126,44 @@ impl Kind {
 /// Binary operator; the discriminant is its code. `Flip…` takes its operands the other way round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
-#[allow(missing_docs)]
 pub enum Operator {
+    /// `+`.
     Add = 4,
+    /// `-`.
     Sub = 5,
+    /// `:-`, subtraction from the right operand.
     FlipSub = 6,
+    /// `*`.
     Mul = 7,
+    /// `/`.
     Div = 8,
+    /// `:/`, division of the right operand.
     FlipDiv = 9,
+    /// `%`, the sign of the dividend.
     Rem = 10,
+    /// `:%`, remainder of the right operand.
     FlipRem = 11,
+    /// `=`.
     Eq = 12,
+    /// `!`.
     Ne = 13,
+    /// `<`.
     Lt = 14,
+    /// `>`.
     Gt = 15,
+    /// `&`; on floats atan2.
     And = 16,
+    /// `|`; on floats the logarithm of the right operand to the base of the left.
     Or = 17,
+    /// `^`; on floats the power.
     Xor = 18,
+    /// `<<`; on floats the sine of the sum.
     Shl = 19,
+    /// `:<<`, shift of the right operand.
     FlipShl = 20,
+    /// `>>`; on floats the tangent of the sum.
     Shr = 21,
+    /// `:>>`, shift of the right operand.
     FlipShr = 22,
 }
 

@@ -1,0 +1,53 @@
+//! The floor under every memory-bound kernel: streaming bandwidth, measured in the same run.
+
+use rayon::prelude::*;
+
+use crate::timing::time;
+
+/// Bytes per second of the STREAM triad `a[i] = b[i] + s·c[i]` over three `f64` arrays of `elements` each, best of
+/// `rounds`, on the current rayon pool. Counts 24 bytes per element, without the read for ownership of `a`.
+pub fn triad(elements: usize, rounds: usize) -> f64 {
+    let chunk = elements
+        .div_ceil(rayon::current_num_threads().max(1))
+        .max(1);
+    let fill = |value: f64| -> Vec<f64> {
+        let mut array = vec![0.0; elements];
+        array
+            .par_chunks_mut(chunk)
+            .for_each(|part| part.fill(value));
+        array
+    };
+    let (b, c) = (fill(1.0), fill(2.0));
+    let mut a = fill(0.0);
+    let mut best = f64::INFINITY;
+    for round in 0..rounds.max(1) {
+        let scale = std::hint::black_box(round as f64);
+        let ((), sample) = time(|| {
+            a.par_chunks_mut(chunk)
+                .zip(b.par_chunks(chunk))
+                .zip(c.par_chunks(chunk))
+                .for_each(|((a, b), c)| {
+                    for ((a, b), c) in a.iter_mut().zip(b).zip(c) {
+                        *a = b + scale * c;
+                    }
+                });
+        });
+        assert!(
+            a.iter().step_by(4096).all(|&a| a == 1.0 + 2.0 * scale),
+            "the triad computed something else"
+        );
+        best = best.min(sample.wall);
+    }
+    24.0 * elements as f64 / best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn triad_checks_itself_and_gives_a_rate() {
+        let rate = triad(10_000, 2);
+        assert!(rate.is_finite() && rate > 0.0);
+    }
+}

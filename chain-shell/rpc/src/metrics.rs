@@ -1,0 +1,248 @@
+//! The one metric registry.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use crate::{BlockSummary, resident_bytes};
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Outcome {
+    outcome: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StageLabel {
+    stage: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Build {
+    version: String,
+    backend: String,
+}
+
+/// Counters and gauges of one node.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    height: Gauge,
+    mempool: Gauge,
+    edges: Gauge,
+    iterations: Gauge,
+    residual: Gauge<f64, AtomicU64>,
+    resident: Gauge,
+    blocks: Counter,
+    transactions: Counter,
+    submitted: Family<Outcome, Counter>,
+    failed: Counter,
+    gas: Counter,
+    memory_ops: Counter,
+    apply: Histogram,
+    stages: Family<StageLabel, Counter<f64, AtomicU64>>,
+}
+
+impl Metrics {
+    /// A registry for a node of `version` on `backend`.
+    pub fn new(version: &str, backend: &str) -> Metrics {
+        let metrics = Metrics {
+            registry: Registry::with_prefix("focus"),
+            height: Gauge::default(),
+            mempool: Gauge::default(),
+            edges: Gauge::default(),
+            iterations: Gauge::default(),
+            residual: Gauge::default(),
+            resident: Gauge::default(),
+            blocks: Counter::default(),
+            transactions: Counter::default(),
+            submitted: Family::default(),
+            failed: Counter::default(),
+            gas: Counter::default(),
+            memory_ops: Counter::default(),
+            // 0.5 ms to 16 s.
+            apply: Histogram::new(exponential_buckets(0.0005, 2.0, 16)),
+            stages: Family::default(),
+        };
+        metrics.registered(version, backend)
+    }
+
+    fn registered(mut self, version: &str, backend: &str) -> Metrics {
+        let r = &mut self.registry;
+        let build = Family::<Build, Gauge>::default();
+        build
+            .get_or_create(&Build {
+                version: version.to_owned(),
+                backend: backend.to_owned(),
+            })
+            .set(1);
+        r.register("build_info", "Version and backend, always 1", build);
+        r.register("block_height", "Height of the tip", self.height.clone());
+        r.register(
+            "mempool_size",
+            "Transactions that wait",
+            self.mempool.clone(),
+        );
+        r.register("graph_edges", "Edges of the graph", self.edges.clone());
+        let iterations = self.iterations.clone();
+        r.register(
+            "pi_iterations",
+            "Iterations of the last ranking",
+            iterations,
+        );
+        let residual = self.residual.clone();
+        r.register(
+            "pi_residual_ratio",
+            "Last residual as a share of the mass",
+            residual,
+        );
+        let resident = self.resident.clone();
+        r.register(
+            "resident_memory_bytes",
+            "Resident memory, 0 if unknown",
+            resident,
+        );
+        r.register("blocks", "Blocks committed", self.blocks.clone());
+        let transactions = self.transactions.clone();
+        r.register("transactions", "Transactions committed", transactions);
+        let submitted = self.submitted.clone();
+        r.register("submitted", "Transactions offered, by outcome", submitted);
+        r.register(
+            "failed",
+            "Transactions committed that failed",
+            self.failed.clone(),
+        );
+        r.register(
+            "gas",
+            "Gas used, counting interactions of weight nets",
+            self.gas.clone(),
+        );
+        let memory_ops = self.memory_ops.clone();
+        r.register(
+            "memory_operations",
+            "Memory Arithmetic operations",
+            memory_ops,
+        );
+        r.register(
+            "block_apply_seconds",
+            "Time to make a block",
+            self.apply.clone(),
+        );
+        r.register(
+            "stage_seconds",
+            "Time per stage of a block",
+            self.stages.clone(),
+        );
+        self
+    }
+
+    /// Counts a committed block.
+    pub fn committed(&self, block: &BlockSummary) {
+        self.height.set(signed(block.height));
+        self.edges.set(signed(block.edges));
+        self.iterations.set(i64::from(block.iterations));
+        self.residual.set(block.residual);
+        self.blocks.inc();
+        self.transactions.inc_by(block.transactions);
+        self.failed.inc_by(block.failed);
+        self.gas.inc_by(block.gas);
+        self.memory_ops.inc_by(block.memory_ops);
+        let mut total = 0.0;
+        for stage in &block.stages {
+            let seconds = stage.micros as f64 / 1e6;
+            total += seconds;
+            let label = StageLabel {
+                stage: stage.name.clone(),
+            };
+            self.stages.get_or_create(&label).inc_by(seconds);
+        }
+        self.apply.observe(total);
+    }
+
+    /// Counts an offered transaction: `accepted`, or the reason of its refusal.
+    pub fn submitted(&self, outcome: &str) {
+        let outcome = Outcome {
+            outcome: outcome.to_owned(),
+        };
+        self.submitted.get_or_create(&outcome).inc();
+    }
+
+    /// Sets what is read rather than counted.
+    pub fn sample(&self, height: u64, mempool: u64) {
+        self.height.set(signed(height));
+        self.mempool.set(signed(mempool));
+        self.resident.set(signed(resident_bytes().unwrap_or(0)));
+    }
+
+    /// All metrics in the Prometheus text format, version 0.0.4.
+    pub fn encode(&self) -> Result<String, std::fmt::Error> {
+        let mut open_metrics = String::new();
+        text::encode(&mut open_metrics, &self.registry)?;
+        Ok(prometheus_text(&open_metrics))
+    }
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// OpenMetrics names a counter's family without `_total`, Prometheus text with it.
+fn prometheus_text(open_metrics: &str) -> String {
+    let mut out = String::with_capacity(open_metrics.len() + 256);
+    let counters: Vec<&str> = open_metrics
+        .lines()
+        .filter_map(|l| l.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    for line in open_metrics.lines() {
+        let mut words = line.splitn(4, ' ');
+        let head = (words.next(), words.next(), words.next(), words.next());
+        match head {
+            (Some("#"), Some("EOF"), ..) => continue,
+            (Some("#"), Some(kind), Some(name), Some(rest)) if counters.contains(&name) => {
+                out.push_str(&format!("# {kind} {name}_total {rest}"));
+            }
+            _ => out.push_str(line),
+        }
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_carry_their_suffix_everywhere() {
+        let metrics = Metrics::new("1.2.3", "cpu");
+        metrics.submitted("accepted");
+        metrics.submitted("bad_sig");
+        metrics.submitted("bad_sig");
+        metrics.sample(7, 3);
+        let text = metrics.encode().unwrap();
+        assert!(
+            text.contains("# TYPE focus_submitted_total counter\n"),
+            "{text}"
+        );
+        assert!(text.contains("# HELP focus_submitted_total "), "{text}");
+        assert!(
+            text.contains("focus_submitted_total{outcome=\"bad_sig\"} 2\n"),
+            "{text}"
+        );
+        assert!(text.contains("focus_block_height 7\n"), "{text}");
+        assert!(text.contains("focus_mempool_size 3\n"), "{text}");
+        assert!(!text.contains("EOF"), "{text}");
+        for line in text.lines().filter(|l| !l.starts_with('#')) {
+            let name = line.split(['{', ' ']).next().unwrap();
+            let family = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|s| name.strip_suffix(s))
+                .unwrap_or(name);
+            assert!(text.contains(&format!("# TYPE {family} ")), "{line}");
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! The routes.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::Router;
+use axum::body::{Body, HttpBody, to_bytes};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::map_response;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::stream::{self, Stream};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::{ApiError, Feed, Limits, Metrics, NodeApi, Submitted, page};
+
+/// Longest body of `POST /tx` in bytes.
+pub const MAX_BODY: usize = 128 << 10;
+/// Most particles one answer lists.
+pub const MAX_TOP: usize = 1000;
+/// Particles on the page.
+const PAGE_TOP: usize = 20;
+
+/// What every handler shares.
+#[derive(Clone)]
+struct Shared {
+    node: Arc<dyn NodeApi>,
+    feed: Arc<Feed>,
+    metrics: Arc<Metrics>,
+    limits: Limits,
+    calls: Arc<Semaphore>,
+    watchers: Arc<Semaphore>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Shared {
+    /// Runs a node call on a blocking thread, a bounded number at a time.
+    async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn NodeApi) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let waiting = timeout(self.limits.queue, Arc::clone(&self.calls).acquire_owned());
+        let permit = match waiting.await {
+            Ok(Ok(permit)) => permit,
+            _ => return Err(ApiError::Busy("try again".to_owned())),
+        };
+        let node = Arc::clone(&self.node);
+        let running = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work(node.as_ref())
+        });
+        running
+            .await
+            .unwrap_or_else(|_| Err(ApiError::Internal("the request failed".to_owned())))
+    }
+}
+
+/// All routes over `node`. Event streams end when `stop` becomes true.
+pub fn router(
+    node: Arc<dyn NodeApi>,
+    feed: Arc<Feed>,
+    metrics: Arc<Metrics>,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+) -> Router {
+    let shared = Shared {
+        node,
+        feed,
+        metrics,
+        limits,
+        calls: Arc::new(Semaphore::new(limits.calls)),
+        watchers: Arc::new(Semaphore::new(limits.watchers)),
+        stop,
+    };
+    Router::new()
+        .route("/", get(page::index))
+        .route("/page.js", get(page::script))
+        .route("/page.css", get(page::style))
+        .route("/icon.svg", get(page::icon))
+        .route("/tx", post(submit))
+        .route("/health", get(health))
+        .route("/metrics", get(metrics_text))
+        .route("/block/{height}", get(block))
+        .route("/receipt/{txid}", get(receipt))
+        .route("/pi", get(pi))
+        .route("/proof", get(proof))
+        .route("/dashboard", get(dashboard))
+        .route("/events", get(events))
+        .fallback(async || ApiError::NotFound("no such route".to_owned()))
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .layer(map_response(harden))
+        .with_state(shared)
+}
+
+async fn harden(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+    ] {
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
+    response
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SubmitBody {
+    tx: Value,
+}
+
+async fn submit(State(shared): State<Shared>, body: Body) -> Response {
+    match read_transaction(&shared, body).await {
+        Ok(tx) => match shared.call(move |node| node.submit(tx)).await {
+            Ok(answer) => {
+                let outcome = answer.reason.as_deref().unwrap_or("accepted");
+                shared.metrics.submitted(outcome);
+                // What cannot be read as a transaction is a bad request; every other refusal is an answer.
+                let status = match answer.reason.as_deref() {
+                    Some("bad_format") => StatusCode::BAD_REQUEST,
+                    Some("too_large") => StatusCode::PAYLOAD_TOO_LARGE,
+                    _ => StatusCode::OK,
+                };
+                (status, Json(answer)).into_response()
+            }
+            Err(e) => e.into_response(),
+        },
+        Err(e) => {
+            let reason = match &e {
+                ApiError::TooLarge { .. } => "too_large",
+                _ => "bad_format",
+            };
+            shared.metrics.submitted(reason);
+            refused(e.status(), reason, &e)
+        }
+    }
+}
+
+/// `{ok, reason, txid}` with the reason in words beside it.
+fn refused(status: StatusCode, reason: &str, error: &ApiError) -> Response {
+    let answer = Submitted {
+        ok: false,
+        reason: Some(reason.to_owned()),
+        txid: None,
+    };
+    let mut value = json!(answer);
+    value["error"] = json!(error.to_string());
+    (status, Json(value)).into_response()
+}
+
+async fn read_transaction(shared: &Shared, body: Body) -> Result<Value, ApiError> {
+    // A declared length is refused before its first byte is waited for.
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(ApiError::TooLarge { limit: MAX_BODY });
+    }
+    let bytes = match timeout(shared.limits.body, to_bytes(body, MAX_BODY)).await {
+        Err(_) => return Err(ApiError::Timeout),
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(e)) => {
+            return Err(if is_length_limit(&e) {
+                ApiError::TooLarge { limit: MAX_BODY }
+            } else {
+                ApiError::BadRequest(format!("the body broke off: {e}"))
+            });
+        }
+    };
+    let body: SubmitBody = serde_json::from_slice(&bytes)
+        .map_err(|e| ApiError::BadRequest(format!("the body is not {{\"tx\": {{…}}}}: {e}")))?;
+    Ok(body.tx)
+}
+
+fn is_length_limit(error: &axum::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(e) = cause {
+        if e.to_string().contains("length limit") {
+            return true;
+        }
+        cause = e.source();
+    }
+    false
+}
+
+async fn health(State(shared): State<Shared>) -> Result<Response, ApiError> {
+    let health = shared.call(|node| node.health()).await?;
+    Ok(Json(health).into_response())
+}
+
+async fn metrics_text(State(shared): State<Shared>) -> Result<Response, ApiError> {
+    let health = shared.call(|node| node.health()).await?;
+    shared.metrics.sample(health.height, health.mempool);
+    let text = shared
+        .metrics
+        .encode()
+        .map_err(|e| ApiError::Internal(format!("metrics: {e}")))?;
+    let headers = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    Ok((headers, text).into_response())
+}
+
+async fn block(
+    State(shared): State<Shared>,
+    height: Result<Path<u64>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let Path(height) = height.map_err(|e| ApiError::BadRequest(e.body_text()))?;
+    match shared.call(move |node| node.block(height)).await? {
+        Some(block) => Ok(Json(block).into_response()),
+        None => Err(ApiError::NotFound(format!("no block at height {height}"))),
+    }
+}
+
+async fn receipt(
+    State(shared): State<Shared>,
+    txid: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let Path(text) = txid.map_err(|e| ApiError::BadRequest(e.body_text()))?;
+    let txid = parse_hash(&text)
+        .ok_or_else(|| ApiError::BadRequest("a txid is 64 hexadecimal digits".to_owned()))?;
+    match shared.call(move |node| node.receipt(txid)).await? {
+        Some(receipt) => Ok(Json(receipt).into_response()),
+        None => Err(ApiError::NotFound(format!("no receipt for {text}"))),
+    }
+}
+
+fn parse_hash(text: &str) -> Option<[u8; 32]> {
+    let digits = text.as_bytes();
+    if digits.len() != 64 {
+        return None;
+    }
+    let mut hash = [0; 32];
+    for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
+        let high = char::from(pair[0]).to_digit(16)?;
+        let low = char::from(pair[1]).to_digit(16)?;
+        *byte = u8::try_from(high * 16 + low).ok()?;
+    }
+    Some(hash)
+}
+
+#[derive(Deserialize)]
+struct TopQuery {
+    top: Option<usize>,
+}
+
+async fn pi(
+    State(shared): State<Shared>,
+    query: Result<Query<TopQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(query) = query.map_err(|e| ApiError::BadRequest(e.body_text()))?;
+    let top = query.top.unwrap_or(PAGE_TOP);
+    if top > MAX_TOP {
+        let message = format!("top={top}, the limit is {MAX_TOP}");
+        return Err(ApiError::BadRequest(message));
+    }
+    let particles = shared.call(move |node| node.top(top)).await?;
+    Ok(Json(json!({ "top": particles })).into_response())
+}
+
+#[derive(Deserialize)]
+struct ProofQuery {
+    key: String,
+}
+
+async fn proof(
+    State(shared): State<Shared>,
+    query: Result<Query<ProofQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(query) = query.map_err(|e| ApiError::BadRequest(e.body_text()))?;
+    let proof = shared.call(move |node| node.prove(&query.key)).await?;
+    Ok(Json(proof).into_response())
+}
+
+async fn dashboard(State(shared): State<Shared>) -> Result<Response, ApiError> {
+    let feed = Arc::clone(&shared.feed);
+    let answer = shared
+        .call(move |node| {
+            Ok(json!({
+                "health": node.health()?,
+                "top": node.top(PAGE_TOP)?,
+                "memory": node.memory_activity()?,
+                "blocks": feed.recent().iter().map(|b| json!(**b)).collect::<Vec<_>>(),
+            }))
+        })
+        .await?;
+    Ok(Json(answer).into_response())
+}
+
+async fn events(State(shared): State<Shared>) -> Result<Response, ApiError> {
+    let Ok(permit) = Arc::clone(&shared.watchers).try_acquire_owned() else {
+        return Err(ApiError::Busy("too many event streams".to_owned()));
+    };
+    let stream = event_stream(&shared, permit);
+    let keep_alive = KeepAlive::new().interval(Duration::from_secs(10));
+    Ok(Sse::new(stream).keep_alive(keep_alive).into_response())
+}
+
+fn event_stream(
+    shared: &Shared,
+    permit: OwnedSemaphorePermit,
+) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
+    let end = Instant::now() + shared.limits.watch;
+    let start = (shared.feed.subscribe(), shared.stop.clone(), permit);
+    stream::unfold(start, move |(mut news, mut stop, permit)| async move {
+        let block = tokio::select! {
+            biased;
+            // A dropped sender means the server is gone; both end the stream.
+            _ = stop.wait_for(|stop| *stop) => return None,
+            () = sleep_until(end) => return None,
+            // A subscriber that lags too far is cut off and reconnects.
+            block = news.recv() => block.ok()?,
+        };
+        let event = Event::default()
+            .event("block")
+            .id(block.height.to_string())
+            .json_data(&*block)
+            .ok()?;
+        Some((Ok(event), (news, stop, permit)))
+    })
+}

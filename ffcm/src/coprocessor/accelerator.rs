@@ -1,0 +1,189 @@
+//! Choosing a backend by name.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::{Coprocessor, JobError, SelfTestError, self_test};
+use crate::cpu::CpuCoprocessor;
+
+/// A backend as the command line names it: `cpu`, `wgpu`, `wgpu:1`, `cuda`, `cuda:0` or `auto`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Accelerator {
+    /// The CPU.
+    Cpu,
+    /// WebGPU: an adapter by index, or the one the system prefers.
+    Wgpu(Option<u32>),
+    /// CUDA: a device by index, or the first.
+    Cuda(Option<u32>),
+    /// The best there is.
+    #[default]
+    Auto,
+}
+
+/// Why there is no such backend.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AcceleratorError {
+    /// The name is not one of ours.
+    #[error("unknown backend `{0}`: use cpu, wgpu, wgpu:N, cuda, cuda:N or auto")]
+    Unknown(String),
+    /// This version has no such backend.
+    #[error("backend `{0}` is not built into this version: use cpu or auto")]
+    NotBuilt(Accelerator),
+    /// The device does not start.
+    #[error("backend `{accelerator}` does not start: {source}")]
+    Start {
+        /// The backend.
+        accelerator: Accelerator,
+        /// What happened.
+        source: JobError,
+    },
+    /// The device computes wrongly and must not be used.
+    #[error(transparent)]
+    SelfTest(#[from] SelfTestError),
+}
+
+/// A started backend that passed its self-test.
+#[derive(Clone)]
+pub struct Opened {
+    /// The backend.
+    pub coprocessor: Arc<dyn Coprocessor>,
+    /// What `auto` chose and why, one line for the log; `None` where the choice was explicit.
+    pub choice: Option<String>,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened")
+            .field("coprocessor", &self.coprocessor.info())
+            .field("choice", &self.choice)
+            .finish()
+    }
+}
+
+impl Accelerator {
+    /// Starts the backend and runs its [`self_test`]; one wrong bit and it is refused. `threads` is for the CPU, 0 is
+    /// one per core. Only `auto` chooses: an explicit name that is not there is an error.
+    pub fn open(self, threads: usize) -> Result<Opened, AcceleratorError> {
+        let choice = match self {
+            Accelerator::Cpu => None,
+            Accelerator::Auto => {
+                Some("auto chose cpu: this version has no GPU backend".to_string())
+            }
+            Accelerator::Wgpu(_) | Accelerator::Cuda(_) => {
+                return Err(AcceleratorError::NotBuilt(self));
+            }
+        };
+        let coprocessor =
+            CpuCoprocessor::new(threads).map_err(|source| AcceleratorError::Start {
+                accelerator: self,
+                source,
+            })?;
+        self_test(&coprocessor)?;
+        Ok(Opened {
+            coprocessor: Arc::new(coprocessor),
+            choice,
+        })
+    }
+}
+
+impl fmt::Display for Accelerator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Accelerator::Cpu => f.write_str("cpu"),
+            Accelerator::Wgpu(None) => f.write_str("wgpu"),
+            Accelerator::Wgpu(Some(index)) => write!(f, "wgpu:{index}"),
+            Accelerator::Cuda(None) => f.write_str("cuda"),
+            Accelerator::Cuda(Some(index)) => write!(f, "cuda:{index}"),
+            Accelerator::Auto => f.write_str("auto"),
+        }
+    }
+}
+
+impl FromStr for Accelerator {
+    type Err = AcceleratorError;
+
+    /// Exactly what [`fmt::Display`] prints; an index is decimal digits without sign or leading zero.
+    fn from_str(text: &str) -> Result<Accelerator, AcceleratorError> {
+        let unknown = || AcceleratorError::Unknown(text.chars().take(80).collect());
+        let (name, index) = match text.split_once(':') {
+            None => (text, None),
+            Some((name, digits)) => {
+                let index: u32 = digits.parse().map_err(|_| unknown())?;
+                if index.to_string() != digits {
+                    return Err(unknown());
+                }
+                (name, Some(index))
+            }
+        };
+        match (name, index) {
+            ("cpu", None) => Ok(Accelerator::Cpu),
+            ("auto", None) => Ok(Accelerator::Auto),
+            ("wgpu", index) => Ok(Accelerator::Wgpu(index)),
+            ("cuda", index) => Ok(Accelerator::Cuda(index)),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn names_round_trip(kind in 0..4, index: Option<u32>) {
+            let accelerator = match kind {
+                0 => Accelerator::Cpu,
+                1 => Accelerator::Wgpu(index),
+                2 => Accelerator::Cuda(index),
+                _ => Accelerator::Auto,
+            };
+            prop_assert_eq!(accelerator.to_string().parse::<Accelerator>().unwrap(), accelerator);
+        }
+
+        #[test]
+        fn what_parses_prints_itself(text in "(cpu|wgpu|cuda|auto|gpu|)(:?[0-9 +a-]{0,11})") {
+            match text.parse::<Accelerator>() {
+                Ok(accelerator) => prop_assert_eq!(accelerator.to_string(), text),
+                Err(error) => prop_assert!(matches!(error, AcceleratorError::Unknown(given) if given == text)),
+            }
+        }
+    }
+
+    #[test]
+    fn near_misses_are_unknown() {
+        for text in [
+            "",
+            "CPU",
+            "cpu:0",
+            "auto:1",
+            "wgpu:",
+            "wgpu:01",
+            "wgpu:+1",
+            "wgpu:4294967296",
+            "cuda:0:0",
+            " cpu",
+        ] {
+            let error = text.parse::<Accelerator>().unwrap_err();
+            assert!(error.to_string().contains(&format!("`{text}`")), "{error}");
+        }
+        let long = "x".repeat(1 << 20).parse::<Accelerator>().unwrap_err();
+        assert!(long.to_string().len() < 200);
+    }
+
+    #[test]
+    fn gpu_backends_say_that_they_are_not_built() {
+        for name in ["wgpu", "wgpu:2", "cuda", "cuda:0"] {
+            let error = name.parse::<Accelerator>().unwrap().open(1).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("backend `{name}` is not built into this version: use cpu or auto")
+            );
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The formulas of the definition, one function each.
+
+use super::MASS;
+
+/// Bits of mass below 1: [`MASS`] is `1 << MASS_BITS`.
+const MASS_BITS: u32 = 62;
+
+/// Significant bits a share keeps.
+const MANTISSA_BITS: u32 = 27;
+
+/// Fraction bits of a quota: the heaviest edge of a source has `1 << QUOTA_BITS`.
+const QUOTA_BITS: u32 = 31;
+
+/// Quota of the heaviest edges of a source.
+pub(crate) const QUOTA_ONE: u32 = 1 << QUOTA_BITS;
+
+const _: () = assert!(MASS == 1 << MASS_BITS);
+
+/// What part of a source's damped mass its heaviest edge carries: `ratio / 2^scale`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ratio {
+    /// r, with its top bit set.
+    pub(crate) ratio: u32,
+    /// k, from 31 to 63.
+    pub(crate) scale: u8,
+}
+
+impl Ratio {
+    /// r and k of a source with these out-weights, which are positive, sum to at most `u64::MAX` and are not none.
+    pub(crate) fn of(weights: &[u64]) -> Ratio {
+        let total: u64 = weights.iter().sum();
+        let largest = u128::from(weights.iter().copied().max().unwrap_or(0));
+        debug_assert!(largest > 0);
+        // floor(2x) is 2*floor(x) or one more, so the scale that makes 32 bits follows from the bits at scale 63.
+        let wide = (largest << 63) / u128::from(total);
+        let excess = (128 - wide.leading_zeros()) - 32;
+        // At most 2^32 weights, so `wide` has at least 32 bits.
+        Ratio {
+            ratio: (wide >> excess) as u32,
+            scale: (63 - excess) as u8,
+        }
+    }
+
+    /// Share s of a source of mass `x`.
+    #[inline(always)]
+    pub(crate) fn share(self, damping: u32, x: u64) -> u64 {
+        let damped = ((u128::from(x) * u128::from(damping)) >> 32) as u64;
+        let share = ((u128::from(damped) * u128::from(self.ratio)) >> self.scale) as u64;
+        truncate(share)
+    }
+}
+
+/// Keeps the 27 bits of `share` from an even position up (26 or 27 of them significant).
+#[inline(always)]
+fn truncate(share: u64) -> u64 {
+    let excess = (64 - share.leading_zeros()).saturating_sub(MANTISSA_BITS);
+    let even = (excess + 1) & !1;
+    share & (u64::MAX << even)
+}
+
+/// Quota q of an edge of `weight` where the source's heaviest weighs `largest`.
+pub(crate) fn quota(weight: u64, largest: u64) -> u32 {
+    debug_assert!(weight <= largest && largest > 0);
+    if weight == largest {
+        QUOTA_ONE
+    } else if weight >> (64 - QUOTA_BITS) == 0 {
+        ((weight << QUOTA_BITS) / largest) as u32
+    } else {
+        ((u128::from(weight) << QUOTA_BITS) / u128::from(largest)) as u32
+    }
+}
+
+/// What an edge carries, from `twice` the share (a share is below 2^62) and the quota.
+#[inline(always)]
+pub(crate) fn edge_term(twice: u64, quota: u32) -> u64 {
+    // 2s * (q * 2^32) / 2^64 = s * q / 2^31: the upper half of one product.
+    ((u128::from(twice) * u128::from(u64::from(quota) << 32)) >> 64) as u64
+}
+
+/// A node's part of `pool` before the left-over units.
+#[inline(always)]
+pub(crate) fn pool_part(pool: u64, teleport: u64) -> u64 {
+    ((u128::from(pool) * u128::from(teleport)) >> MASS_BITS) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ratio_has_32_bits() {
+        assert_eq!(
+            Ratio::of(&[u64::MAX]),
+            Ratio {
+                ratio: 1 << 31,
+                scale: 31
+            }
+        );
+        assert_eq!(
+            Ratio::of(&[7, 7]),
+            Ratio {
+                ratio: 1 << 31,
+                scale: 32
+            }
+        );
+        assert_eq!(
+            Ratio::of(&[u64::MAX - 1, 1]),
+            Ratio {
+                ratio: u32::MAX,
+                scale: 32
+            }
+        );
+        assert_eq!(
+            Ratio::of(&[1; 3]),
+            Ratio {
+                ratio: 0xaaaa_aaaa,
+                scale: 33
+            }
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn truncation_keeps_an_even_window(bits in 0u32..62, value: u64) {
+            let share = value & ((1 << bits) - 1);
+            let j = (0..).step_by(2).find(|&j| share >> j < 1 << 27).unwrap();
+            prop_assert!(j <= 36);
+            prop_assert_eq!(truncate(share), share >> j << j);
+        }
+
+        #[test]
+        fn an_edge_term_is_the_fraction_of_the_share(share in 0u64..1 << 62, quota in 0..=QUOTA_ONE) {
+            let expected = (u128::from(share) * u128::from(quota)) >> 31;
+            prop_assert_eq!(u128::from(edge_term(2 * share, quota)), expected);
+            prop_assert_eq!(edge_term(2 * share, QUOTA_ONE), share);
+        }
+
+        #[test]
+        fn quotas_are_rounded_down(largest in 1u64.., part: u64) {
+            let weight = part % largest + 1;
+            let expected = (u128::from(weight) << 31) / u128::from(largest);
+            prop_assert_eq!(u128::from(quota(weight, largest)), expected);
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! A graph prepared for ranking, kept from one block to the next.
+//!
+//! Preparing costs some ten iterations, so it is not repeated for every batch of deltas. The prepared form (the *base*)
+//! stays; sources whose rows have changed since give nothing through it and push through an overlay built from their
+//! present rows. When the overlay outgrows a part of the base, the base is prepared anew. As sums of integers do not
+//! depend on their order, the bits are the same either way.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::arith::{Ratio, quota};
+use super::blocks::{BLOCK, Blocks};
+use super::outbox::{Outbox, Push, deliver};
+use super::shards::{Shards, shard_of};
+use super::teleport::{Spread, Teleport};
+use super::tiles;
+use super::{FocusError, FocusParams, MASS, Ranking, missing_mass};
+use crate::graph::{CHUNK_NODES, Graph};
+
+/// Nodes per parallel piece of the work done per node.
+const NODE_PIECE: usize = 1 << 14;
+
+/// A new base is prepared when the overlay has more than this many edges and 1/8 of the base's.
+const OVERLAY_EDGES_MIN: u64 = 1 << 12;
+
+/// A prepared graph.
+///
+/// Nodes have *labels* inside: in the base by falling out-degree, then ascending; nodes appended later keep their index.
+#[derive(Debug)]
+pub struct Ranker {
+    /// The graph ranked now.
+    graph: Graph,
+    /// The graph the base was prepared from.
+    base: Graph,
+    shards: u32,
+    /// Node of each label.
+    order: Vec<u32>,
+    /// Label of each node.
+    label: Vec<u32>,
+    /// Ratio of each source of the base: labels below this length have out-edges, the others have none.
+    ratios: Vec<Ratio>,
+    gather: Gather,
+    overlay: Overlay,
+    teleport: Teleport,
+}
+
+/// The edges of the base.
+#[derive(Debug)]
+enum Gather {
+    Blocks(Blocks),
+    Shards(Shards),
+}
+
+/// Sources whose rows differ from the base.
+#[derive(Debug, Default)]
+struct Overlay {
+    /// Their labels, and their ratios if they have out-edges now.
+    sources: Vec<(u32, Option<Ratio>)>,
+    outbox: Outbox,
+}
+
+impl Ranker {
+    /// Prepares `graph` for ranking in `shards` shards.
+    pub fn new(graph: &Graph, shards: u32) -> Result<Ranker, FocusError> {
+        FocusParams {
+            shards,
+            ..FocusParams::default()
+        }
+        .check()?;
+        let order = by_out_degree(graph);
+        let mut label = vec![0; order.len()];
+        for (at, &node) in (0u32..).zip(&order) {
+            label[node as usize] = at;
+        }
+        let sources = order.partition_point(|&node| graph.out_degree(node) > 0);
+        let ratio = |&node: &u32| Ratio::of(graph.row(node).1);
+        let ratios: Vec<Ratio> = order[..sources].par_iter().map(ratio).collect();
+        let gather = if shards == 1 {
+            Gather::Blocks(tiles::build(graph, &order[..sources], &label))
+        } else {
+            let owner: Vec<u32> = order.iter().map(|&node| shard_of(node, shards)).collect();
+            let pushes = (0u32..)
+                .zip(&order[..sources])
+                .flat_map(|(source, &node)| pushes(graph, node, source, &label));
+            Gather::Shards(Shards::new(shards, &owner, pushes))
+        };
+        let teleport = Teleport::new(graph, &order);
+        Ok(Ranker {
+            graph: graph.clone(),
+            base: graph.clone(),
+            shards,
+            order,
+            label,
+            ratios,
+            gather,
+            overlay: Overlay::default(),
+            teleport,
+        })
+    }
+
+    /// Follows changes: `graph` is a later (or earlier) state of the graph given before, or any other graph. Cheap where
+    /// little has changed.
+    pub fn refresh(&mut self, graph: &Graph) -> Result<(), FocusError> {
+        let fits = graph.node_count() >= self.base.node_count();
+        let stale = if fits { self.stale(graph) } else { Vec::new() };
+        let edges: u64 = stale
+            .iter()
+            .map(|&node| u64::from(graph.out_degree(node)))
+            .sum();
+        if !fits || edges > OVERLAY_EDGES_MIN.max(self.base.edge_count() / 8) {
+            *self = Ranker::new(graph, self.shards)?;
+            return Ok(());
+        }
+        let base_nodes = self.base.node_count() as usize;
+        self.order.truncate(base_nodes);
+        self.label.truncate(base_nodes);
+        self.order
+            .extend(self.base.node_count()..graph.node_count());
+        self.label
+            .extend(self.base.node_count()..graph.node_count());
+
+        let mut sources = Vec::with_capacity(stale.len());
+        let mut messages = Vec::new();
+        for (source, &node) in (0u32..).zip(&stale) {
+            let weights = graph.row(node).1;
+            let ratio = (!weights.is_empty()).then(|| Ratio::of(weights));
+            sources.push((self.label[node as usize], ratio));
+            messages.extend(pushes(graph, node, source, &self.label));
+        }
+        self.overlay = Overlay {
+            sources,
+            outbox: Outbox::new(messages),
+        };
+        self.teleport = Teleport::new(graph, &self.order);
+        self.graph = graph.clone();
+        Ok(())
+    }
+
+    /// Nodes whose rows in `graph`, which has no fewer nodes, differ from the base.
+    fn stale(&self, graph: &Graph) -> Vec<u32> {
+        let mut stale = Vec::new();
+        for (index, chunk) in graph.chunks().iter().enumerate() {
+            let base = self.base.chunks().get(index);
+            if base.is_some_and(|base| Arc::ptr_eq(base, chunk)) {
+                continue;
+            }
+            for local in 0..CHUNK_NODES {
+                if base.map_or((&[][..], &[][..]), |base| base.row(local)) != chunk.row(local) {
+                    stale.push((index * CHUNK_NODES + local) as u32);
+                }
+            }
+        }
+        stale
+    }
+
+    /// π of the graph last given, as [`super::rank`] gives it. `params.shards` is the number prepared for.
+    pub fn rank(&self, params: &FocusParams, start: Option<&[u64]>) -> Result<Ranking, FocusError> {
+        params.check()?;
+        if params.shards != self.shards {
+            return Err(FocusError::InvalidParameter(format!(
+                "shards is {}, but the graph was prepared for {}",
+                params.shards, self.shards
+            )));
+        }
+        let start = start.unwrap_or(&[]);
+        let missing = missing_mass(self.graph.node_count(), start)?;
+        let mut ranking = Ranking::of_empty_graph();
+        if self.order.is_empty() {
+            return Ok(ranking);
+        }
+        let mut run = Run::new(self, params.damping, start, missing);
+        ranking.converged = false;
+        while ranking.iterations < params.max_iterations && !ranking.converged {
+            ranking.residual = run.iterate();
+            ranking.residuals.push(ranking.residual);
+            ranking.iterations += 1;
+            ranking.converged = ranking.residual < params.epsilon;
+        }
+        ranking.mass = vec![0; run.mass.len()];
+        for (&node, &mass) in self.order.iter().zip(&run.mass) {
+            ranking.mass[node as usize] = mass;
+        }
+        Ok(ranking)
+    }
+}
+
+/// Vectors of one run, by label.
+struct Run<'a> {
+    ranker: &'a Ranker,
+    damping: u32,
+    /// x.
+    mass: Vec<u64>,
+    /// Shares of the sources of the base, doubled where `double` is 1; padded to whole blocks.
+    shares: Vec<u64>,
+    double: u32,
+    /// Doubled shares of the sources of the overlay.
+    overlay_shares: Vec<u64>,
+    /// in; all zero between iterations.
+    arrived: Vec<u64>,
+}
+
+impl<'a> Run<'a> {
+    fn new(ranker: &'a Ranker, damping: u32, start: &[u64], missing: u64) -> Run<'a> {
+        let nodes = ranker.order.len();
+        let double = match &ranker.gather {
+            Gather::Blocks(blocks) => u32::from(blocks.weighted),
+            Gather::Shards(_) => 1,
+        };
+        let mut run = Run {
+            ranker,
+            damping,
+            mass: vec![0; nodes],
+            shares: vec![0; nodes.next_multiple_of(BLOCK)],
+            double,
+            overlay_shares: vec![0; ranker.overlay.sources.len()],
+            arrived: vec![0; nodes],
+        };
+        // The start vector "arrives", and what is missing is its pool.
+        for (arrived, &node) in run.arrived.iter_mut().zip(&ranker.order) {
+            *arrived = start.get(node as usize).copied().unwrap_or(0);
+        }
+        run.spread(missing);
+        run
+    }
+
+    /// One iteration; its residual.
+    fn iterate(&mut self) -> u64 {
+        match &self.ranker.gather {
+            Gather::Blocks(blocks) => blocks.gather(&self.shares, &mut self.arrived),
+            Gather::Shards(shards) => shards.gather(&self.shares, &mut self.arrived),
+        }
+        deliver(
+            &self.ranker.overlay.outbox.combine(&self.overlay_shares),
+            &mut self.arrived,
+        );
+        let arrived: u64 = self.arrived.par_iter().with_min_len(NODE_PIECE).sum();
+        assert!(arrived <= MASS, "more mass arrived than there is");
+        self.spread(MASS - arrived)
+    }
+
+    /// Makes `arrived` and its pool the new mass, and prepares the shares; the residual to the old mass.
+    fn spread(&mut self, pool: u64) -> u64 {
+        let ranker = self.ranker;
+        let spread = ranker.teleport.spread(pool, ranker.graph.node_count());
+        let (damping, double) = (self.damping, self.double);
+        let pieces = (self.mass.par_chunks_mut(NODE_PIECE))
+            .zip(self.arrived.par_chunks_mut(NODE_PIECE))
+            .zip(self.shares.par_chunks_mut(NODE_PIECE))
+            .enumerate();
+        let (total, residual) = pieces
+            .map(|(piece, ((mass, arrived), shares))| {
+                let first = piece * NODE_PIECE;
+                let sums = settle(&spread, &ranker.order[first..], first, mass, arrived);
+                let ratios = ranker.ratios.get(first..).unwrap_or(&[]);
+                for ((share, &mass), ratio) in shares.iter_mut().zip(&*mass).zip(ratios) {
+                    *share = ratio.share(damping, mass) << double;
+                }
+                sums
+            })
+            .reduce(|| (0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+        assert_eq!(total, MASS, "mass is conserved");
+        self.divert();
+        residual
+    }
+
+    /// Moves the shares of changed sources from the base to the overlay.
+    fn divert(&mut self) {
+        let sources = &self.ranker.overlay.sources;
+        for (share, &(source, ratio)) in self.overlay_shares.iter_mut().zip(sources) {
+            let mass = self.mass[source as usize];
+            *share = ratio.map_or(0, |ratio| ratio.share(self.damping, mass) << 1);
+            self.shares[source as usize] = 0;
+        }
+    }
+}
+
+/// y = arrived + part of the pool into `mass`, `arrived` back to zero; Σ y and Σ|y − x|.
+#[inline(always)]
+fn settle(
+    spread: &Spread<'_>,
+    order: &[u32],
+    first: usize,
+    mass: &mut [u64],
+    arrived: &mut [u64],
+) -> (u64, u64) {
+    let (mut total, mut residual) = (0, 0);
+    for (at, ((mass, arrived), &node)) in mass.iter_mut().zip(arrived).zip(order).enumerate() {
+        let y = *arrived + spread.to(first + at, node);
+        *arrived = 0;
+        residual += y.abs_diff(*mass);
+        total += y;
+        *mass = y;
+    }
+    (total, residual)
+}
+
+/// All nodes by falling out-degree, then ascending.
+fn by_out_degree(graph: &Graph) -> Vec<u32> {
+    let degree = |node| (!graph.out_degree(node), node);
+    let mut order: Vec<(u32, u32)> = (0..graph.node_count())
+        .into_par_iter()
+        .map(degree)
+        .collect();
+    order.par_sort_unstable();
+    order.into_iter().map(|(_, node)| node).collect()
+}
+
+/// The edges of `node` as pushes from `source` to labels.
+fn pushes<'a>(
+    graph: &'a Graph,
+    node: u32,
+    source: u32,
+    label: &'a [u32],
+) -> impl Iterator<Item = Push> + 'a {
+    let (targets, weights) = graph.row(node);
+    let largest = weights.iter().copied().max().unwrap_or(0);
+    targets
+        .iter()
+        .zip(weights)
+        .map(move |(&target, &weight)| Push {
+            destination: label[target as usize],
+            source,
+            quota: quota(weight, largest),
+        })
+}

@@ -1,0 +1,159 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn delta(source: u32, target: u32, weight: u64) -> EdgeDelta {
+    EdgeDelta {
+        source,
+        target,
+        weight,
+    }
+}
+
+fn graph(nodes: u32, deltas: &[EdgeDelta]) -> Graph {
+    let mut graph = Graph::new();
+    graph.add_nodes(nodes).unwrap();
+    graph.apply(deltas).unwrap();
+    graph
+}
+
+#[test]
+fn later_deltas_of_one_edge_win() {
+    let graph = graph(
+        3,
+        &[
+            delta(0, 1, 5),
+            delta(2, 0, 1),
+            delta(0, 1, 0),
+            delta(0, 1, 7),
+        ],
+    );
+    assert_eq!(graph.out_edges(0).collect::<Vec<_>>(), [(1, 7)]);
+    assert_eq!(
+        (
+            graph.edge_count(),
+            graph.edge_weight(2, 0),
+            graph.edge_weight(1, 0)
+        ),
+        (2, 1, 0)
+    );
+    assert_eq!(
+        (
+            graph.out_weight(0),
+            graph.out_degree(0),
+            graph.out_degree(1)
+        ),
+        (7, 1, 0)
+    );
+}
+
+#[test]
+fn self_loops_are_edges() {
+    let graph = graph(1, &[delta(0, 0, 3)]);
+    assert_eq!(graph.out_edges(0).collect::<Vec<_>>(), [(0, 3)]);
+}
+
+#[test]
+fn a_refused_batch_changes_nothing() {
+    let mut changed = graph(2, &[delta(0, 0, u64::MAX)]);
+    let before = changed.clone();
+    let overflow = changed.apply(&[delta(1, 1, 1), delta(0, 1, 1)]);
+    assert_eq!(overflow, Err(GraphError::WeightOverflow { node: 0 }));
+    let missing = changed.apply(&[delta(1, 1, 1), delta(0, 2, 1)]);
+    assert_eq!(missing, Err(GraphError::NoSuchNode { node: 2, nodes: 2 }));
+    assert_eq!(
+        changed.set_stake(9, 1),
+        Err(GraphError::NoSuchNode { node: 9, nodes: 2 })
+    );
+    assert_eq!(
+        changed.add_nodes(u32::MAX),
+        Err(GraphError::TooLarge { what: "nodes" })
+    );
+    assert_eq!(
+        (changed.version(), changed.digest()),
+        (before.version(), before.digest())
+    );
+    assert_eq!(changed, before);
+    // A batch that takes away as much as it adds is fine.
+    changed
+        .apply(&[delta(0, 1, 1), delta(0, 0, u64::MAX - 1)])
+        .unwrap();
+    assert_eq!(changed.out_weight(0), u64::MAX);
+}
+
+#[test]
+fn rows_out_of_range_are_empty() {
+    let graph = graph(1, &[]);
+    assert_eq!(
+        graph.out_edges(4096).count() + graph.row(u32::MAX).0.len(),
+        0
+    );
+    assert_eq!((graph.stake(4096), graph.edge_weight(7, 7)), (0, 0));
+}
+
+#[test]
+fn stakes_sum_beyond_64_bits() {
+    let mut graph = graph(3, &[]);
+    graph.set_stake(0, u64::MAX).unwrap();
+    graph.set_stake(2, u64::MAX).unwrap();
+    assert_eq!(graph.stake_total(), 2 * u128::from(u64::MAX));
+    graph.set_stake(0, 1).unwrap();
+    assert_eq!(graph.stake_total(), 1 + u128::from(u64::MAX));
+}
+
+#[test]
+fn the_digest_sees_nodes_edges_and_stakes() {
+    let base = graph(1024, &[delta(0, 1, 1)]);
+    let mut seen = vec![base.digest()];
+    let mut other = base.clone();
+    other.add_nodes(1).unwrap();
+    seen.push(other.digest());
+    other.set_stake(1024, 1).unwrap();
+    seen.push(other.digest());
+    other.apply(&[delta(1, 0, 1)]).unwrap();
+    seen.push(other.digest());
+    seen.push(Graph::new().digest());
+    let mut unique = seen.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    assert_eq!(unique.len(), seen.len());
+    // History does not count, and a clone is not touched by changes to its origin.
+    other.apply(&[delta(1, 0, 0)]).unwrap();
+    other.set_stake(1024, 0).unwrap();
+    assert_eq!(other.digest(), seen[1]);
+    assert_eq!(base.digest(), seen[0]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn batches_equal_a_map(
+        nodes in 1u32..3000,
+        batches in prop::collection::vec(
+            prop::collection::vec((any::<u32>(), any::<u32>(), 0u64..4), 0..60),
+            0..6,
+        ),
+    ) {
+        let mut graph = graph(nodes, &[]);
+        let mut expected = BTreeMap::new();
+        for batch in batches {
+            // Squared down to few nodes at times, so that edges meet again.
+            let modulus = if batch.len() % 2 == 0 { nodes } else { nodes.min(5) };
+            let deltas: Vec<EdgeDelta> =
+                batch.iter().map(|&(s, t, w)| delta(s % modulus, t % modulus, w)).collect();
+            for delta in &deltas {
+                expected.insert((delta.source, delta.target), delta.weight);
+            }
+            expected.retain(|_, weight| *weight != 0);
+            graph.apply(&deltas).unwrap();
+        }
+        let edges: Vec<_> = graph.edges().map(|e| ((e.source, e.target), e.weight)).collect();
+        prop_assert_eq!(&edges, &expected.into_iter().collect::<Vec<_>>());
+        prop_assert_eq!(graph.edge_count(), edges.len() as u64);
+        let rebuilt = self::graph(nodes, &graph.edges().collect::<Vec<_>>());
+        prop_assert_eq!(graph.digest(), rebuilt.digest());
+    }
+}

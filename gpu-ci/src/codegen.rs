@@ -1,0 +1,51 @@
+//! Writing and checking what `ffcm-jit` renders.
+
+use std::fs;
+use std::path::Path;
+
+use ffcm_jit::{Target, render};
+
+/// Writes every rendered file. The answer names them.
+pub fn write(root: &Path) -> Result<String, String> {
+    for target in Target::ALL {
+        let path = root.join(target.path());
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        }
+        fs::write(&path, render(target)).map_err(|e| format!("{}: {e}", path.display()))?;
+    }
+    Ok(format!("wrote {}", Target::ALL.map(Target::path).join(" ")))
+}
+
+/// Fails unless every rendered file is as it would be written now.
+pub fn check(root: &Path) -> Result<String, String> {
+    for target in Target::ALL {
+        let path = root.join(target.path());
+        let found = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        if found != render(target) {
+            return Err(format!(
+                "{} is stale: run `cargo xtask codegen`",
+                target.path()
+            ));
+        }
+    }
+    Ok(format!("{} generated files are fresh", Target::ALL.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stale_and_missing_files_are_found() {
+        let root = std::env::temp_dir().join(format!("xtask-codegen-{}", std::process::id()));
+        assert!(check(&root).is_err());
+        write(&root).unwrap();
+        check(&root).unwrap();
+        let path = root.join(Target::Cuda.path());
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replacen("4u", "5u", 1)).unwrap();
+        assert!(check(&root).unwrap_err().contains("rules.cuh is stale"));
+        fs::remove_dir_all(&root).unwrap();
+    }
+}

@@ -1,0 +1,236 @@
+//! Checks on crate manifests: lints, and which crate may use which.
+
+use std::collections::BTreeMap;
+
+use toml::Table;
+
+use super::{File, Problems};
+
+/// Name of each package with its manifest. A manifest that does not parse is a problem of every check that reads it.
+fn packages(files: &[File]) -> Result<BTreeMap<String, (&str, Table)>, Problems> {
+    let mut packages = BTreeMap::new();
+    let mut problems = Vec::new();
+    let is_manifest =
+        |file: &&File| file.path == "Cargo.toml" || file.path.ends_with("/Cargo.toml");
+    for file in files.iter().filter(is_manifest) {
+        match file.text().unwrap_or("").parse::<Table>() {
+            Ok(manifest) => {
+                let name = manifest
+                    .get("package")
+                    .and_then(|p| p.get("name"))
+                    .and_then(|n| n.as_str());
+                if let Some(name) = name {
+                    packages.insert(name.to_string(), (file.path.as_str(), manifest));
+                }
+            }
+            Err(error) => problems.push(format!("{}: {}", file.path, error.message())),
+        }
+    }
+    if packages.is_empty() {
+        problems.push("Cargo.toml: no package in the repository".into());
+    }
+    if problems.is_empty() {
+        Ok(packages)
+    } else {
+        Err(problems)
+    }
+}
+
+/// What a package needs to build, development dependencies left out: real package names of every table.
+fn dependencies(manifest: &Table) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut tables = vec![manifest];
+    let targets = manifest.get("target").and_then(|t| t.as_table());
+    tables.extend(
+        targets
+            .into_iter()
+            .flat_map(Table::values)
+            .filter_map(|t| t.as_table()),
+    );
+    for table in tables {
+        for kind in ["dependencies", "build-dependencies"] {
+            let entries = table.get(kind).and_then(|t| t.as_table());
+            for (key, entry) in entries.into_iter().flatten() {
+                let renamed = entry.get("package").and_then(|p| p.as_str());
+                names.push(renamed.unwrap_or(key).to_string());
+            }
+        }
+    }
+    names
+}
+
+/// `[lints] workspace = true` in every crate.
+pub fn lints(files: &[File]) -> Problems {
+    let packages = match packages(files) {
+        Ok(packages) => packages,
+        Err(problems) => return problems,
+    };
+    let takes = |manifest: &Table| {
+        let workspace = manifest.get("lints").and_then(|l| l.get("workspace"));
+        workspace.and_then(|w| w.as_bool()) == Some(true)
+    };
+    let lacks = packages.values().filter(|(_, manifest)| !takes(manifest));
+    lacks
+        .map(|(path, _)| format!("{path}: lacks `[lints] workspace = true`"))
+        .collect()
+}
+
+/// Layers from the bottom. A crate uses only crates of lower layers; those of one layer do not know each other.
+const LAYERS: [&[&str]; 8] = [
+    &["ffcm", "focus-proof", "focus-store"],
+    &[
+        "ffcm-formats",
+        "ffcm-jit",
+        "ffcm-scheduler",
+        "focus-state",
+        "focus-types",
+    ],
+    &[
+        "ffcm-wgsl",
+        "ffcm-cuda",
+        "ffcm-sandboxes",
+        "focus-consensus",
+        "focus-rpc",
+    ],
+    &["focus-modules"],
+    &["focus-node"],
+    &["ffcm-benches"],
+    &["peers"],
+    &["xtask"],
+];
+/// Crates that hold a concrete GPU backend, and the only ones that may name them.
+const BACKENDS: [&str; 2] = ["ffcm-wgsl", "ffcm-cuda"];
+const MAY_NAME_BACKENDS: [&str; 4] = ["focus-node", "ffcm-benches", "peers", "xtask"];
+
+/// Every crate has a place in the layers and uses only what lies below it.
+pub fn direction(files: &[File]) -> Problems {
+    let packages = match packages(files) {
+        Ok(packages) => packages,
+        Err(problems) => return problems,
+    };
+    let layer = |name: &str| LAYERS.iter().position(|layer| layer.contains(&name));
+    let mut problems = Vec::new();
+    for (name, (path, manifest)) in &packages {
+        let Some(own) = layer(name) else {
+            problems.push(format!(
+                "{path}: {name} has no place in the layers of the tidy check"
+            ));
+            continue;
+        };
+        for used in dependencies(manifest)
+            .iter()
+            .filter(|used| packages.contains_key(*used))
+        {
+            if layer(used).is_some_and(|used| used >= own) {
+                problems.push(format!("{path}: {name} must not use {used}"));
+            }
+            if BACKENDS.contains(&used.as_str()) && !MAY_NAME_BACKENDS.contains(&name.as_str()) {
+                problems.push(format!("{path}: {name} must not name the backend {used}"));
+            }
+        }
+    }
+    problems
+}
+
+/// Everything `ffcm` may depend on: no crate of this repository, no runtime, no device, no I/O.
+const FFCM_MAY_USE: [&str; 5] = ["blake3", "libm", "rayon", "sha2", "thiserror"];
+
+/// The embedder's crate stays small: a new dependency is a decision, made here.
+pub fn ffcm_alone(files: &[File]) -> Problems {
+    let packages = match packages(files) {
+        Ok(packages) => packages,
+        Err(problems) => return problems,
+    };
+    let Some((path, manifest)) = packages.get("ffcm") else {
+        return vec!["ffcm/Cargo.toml: missing".into()];
+    };
+    let extra = dependencies(manifest)
+        .into_iter()
+        .filter(|name| !FFCM_MAY_USE.contains(&name.as_str()));
+    extra
+        .map(|name| format!("{path}: ffcm must not use {name}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::file;
+    use super::*;
+
+    fn package(name: &str, rest: &str) -> File {
+        file(
+            &format!("{name}/Cargo.toml"),
+            &format!("[package]\nname = \"{name}\"\n{rest}"),
+        )
+    }
+
+    #[test]
+    fn crates_without_the_lints_are_found() {
+        let root = file("Cargo.toml", "[workspace]\n");
+        assert!(lints(&[root.clone(), package("a", "[lints]\nworkspace = true")]).is_empty());
+        for rest in [
+            "",
+            "[lints]\nworkspace = false",
+            "[lints.rust]\nx = \"warn\"",
+        ] {
+            assert_eq!(
+                lints(&[root.clone(), package("a", rest)]).len(),
+                1,
+                "{rest}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_broken_manifest_and_an_empty_repository_are_problems() {
+        let broken = [package("ffcm", "[dependencies")];
+        for check in [lints, direction, ffcm_alone] {
+            assert!(!check(&broken).is_empty());
+            assert!(!check(&[]).is_empty());
+        }
+    }
+
+    #[test]
+    fn uses_against_the_direction_are_found() {
+        let ffcm = package("ffcm", "");
+        let scheduler = |rest: &str| package("ffcm-scheduler", rest);
+        let node = package("focus-node", "[dependencies]\nffcm-cuda = {}");
+        let cuda = package("ffcm-cuda", "[dependencies]\nffcm = {}");
+        let check = |rest: &str| {
+            direction(&[ffcm.clone(), scheduler(rest), node.clone(), cuda.clone()]).len()
+        };
+        assert_eq!(
+            check("[dependencies]\nffcm = { workspace = true }\nserde = \"1\""),
+            0
+        );
+        assert_eq!(check("[dev-dependencies]\nfocus-node = {}"), 0);
+        assert_eq!(check("[dependencies]\nfocus-node = {}"), 1);
+        assert_eq!(check("[build-dependencies]\nfocus-node = {}"), 1);
+        assert_eq!(
+            check("[dependencies]\nalias = { package = \"focus-node\" }"),
+            1
+        );
+        assert_eq!(
+            check("[target.'cfg(unix)'.dependencies]\nfocus-node = {}"),
+            1
+        );
+        let modules = package("focus-modules", "[dependencies]\nffcm-cuda = {}");
+        assert_eq!(
+            direction(&[modules, cuda]).len(),
+            1,
+            "a backend named outside the leaves"
+        );
+        assert_eq!(direction(&[package("newcomer", "")]).len(), 1);
+    }
+
+    #[test]
+    fn a_new_dependency_of_ffcm_is_found() {
+        assert!(ffcm_alone(&[package("ffcm", "[dependencies]\nrayon = \"1\"")]).is_empty());
+        for name in ["tokio", "ffcm-jit", "wgpu"] {
+            assert_eq!(
+                ffcm_alone(&[package("ffcm", &format!("[dependencies]\n{name} = \"1\""))]).len(),
+                1
+            );
+        }
+    }
+}

@@ -120,13 +120,13 @@ fn four_workers_on_one_net_again_and_again() {
     let call = book.main().unwrap();
     let engine = NetEngine::new(&book);
     let expected = engine
-        .reduce(&call, &limits(PLENTY, 1 << 18), 1, None)
+        .reduce(&call, &limits(PLENTY, 1 << 16), 1, None)
         .unwrap();
     assert_eq!(expected.result, "2048");
     for _ in 0..100 {
         assert_eq!(
             engine
-                .reduce(&call, &limits(PLENTY, 1 << 18), 4, None)
+                .reduce(&call, &limits(PLENTY, 1 << 16), 4, None)
                 .as_ref(),
             Ok(&expected)
         );
@@ -188,6 +188,25 @@ fn the_heap_limit_is_an_error_not_a_crash() {
             );
         }
     }
+}
+
+#[test]
+fn a_heap_hands_out_each_node_once_and_surplus_first() {
+    let mut heap = Heap::reserve(10).unwrap();
+    for _ in 0..2 {
+        let mut free = Vec::new();
+        while heap.take(&mut free, 4) {}
+        let mut nodes = free.clone();
+        nodes.sort_unstable();
+        assert_eq!(nodes, (0..10).map(|n| 2 * n).collect::<Vec<_>>());
+        assert_eq!(heap.touched(), 10);
+        heap.give(vec![4, 6]);
+        free.clear();
+        assert!(heap.take(&mut free, 4) && !heap.take(&mut free, 4));
+        assert_eq!(free, [4, 6]);
+        heap.reset();
+    }
+    assert!(Heap::reserve(u64::MAX).is_none_or(|heap| heap.nodes() == 1 << 30));
 }
 
 #[test]

@@ -94,6 +94,8 @@ impl Heap {
             self.store(at, term);
             return Term::ABSENT;
         }
+        #[cfg(test)]
+        pause();
         let met = Term(self.slot(at).swap(term.0, Ordering::AcqRel));
         debug_assert_ne!(met, FREED, "a freed node is not arrived at");
         met
@@ -151,6 +153,16 @@ impl Heap {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         spare.push(chunk);
         self.spare_chunks.store(spare.len(), Ordering::Relaxed);
+    }
+}
+
+/// Now and then lets the other workers run between the two steps of an arrival.
+#[cfg(test)]
+fn pause() {
+    use std::cell::Cell;
+    thread_local!(static STEPS: Cell<u32> = const { Cell::new(0) });
+    if STEPS.replace(STEPS.get().wrapping_add(1)) % 61 == 0 {
+        std::thread::yield_now();
     }
 }
 

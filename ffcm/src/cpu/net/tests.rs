@@ -115,6 +115,25 @@ fn recursion_and_trees_agree_with_the_oracle() {
 }
 
 #[test]
+fn a_producer_and_a_consumer_race_on_every_cell() {
+    let book = book(
+        "@gen = (?((0 @link) l) l)
+         @link = ({n m} (m l)) & @gen ~ (n l)
+         @fold = (?(((x x) @add) k) k)
+         @add = (n ((h t) r)) & @fold ~ (n (t $([+] $(h r))))
+         @main = r & @gen ~ (3000 l) & @fold ~ (3000 (l r))",
+    );
+    let call = book.main().unwrap();
+    let engine = NetEngine::new(&book);
+    let expected = oracle::reduce(&book, &call, &limits(PLENTY, 1 << 16)).unwrap();
+    assert_eq!(expected.result, "4498500");
+    for i in 0..60 {
+        let got = engine.reduce(&call, &limits(PLENTY, 1 << 16), 2 + i % 3, None);
+        assert_eq!(got.as_ref(), Ok(&expected));
+    }
+}
+
+#[test]
 fn four_workers_on_one_net_again_and_again() {
     let book = tree(11);
     let call = book.main().unwrap();

@@ -161,7 +161,9 @@ impl Heap {
 fn pause() {
     use std::cell::Cell;
     thread_local!(static STEPS: Cell<u32> = const { Cell::new(0) });
-    if STEPS.replace(STEPS.get().wrapping_add(1)) % 61 == 0 {
+    let steps = STEPS.get();
+    STEPS.set(steps.wrapping_add(1));
+    if steps.is_multiple_of(61) {
         std::thread::yield_now();
     }
 }

@@ -5,9 +5,9 @@ mod command;
 use std::fs;
 use std::net::TcpListener;
 
+use command::{Node, assert_fails, json as focus_json, run, stdout, stopped_at, text};
 use focus_types::{AssetId, Body, Genesis, Keypair, Transaction};
 use serde_json::{Value, json};
-use command::{Node, assert_fails, json as focus_json, run, stdout, stopped_at, text};
 
 #[test]
 fn up_continues_and_replay_agrees() {

@@ -16,7 +16,7 @@ impl Decimal {
     /// The weight, if it is whole.
     pub(crate) fn whole(self) -> Option<u64> {
         let units = u128::from(UNITS);
-        if self.0 % units == 0 {
+        if self.0.is_multiple_of(units) {
             u64::try_from(self.0 / units).ok()
         } else {
             None
@@ -80,7 +80,7 @@ impl Decimal {
 /// 2^64 − 1 whole.
 const MAX_UNITS: u128 = u64::MAX as u128 * UNITS as u128;
 
-/// An exponent; beyond ±10^6 it is clamped, which is far outside of any weight that is accepted.
+/// An exponent; beyond ±10^9 it is clamped, which is far outside of any weight that is accepted.
 fn parse_exponent(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {

@@ -15,7 +15,7 @@ use crate::memory::{Memory, MemoryError, MemoryOp, SlotId};
 use crate::net::{Book, Call, Limits, Outcome, ReduceError};
 
 pub use accelerator::{Accelerator, AcceleratorError, Opened};
-pub use digest::{hash_digest, memory_digest, ranking_digest, rewrite_digest};
+pub use digest::{ending, hash_digest, memory_digest, ranking_digest, rewrite_digest};
 pub use oracle::OracleCoprocessor;
 pub use self_test::{SelfTestError, self_test};
 

@@ -10,6 +10,8 @@
 //!
 //! Everything here is integer-exact and deterministic. No GPU API, no I/O, no chain type.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod coprocessor;
 pub mod cpu;
 pub mod focus;

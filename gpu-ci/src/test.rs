@@ -35,7 +35,7 @@ enum Action {
     NotRun(&'static str),
 }
 
-const STEPS: [(&str, Action); 9] = [
+const STEPS: [(&str, Action); 8] = [
     ("fmt", Action::Cargo(&["fmt", "--all", "--check"])),
     ("tidy", Action::Check(tidy::run)),
     ("codegen", Action::Check(codegen::check)),
@@ -56,7 +56,6 @@ const STEPS: [(&str, Action); 9] = [
         "tests",
         Action::Cargo(&["test", "--workspace", "--exclude", "peers"]),
     ),
-    ("doc-tests", Action::NotRun("part of the step `tests`")),
     (
         "WGSL",
         Action::NotRun("no GPU kernels in this version; the header is checked in `tests`"),
@@ -66,8 +65,8 @@ const STEPS: [(&str, Action); 9] = [
         Action::NotRun("no GPU kernels in this version; the header is checked in `tests`"),
     ),
     (
-        "peers",
-        Action::NotRun("rival engines are compared by hand: cargo test -p peers"),
+        "benches",
+        Action::NotRun("timings and rival engines: cargo run --release -p peers -- --help"),
     ),
 ];
 
@@ -76,7 +75,7 @@ pub fn run(root: &Path, json: bool) -> ExitCode {
     let mut outcomes = Vec::new();
     let mut failed = None;
     for (step, action) in STEPS {
-        let start = Instant::now();
+        let mut seconds = 0.0;
         let status = match (&failed, action) {
             (_, Action::NotRun(reason)) => Status::NotRun {
                 reason: reason.into(),
@@ -84,17 +83,22 @@ pub fn run(root: &Path, json: bool) -> ExitCode {
             (Some(earlier), _) => Status::NotRun {
                 reason: format!("`{earlier}` failed"),
             },
-            (None, action) => match perform(root, &action, json) {
-                Ok(()) => Status::Ok,
-                Err(reason) => Status::Failed { reason },
-            },
+            (None, action) => {
+                let start = Instant::now();
+                let result = perform(root, &action, json);
+                seconds = start.elapsed().as_secs_f64();
+                match result {
+                    Ok(()) => Status::Ok,
+                    Err(reason) => Status::Failed { reason },
+                }
+            }
         };
         if matches!(status, Status::Failed { .. }) {
             failed = Some(step);
         }
         outcomes.push(Outcome {
             step,
-            seconds: start.elapsed().as_secs_f64(),
+            seconds,
             status,
         });
     }

@@ -6,4 +6,6 @@
 
 pub mod weight;
 
-pub use weight::{EdgeAttributes, LoadFailure, Refusal, WeightFailure, WeightNet, WeightVerdict};
+pub use weight::{
+    EdgeAttributes, LoadFailure, Refusal, Weighed, WeightFailure, WeightNet, WeightVerdict,
+};

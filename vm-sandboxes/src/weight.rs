@@ -80,6 +80,15 @@ impl WeightVerdict {
     }
 }
 
+/// A verdict and what it took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weighed {
+    /// The verdict.
+    pub verdict: WeightVerdict,
+    /// Interactions to charge: those made if there is a weight or a negative number, all the gas otherwise.
+    pub interactions: u64,
+}
+
 /// Why a net gives a link no weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -203,6 +212,17 @@ impl WeightNet {
         edges: &[EdgeAttributes],
         gas_per_edge: u64,
     ) -> Result<Vec<WeightVerdict>, WeightFailure> {
+        let weighed = self.evaluate_metered(coprocessor, edges, gas_per_edge)?;
+        Ok(weighed.into_iter().map(|edge| edge.verdict).collect())
+    }
+
+    /// [`WeightNet::evaluate`] that also says what each edge took.
+    pub fn evaluate_metered(
+        &self,
+        coprocessor: &dyn Coprocessor,
+        edges: &[EdgeAttributes],
+        gas_per_edge: u64,
+    ) -> Result<Vec<Weighed>, WeightFailure> {
         if gas_per_edge > MAX_GAS_PER_EDGE {
             return Err(WeightFailure::Gas {
                 asked: gas_per_edge,
@@ -226,13 +246,23 @@ impl WeightNet {
                 message: format!("{} answers for {} calls", answers.len(), edges.len()),
             });
         }
-        let verdict = |(edge, answer)| {
-            judge(answer).map_err(|error| WeightFailure::Answer {
+        let weigh = |(edge, answer): (usize, Result<Outcome, ReduceError>)| {
+            let made = answer.as_ref().map(|outcome| outcome.counts.total());
+            let made = made.unwrap_or(gas_per_edge);
+            let verdict = judge(answer).map_err(|error| WeightFailure::Answer {
                 edge,
                 message: error.to_string(),
+            })?;
+            let interactions = match verdict {
+                WeightVerdict::Weight(_) | WeightVerdict::Refused(Refusal::Negative) => made,
+                WeightVerdict::Refused(_) => gas_per_edge,
+            };
+            Ok(Weighed {
+                verdict,
+                interactions,
             })
         };
-        answers.into_iter().enumerate().map(verdict).collect()
+        answers.into_iter().enumerate().map(weigh).collect()
     }
 
     /// The net to reduce for one edge.

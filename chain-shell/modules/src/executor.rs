@@ -37,7 +37,10 @@ impl Rules {
 
     /// The most a transaction with this body can cost in fees: all its gas, and the fee of a link.
     pub fn most_fee(&self, body: &Body) -> Option<u64> {
-        let gas = self.fees.gas_price.checked_mul(gas::most(body, self.net_gas))?;
+        let gas = self
+            .fees
+            .gas_price
+            .checked_mul(gas::most(body, self.net_gas))?;
         gas.checked_add(self.link_fee(body))
     }
 

@@ -282,3 +282,108 @@ fn register(
 fn encode<T: BorshSerialize>(value: &T) -> Vec<u8> {
     borsh::to_vec(value).expect("writing to a vector does not fail")
 }
+
+#[cfg(test)]
+mod tests {
+    use ffcm_scheduler::{Pending, StateView, WriteSet};
+
+    use super::*;
+
+    struct Empty;
+
+    impl StateView for Empty {
+        fn get(&self, _: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+            Ok(None)
+        }
+    }
+
+    fn link(source: Particle, target: Particle, old_stake: u64, new_stake: u64) -> LinkEffect {
+        LinkEffect {
+            source,
+            target,
+            kind: 7,
+            old_stake,
+            new_stake,
+        }
+    }
+
+    /// Runs one block of links with weights equal to stakes.
+    fn block(writes: &mut WriteSet, height: u64, links: &[LinkEffect]) -> (Staged, GraphChange) {
+        let pending = Pending {
+            base: &Empty,
+            writes,
+        };
+        let mut view = TaskView::new(&pending);
+        let staged = stage(&mut view, links, height).unwrap();
+        let weights: Vec<u64> = staged.calls.iter().map(|call| call.stake).collect();
+        let change = finish(&mut view, &staged, &weights).unwrap();
+        let (later, _) = view.into_changes();
+        writes.merge(later);
+        (staged, change)
+    }
+
+    #[test]
+    fn one_particle_however_it_is_named_and_its_content_may_come_later() {
+        let mut writes = WriteSet::new();
+        let by_cid = Particle::Cid(Cid::of(b"b"));
+        block(
+            &mut writes,
+            1,
+            &[link(Particle::text("a"), by_cid.clone(), 0, 5)],
+        );
+        let key = keys::particle(&by_cid.cid());
+        let read = |writes: &WriteSet| {
+            let bytes = writes.get(&key).flatten().unwrap();
+            ParticleRecord::decode(&key, bytes).unwrap()
+        };
+        assert_eq!((read(&writes).index, read(&writes).label()), (1, None));
+        let (staged, _) = block(&mut writes, 2, &[link(Particle::text("b"), by_cid, 0, 1)]);
+        assert_eq!((staged.nodes_before, staged.nodes), (2, 2));
+        assert_eq!(read(&writes).label(), Some("b".into()));
+        let control = ParticleRecord {
+            index: 0,
+            content: Some(b"a\x1bb".to_vec()),
+        };
+        assert_eq!(control.label(), None);
+    }
+
+    #[test]
+    fn several_links_on_one_edge_in_one_block() {
+        let mut writes = WriteSet::new();
+        let (a, b) = (Particle::text("a"), Particle::text("b"));
+        let one = |old, new| link(a.clone(), b.clone(), old, new);
+        let (staged, change) = block(&mut writes, 4, &[one(0, 5), one(0, 9), one(5, 2)]);
+        let stakes: Vec<u64> = staged.calls.iter().map(|call| call.stake).collect();
+        assert_eq!(stakes, [5, 14, 11]);
+        let delta = EdgeDelta {
+            source: 0,
+            target: 1,
+            weight: 11,
+        };
+        assert_eq!((change.deltas, change.stakes), (vec![delta], vec![(0, 11)]));
+        let (staged, change) = block(&mut writes, 9, &[one(2, 0), one(9, 0)]);
+        assert_eq!((staged.calls[0].age, staged.calls[0].kind), (5, 7));
+        assert_eq!(change.stakes, [(0, -11)]);
+        assert_eq!(writes.get(&keys::edge(0, 1)), Some(None));
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        let mut writes = WriteSet::new();
+        writes.put(keys::NODES, [1, 2]);
+        let pending = Pending {
+            base: &Empty,
+            writes: &writes,
+        };
+        let error = stage(&mut TaskView::new(&pending), &[], 1).unwrap_err();
+        assert_eq!(error.to_string(), "the value under /graph/nodes is damaged");
+        writes.put(keys::NODES, u32::MAX.to_le_bytes());
+        let pending = Pending {
+            base: &Empty,
+            writes: &writes,
+        };
+        let links = [link(Particle::text("a"), Particle::text("b"), 0, 1)];
+        let full = stage(&mut TaskView::new(&pending), &links, 1);
+        assert!(matches!(full, Err(ModuleError::GraphFull)));
+    }
+}

@@ -71,13 +71,19 @@ pub fn outcome(error: MemoryError) -> Outcome {
 
 /// The stored form of a slot: [`DIMENSION`] little-endian `i32`.
 pub fn encode(values: &[i32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
 }
 
 /// Reads [`encode`]'s form; `None` if the length or a value is out of bounds.
 pub fn decode(bytes: &[u8]) -> Option<Vec<i32>> {
     let (chunks, rest) = bytes.as_chunks::<4>();
-    let values: Vec<i32> = chunks.iter().map(|chunk| i32::from_le_bytes(*chunk)).collect();
+    let values: Vec<i32> = chunks
+        .iter()
+        .map(|chunk| i32::from_le_bytes(*chunk))
+        .collect();
     let fits = rest.is_empty()
         && values.len() == DIMENSION
         && values.iter().all(|value| (-CLIP..=CLIP).contains(value));

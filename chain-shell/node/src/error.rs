@@ -3,6 +3,10 @@
 use std::path::PathBuf;
 
 use ffcm::coprocessor::JobError;
+use ffcm_sandboxes::WeightFailure;
+use ffcm_scheduler::ReadError;
+use focus_modules::ModuleError;
+use focus_state::StateError;
 use focus_store::StoreError;
 use focus_types::{Address, GenesisError, Hash32};
 use thiserror::Error;
@@ -77,9 +81,27 @@ pub enum NodeError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The state tree cannot be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A module cannot work on what is stored.
+    #[error(transparent)]
+    Module(#[from] ModuleError),
     /// The coprocessor failed.
     #[error(transparent)]
     Coprocessor(#[from] JobError),
+    /// Weight nets could not be evaluated.
+    #[error(transparent)]
+    Weights(#[from] WeightFailure),
+    /// Consensus and node disagree about what is going on.
+    #[error("{0}")]
+    Consensus(String),
+}
+
+impl From<ReadError> for NodeError {
+    fn from(error: ReadError) -> NodeError {
+        NodeError::Module(ModuleError::Read(error))
+    }
 }
 
 impl NodeError {

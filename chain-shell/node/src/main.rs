@@ -1,3 +1,8 @@
-//! Command line.
+//! The `focus` command.
 
-fn main() {}
+mod api;
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -41,11 +41,13 @@ function setLink(kind, words) {
   byId("link").textContent = words;
 }
 
-function stageClass(name) {
-  let index = state.stages.indexOf(name);
-  if (index < 0) index = state.stages.push(name) - 1;
-  return "s" + Math.min(index, 7);
+// The names of all stages in order: those of the block with the most, then whatever else there is.
+function collectStages() {
+  const fullest = [...state.blocks].sort((a, b) => b.stages.length - a.stages.length);
+  state.stages = [...new Set(fullest.flatMap((block) => block.stages.map((stage) => stage.name)))];
 }
+
+const stageClass = (name) => "s" + Math.min(state.stages.indexOf(name), 9);
 
 function drawTiles() {
   const { health, blocks } = state;
@@ -69,6 +71,7 @@ function drawTiles() {
 function drawBlocks(fresh) {
   const body = byId("blocks");
   clear(body);
+  collectStages();
   const longest = Math.max(1, ...state.blocks.map(total));
   for (const block of state.blocks) {
     const row = element(body, "tr", fresh === block.height ? { class: "fresh" } : {});
@@ -79,7 +82,10 @@ function drawBlocks(fresh) {
     element(row, "td", { class: "hash", title: block.state_root }, short(block.state_root));
     element(row, "td", {}, millis(total(block)));
     drawStages(element(row, "td", { class: "left" }), block, longest);
-    if (!block.converged) row.title = "π did not converge";
+    const remarks = [];
+    if (!block.converged) remarks.push("π did not converge");
+    if (block.failed) remarks.push(`${count(block.failed)} transactions failed`);
+    if (remarks.length) row.title = remarks.join(", ");
   }
   byId("blocks-empty").hidden = state.blocks.length > 0;
   const legend = byId("stages");

@@ -148,8 +148,10 @@ pub struct BlockSummary {
     pub state_root: String,
     /// Memory Arithmetic operations applied.
     pub memory_ops: u64,
-    /// Interactions of the weight nets.
-    pub interactions: u64,
+    /// Transactions that failed: their receipts say why.
+    pub failed: u64,
+    /// Gas used, which counts the interactions of weight nets.
+    pub gas: u64,
     /// Stages in order.
     pub stages: Vec<Stage>,
 }

@@ -40,7 +40,8 @@ pub struct Metrics {
     blocks: Counter,
     transactions: Counter,
     submitted: Family<Outcome, Counter>,
-    interactions: Counter,
+    failed: Counter,
+    gas: Counter,
     memory_ops: Counter,
     apply: Histogram,
     stages: Family<StageLabel, Counter<f64, AtomicU64>>,
@@ -60,7 +61,8 @@ impl Metrics {
             blocks: Counter::default(),
             transactions: Counter::default(),
             submitted: Family::default(),
-            interactions: Counter::default(),
+            failed: Counter::default(),
+            gas: Counter::default(),
             memory_ops: Counter::default(),
             // 0.5 ms to 16 s.
             apply: Histogram::new(exponential_buckets(0.0005, 2.0, 16)),
@@ -109,8 +111,16 @@ impl Metrics {
         r.register("transactions", "Transactions committed", transactions);
         let submitted = self.submitted.clone();
         r.register("submitted", "Transactions offered, by outcome", submitted);
-        let interactions = self.interactions.clone();
-        r.register("interactions", "Interactions of weight nets", interactions);
+        r.register(
+            "failed",
+            "Transactions committed that failed",
+            self.failed.clone(),
+        );
+        r.register(
+            "gas",
+            "Gas used, counting interactions of weight nets",
+            self.gas.clone(),
+        );
         let memory_ops = self.memory_ops.clone();
         r.register(
             "memory_operations",
@@ -138,7 +148,8 @@ impl Metrics {
         self.residual.set(block.residual);
         self.blocks.inc();
         self.transactions.inc_by(block.transactions);
-        self.interactions.inc_by(block.interactions);
+        self.failed.inc_by(block.failed);
+        self.gas.inc_by(block.gas);
         self.memory_ops.inc_by(block.memory_ops);
         let mut total = 0.0;
         for stage in &block.stages {

@@ -18,7 +18,7 @@ fn browser() -> &'static str {
         .expect("no headless browser: install the package `chromium` (apt-get install chromium)")
 }
 
-/// Runs the browser on `url` until four virtual seconds have passed; returns what it prints.
+/// Runs the browser on `url` until two and a half virtual seconds have passed; returns what it prints.
 fn browse(url: &str, width: u32, height: u32, extra: &[String]) -> String {
     let profile = tempfile::tempdir().unwrap();
     let printed = profile.path().join("stdout");
@@ -41,7 +41,7 @@ fn browse(url: &str, width: u32, height: u32, extra: &[String]) -> String {
         ])
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .arg(format!("--window-size={width},{height}"))
-        .arg("--virtual-time-budget=4000")
+        .arg("--virtual-time-budget=2500")
         .args(extra)
         .arg(url)
         .stdout(File::create(&printed).unwrap())
@@ -87,7 +87,7 @@ fn count(dom: &str, needle: &str) -> usize {
 fn the_page_shows_blocks_bars_and_heat() {
     // The browser's virtual clock stands still while a stream is open.
     let limits = Limits {
-        watch: Duration::from_millis(200),
+        watch: Duration::from_millis(100),
         ..Limits::default()
     };
     let server = Running::start(limits);
@@ -103,7 +103,7 @@ fn the_page_shows_blocks_bars_and_heat() {
     let dom = browse(&url, 1200, 900, &["--dump-dom".to_owned()]);
     assert_eq!(count(&dom, "data-height="), 12);
     assert_eq!(count(&dom, "class=\"bar\""), 20);
-    assert_eq!(count(&dom, "class=\"stage s"), 12 * 7);
+    assert_eq!(count(&dom, "class=\"stage s"), 12 * 9);
     assert_eq!(count(&dom, "class=\"dot\""), 18 + 12 % 7);
     let cells = count(&dom, "class=\"cell\"") + count(&dom, "class=\"cell heat\"");
     assert_eq!(cells, usize::from(SHARDS) * 4 * 64);

@@ -109,6 +109,8 @@ pub struct WeightNet {
     /// Interactions one evaluation may take.
     #[serde(with = "json::integer")]
     pub gas: u64,
+    /// The net sees stakes shifted right by this many bits, below 64.
+    pub stake_shift: u32,
     /// Source text with a definition `@weight`.
     pub text: String,
 }
@@ -194,6 +196,7 @@ impl Genesis {
             version: Genesis::VERSION,
             weight_net: WeightNet {
                 gas: 10_000,
+                stake_shift: 0,
                 text: weight_net,
             },
         }
@@ -285,7 +288,7 @@ impl Genesis {
             ));
         }
         for (name, value, max) in [
-            ("budgets.bytes", self.budgets.bytes, 256 << 20),
+            ("budgets.bytes", self.budgets.bytes, 64 << 20),
             ("budgets.edges", self.budgets.edges, 1 << 24),
             ("budgets.gas", self.budgets.gas, 1 << 50),
             ("budgets.transactions", self.budgets.transactions, 1 << 20),

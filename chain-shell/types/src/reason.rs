@@ -125,10 +125,10 @@ pub enum Outcome {
     BadScalar,
     /// The weight net needs more interactions than allowed; the edge has weight 0.
     NetOutOfGas,
-    /// The weight net gave no unsigned 32-bit number; the edge has weight 0.
+    /// The weight net gave no number; the edge has weight 0.
     NetNotANumber,
-    /// The weight net failed in another way; the edge has weight 0.
-    NetFailed,
+    /// The weight net gave a negative number; the edge has weight 0.
+    NetNegative,
 }
 
 impl Outcome {
@@ -146,7 +146,7 @@ impl Outcome {
             Outcome::BadScalar => "bad_scalar",
             Outcome::NetOutOfGas => "net_out_of_gas",
             Outcome::NetNotANumber => "net_not_a_number",
-            Outcome::NetFailed => "net_failed",
+            Outcome::NetNegative => "net_negative",
         }
     }
 }

@@ -7,7 +7,7 @@ use blake3::Hasher;
 use super::{HashOutput, RewriteOutput};
 use crate::focus::Ranking;
 use crate::memory::{Memory, MemoryError};
-use crate::net::ReduceError;
+use crate::net::{Outcome, ReduceError};
 
 fn number(hasher: &mut Hasher, value: u64) {
     hasher.update(&value.to_le_bytes());
@@ -37,19 +37,30 @@ pub fn rewrite_digest(output: &RewriteOutput) -> [u8; 32] {
                 }
             }
             Err(error) => {
-                let kind = match error {
-                    ReduceError::OutOfGas { .. } => "out of gas",
-                    ReduceError::OutOfHeap { .. } => "out of heap",
-                    ReduceError::ViciousCircle => "vicious circle",
-                    ReduceError::ResultTooLong { .. } => "result too long",
-                    ReduceError::InvalidCall(_) => "invalid call",
-                    ReduceError::Cancelled { .. } => "cancelled",
-                };
-                bytes(&mut hasher, kind.as_bytes());
+                bytes(&mut hasher, error_kind(error).as_bytes());
             }
         }
     }
     *hasher.finalize().as_bytes()
+}
+
+fn error_kind(error: &ReduceError) -> &'static str {
+    match error {
+        ReduceError::OutOfGas { .. } => "out of gas",
+        ReduceError::OutOfHeap { .. } => "out of heap",
+        ReduceError::ViciousCircle => "vicious circle",
+        ReduceError::ResultTooLong { .. } => "result too long",
+        ReduceError::InvalidCall(_) => "invalid call",
+        ReduceError::Cancelled { .. } => "cancelled",
+    }
+}
+
+/// How a reduction ended, in a word or two: `ok` or the kind of error.
+pub fn ending(result: &Result<Outcome, ReduceError>) -> &'static str {
+    match result {
+        Ok(_) => "ok",
+        Err(error) => error_kind(error),
+    }
 }
 
 /// Over masses, iteration count, residuals and the convergence flag.

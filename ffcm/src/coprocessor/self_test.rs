@@ -1,11 +1,18 @@
 //! The self-test: a small fixed job of each kind, compared with digests recorded from the oracle.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
-use super::{Coprocessor, FocusJob, HashJob, JobError, hash_digest, memory_digest, ranking_digest};
+use super::{
+    Coprocessor, FocusJob, HashJob, JobError, RewriteJob, hash_digest, memory_digest,
+    ranking_digest, rewrite_digest,
+};
 use crate::focus::FocusParams;
 use crate::graph::{EdgeDelta, Graph};
 use crate::memory::{DIMENSION, Memory, MemoryOp, SlotId};
+use crate::net::{Book, Call, Limits};
+use crate::spec::word::Term;
 
 /// Why a backend may not serve.
 #[derive(Debug, Error)]
@@ -38,7 +45,8 @@ pub enum SelfTestError {
 }
 
 /// Each job with its expected digest.
-const JOBS: [(&str, Run, &str); 3] = [
+const JOBS: [(&str, Run, &str); 4] = [
+    ("rewrite", run_rewrite, "e1be8619e20d6cc9255eb10d224e2d5a6825ad3e289e11461f3d0eab1f3bde8f"),
     (
         "focus",
         run_focus,
@@ -83,6 +91,48 @@ pub fn self_test(coprocessor: &dyn Coprocessor) -> Result<(), SelfTestError> {
 /// Digest of several digests.
 fn join(parts: &[[u8; 32]]) -> [u8; 32] {
     *blake3::hash(parts.as_flattened()).as_bytes()
+}
+
+/// Every opcode: 2^depth by recursion, and a pair copied through a duplicator that commutes with it.
+const PROGRAM: &str = "
+@main = (r (x y)) & @sum ~ (6 r) & {#3 x y} ~ ([*2] *)
+@sum = (?((1 @both) r) r)
+@both = ({a b} r) & @sum ~ (a $([+] $(c r))) & @sum ~ (b c)
+";
+
+/// The program alone, which may use every thread, with the gas that it needs and with less; then calls in a batch.
+fn run_rewrite(coprocessor: &dyn Coprocessor) -> Result<[u8; 32], JobError> {
+    let book = Arc::new(Book::parse(PROGRAM).expect("the program is part of this file"));
+    let main = book.main().expect("the program has a main");
+    let mut digests = Vec::new();
+    for gas in [100_000, 200] {
+        let limits = Limits {
+            gas,
+            ..Limits::default()
+        };
+        let calls = vec![main.clone()];
+        digests.push(rewrite_digest(&coprocessor.rewrite(&RewriteJob {
+            book: Arc::clone(&book),
+            calls,
+            limits,
+        })?));
+    }
+    let sum = book.find("sum").expect("the program has a sum");
+    let call = |depth| Call {
+        entry: sum,
+        arguments: vec![Term::u24(depth)],
+    };
+    let calls = (0..10).map(call).chain([main]).collect();
+    let limits = Limits {
+        gas: 2_000,
+        ..Limits::default()
+    };
+    digests.push(rewrite_digest(&coprocessor.rewrite(&RewriteJob {
+        book,
+        calls,
+        limits,
+    })?));
+    Ok(join(&digests))
 }
 
 /// 48 nodes with uneven weights, self-loops, dangling nodes and stakes: from the teleport distribution for a fixed
@@ -204,9 +254,7 @@ fn run_hash(coprocessor: &dyn Coprocessor) -> Result<[u8; 32], JobError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coprocessor::{
-        DeviceInfo, HashOutput, OracleCoprocessor, RewriteJob, RewriteOutput,
-    };
+    use crate::coprocessor::{DeviceInfo, HashOutput, OracleCoprocessor, RewriteOutput};
     use crate::cpu::CpuCoprocessor;
     use crate::focus::Ranking;
     use crate::memory::MemoryError;
@@ -217,6 +265,32 @@ mod tests {
         for threads in [1, 2] {
             self_test(&CpuCoprocessor::new(threads).unwrap()).unwrap();
         }
+    }
+
+    #[test]
+    fn the_program_uses_every_opcode_and_runs_out_of_gas_when_it_should() {
+        let book = Arc::new(Book::parse(PROGRAM).unwrap());
+        let limits = Limits::default();
+        let calls = vec![book.main().unwrap()];
+        let output = OracleCoprocessor
+            .rewrite(&RewriteJob {
+                book,
+                calls,
+                limits,
+            })
+            .unwrap();
+        let outcome = output[0].as_ref().unwrap();
+        assert_eq!(outcome.result, "(64 (([*0x0000002] *) ([*0x0000002] *)))");
+        assert!(
+            outcome.counts.iter().all(|(_, count)| count > 0),
+            "{:?}",
+            outcome.counts
+        );
+        assert!(
+            (200..2_000).contains(&outcome.counts.total()),
+            "{}",
+            outcome.counts.total()
+        );
     }
 
     /// The oracle with one bit wrong in one kind of job.

@@ -1,25 +1,38 @@
 //! The CPU as a coprocessor.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::NetEngine;
+use super::{NetEngine, THREADS_MAX};
 use crate::coprocessor::{
     Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, RewriteJob, RewriteOutput,
 };
-use crate::focus::{self, Ranking};
+use crate::focus::{Ranker, Ranking};
 use crate::hash;
 use crate::memory::{Memory, MemoryError, MemoryOp, SlotId};
 
 /// Runs every job on its own pool of threads.
+///
+/// The graph ranked last stays prepared (it shares storage with the caller's), so that ranking it again after small
+/// changes, block after block, skips most of the preparation.
 #[derive(Debug)]
 pub struct CpuCoprocessor {
     pool: ThreadPool,
+    ranker: Mutex<Option<KeptRanker>>,
 }
 
+/// A prepared graph, and the shard count it is prepared for.
+type KeptRanker = (u32, Ranker);
+
 impl CpuCoprocessor {
-    /// A pool of `threads` workers; 0 takes one per available core. [`JobError::Device`] if the system refuses the
-    /// threads.
+    /// A pool of `threads` workers, at most [`THREADS_MAX`]; 0 takes one per available core. [`JobError::Device`] if
+    /// there are too many, or the system refuses them.
     pub fn new(threads: usize) -> Result<CpuCoprocessor, JobError> {
+        if threads > THREADS_MAX {
+            let what = format!("{threads} threads are asked for, the most is {THREADS_MAX}");
+            return Err(JobError::Device(what));
+        }
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("ffcm-{index}"))
@@ -27,12 +40,19 @@ impl CpuCoprocessor {
             .map_err(|error| {
                 JobError::Device(format!("cannot start {threads} threads: {error}"))
             })?;
-        Ok(CpuCoprocessor { pool })
+        Ok(CpuCoprocessor {
+            pool,
+            ranker: Mutex::new(None),
+        })
     }
 
     /// Worker threads.
     pub fn threads(&self) -> usize {
         self.pool.current_num_threads()
+    }
+
+    fn kept_ranker(&self) -> MutexGuard<'_, Option<KeptRanker>> {
+        self.ranker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -57,10 +77,22 @@ impl Coprocessor for CpuCoprocessor {
     }
 
     fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError> {
-        let ranking = self
-            .pool
-            .install(|| focus::rank(job.graph, &job.params, job.start))?;
-        Ok(ranking)
+        self.pool.install(|| {
+            job.params.check()?;
+            let shards = job.params.shards;
+            // Taken out while in use: a job beside this one prepares its own, and a panic leaves none behind.
+            let kept = self.kept_ranker().take();
+            let ranker = match kept {
+                Some((kept_shards, mut ranker)) if kept_shards == shards => {
+                    ranker.refresh(job.graph)?;
+                    ranker
+                }
+                _ => Ranker::new(job.graph, shards)?,
+            };
+            let ranking = ranker.rank(&job.params, job.start)?;
+            *self.kept_ranker() = Some((shards, ranker));
+            Ok(ranking)
+        })
     }
 
     fn memory(
@@ -82,5 +114,73 @@ impl Coprocessor for CpuCoprocessor {
                 target,
             } => HashOutput::Nonce(hash::pow_search(header, start, count, &target)),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::focus::FocusParams;
+    use crate::graph::{EdgeDelta, Graph};
+
+    #[test]
+    fn thread_counts_are_taken_as_given_and_bounded() {
+        assert_eq!(CpuCoprocessor::new(3).unwrap().threads(), 3);
+        assert!(CpuCoprocessor::new(0).unwrap().threads() >= 1);
+        let error = CpuCoprocessor::new(THREADS_MAX + 1).unwrap_err();
+        assert!(
+            matches!(&error, JobError::Device(what) if what.contains("1025")),
+            "{error}"
+        );
+    }
+
+    /// The prepared graph must not leak from one job into another: other graphs, other shards, refused jobs between.
+    #[test]
+    fn a_kept_graph_does_not_change_an_answer() {
+        let ring = |nodes: u32, step: u32| {
+            let mut graph = Graph::new();
+            graph.add_nodes(nodes).unwrap();
+            let edge = |source| EdgeDelta {
+                source,
+                target: (source * step + 1) % nodes,
+                weight: 1 + u64::from(source),
+            };
+            graph
+                .apply(&(0..nodes).map(edge).collect::<Vec<_>>())
+                .unwrap();
+            graph
+        };
+        let graphs = [ring(100, 3), ring(40, 7), ring(100, 9)];
+        let cpu = CpuCoprocessor::new(2).unwrap();
+        for round in 0..12_u32 {
+            let graph = &graphs[round as usize % 3];
+            let params = FocusParams {
+                shards: 1 + round / 5,
+                ..FocusParams::default()
+            };
+            let found = cpu
+                .focus(&FocusJob {
+                    graph,
+                    params,
+                    start: None,
+                })
+                .unwrap();
+            assert_eq!(
+                found,
+                crate::oracle::focus::rank(graph, &params, None).unwrap()
+            );
+            let refused = FocusParams {
+                max_iterations: 0,
+                ..params
+            };
+            assert!(
+                cpu.focus(&FocusJob {
+                    graph,
+                    params: refused,
+                    start: None
+                })
+                .is_err()
+            );
+        }
     }
 }

@@ -4,4 +4,4 @@ mod coprocessor;
 mod net;
 
 pub use coprocessor::CpuCoprocessor;
-pub use net::{NetEngine, Progress};
+pub use net::{NetEngine, Progress, THREADS_MAX};

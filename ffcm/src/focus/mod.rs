@@ -57,6 +57,7 @@ mod shards;
 mod teleport;
 #[cfg(test)]
 mod tests;
+mod tiles;
 
 use thiserror::Error;
 

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::arith::{QUOTA_ONE, Ratio, quota};
-use super::blocks::{BLOCK, Blocks, Transposed};
+use super::arith::{Ratio, quota};
+use super::blocks::{BLOCK, Blocks};
 use super::outbox::{Outbox, Push, deliver};
 use super::shards::{Shards, shard_of};
 use super::teleport::{Spread, Teleport};
+use super::tiles;
 use super::{FocusError, FocusParams, MASS, Ranking, missing_mass};
 use crate::graph::{CHUNK_NODES, Graph};
 
@@ -76,14 +77,7 @@ impl Ranker {
         let ratio = |&node: &u32| Ratio::of(graph.row(node).1);
         let ratios: Vec<Ratio> = order[..sources].par_iter().map(ratio).collect();
         let gather = if shards == 1 {
-            let mut edges_from = vec![0; sources.div_ceil(BLOCK)];
-            for (at, &node) in order[..sources].iter().enumerate() {
-                edges_from[at / BLOCK] += graph.out_degree(node) as usize;
-            }
-            Gather::Blocks(Blocks::new(
-                &transpose(graph, &order[..sources], &label),
-                &edges_from,
-            ))
+            Gather::Blocks(tiles::build(graph, &order[..sources], &label))
         } else {
             let owner: Vec<u32> = order.iter().map(|&node| shard_of(node, shards)).collect();
             let pushes = (0u32..)
@@ -210,7 +204,7 @@ impl<'a> Run<'a> {
     fn new(ranker: &'a Ranker, damping: u32, start: &[u64], missing: u64) -> Run<'a> {
         let nodes = ranker.order.len();
         let double = match &ranker.gather {
-            Gather::Blocks(blocks) => u32::from(blocks.weighted()),
+            Gather::Blocks(blocks) => u32::from(blocks.weighted),
             Gather::Shards(_) => 1,
         };
         let mut run = Run {
@@ -329,39 +323,4 @@ fn pushes<'a>(
             source,
             quota: quota(weight, largest),
         })
-}
-
-/// In-edges by label. `sources` are the nodes with out-edges in the order of their labels.
-fn transpose(graph: &Graph, sources: &[u32], label: &[u32]) -> Transposed {
-    let equal = |&node: &u32| graph.row(node).1.windows(2).all(|pair| pair[0] == pair[1]);
-    let weighted = !sources.par_iter().all(equal);
-    let mut next = vec![0usize; label.len() + 1];
-    for &node in sources {
-        for &target in graph.row(node).0 {
-            next[label[target as usize] as usize + 1] += 1;
-        }
-    }
-    for row in 1..next.len() {
-        next[row] += next[row - 1];
-    }
-    let edges = next[label.len()];
-    let mut columns = vec![0u32; edges];
-    let mut quotas = vec![QUOTA_ONE; if weighted { edges } else { 0 }];
-    for (source, &node) in (0u32..).zip(sources) {
-        for push in pushes(graph, node, source, label) {
-            let at = &mut next[push.destination as usize];
-            columns[*at] = source;
-            if weighted {
-                quotas[*at] = push.quota;
-            }
-            *at += 1;
-        }
-    }
-    // Each row's cursor has come to its end.
-    next.pop();
-    Transposed {
-        ends: next,
-        sources: columns,
-        quotas,
-    }
 }

@@ -9,6 +9,7 @@ mod chunk;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
@@ -118,7 +119,11 @@ impl Graph {
             self.check_node(delta.source)?;
             self.check_node(delta.target)?;
         }
-        let sorted = last_of_each_edge(deltas);
+        let ordered = deltas.is_sorted_by(|a, b| (a.source, a.target) < (b.source, b.target));
+        let sorted = match ordered {
+            true => Cow::Borrowed(deltas),
+            false => Cow::Owned(last_of_each_edge(deltas)),
+        };
         let touched: Vec<&[EdgeDelta]> = sorted
             .chunk_by(|a, b| chunk_of(a.source) == chunk_of(b.source))
             .collect();

@@ -339,6 +339,22 @@ fn seeded_genesis_is_bounded_spread_and_fixed() {
 }
 
 #[test]
+fn seeded_genesis_has_known_values() {
+    // From an implementation of the documented rule in another language.
+    let first = Memory::from_seed(1, [0; 32]);
+    let expected = [147, 152, -35, -31, -94, -69, 168, 175];
+    assert_eq!(first.slot(ID).unwrap()[..8], expected);
+    let last = Memory::from_seed(2, [9; 32]);
+    let id = SlotId {
+        shard: 1,
+        layer: 2,
+        slot: 63,
+    };
+    let expected = [-200, 109, 149, -71, 199, 59, -44, -23];
+    assert_eq!(last.slot(id).unwrap()[..8], expected);
+}
+
+#[test]
 fn iteration_visits_every_slot_at_its_address() {
     let memory = Memory::from_seed(3, [9; 32]);
     let mut count = 0;

@@ -133,7 +133,15 @@ pub fn summary(height: u64) -> BlockSummary {
         .map(|i| 0.9 * 0.45f64.powi(i32::try_from(i).unwrap()))
         .collect();
     let stages = [
-        "verify", "execute", "memory", "weights", "focus", "root", "commit",
+        "transactions",
+        "memory",
+        "links",
+        "weights",
+        "graph",
+        "focus",
+        "state",
+        "commit",
+        "log",
     ];
     BlockSummary {
         height,
@@ -148,10 +156,11 @@ pub fn summary(height: u64) -> BlockSummary {
         pi_digest: "ef".repeat(32),
         state_root: blake(height),
         memory_ops: 9,
-        interactions: 400,
+        failed: 0,
+        gas: 400,
         stages: stages
             .iter()
-            .zip([1900, 700, 400, 2600, 900, 1200, 3100])
+            .zip([1900, 700, 400, 2600, 900, 1200, 3100, 4100, 900])
             .map(|(name, micros)| Stage {
                 name: (*name).to_owned(),
                 micros: micros + height * 97 % 800,

@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use crate::spec::word::{OFFSET_MAX, Term};
 
 /// Most nodes one heap holds: offsets count slots in 31 bits.
-const NODES_MAX: u64 = (OFFSET_MAX as u64 + 1) / 2;
+const NODES_MAX: u64 = 1 << 30;
+const _: () = assert!(2 * NODES_MAX == OFFSET_MAX as u64 + 1);
 
 /// Slots of terms, and the supply of nodes that no worker holds.
 ///
@@ -60,10 +61,7 @@ impl Heap {
 
     #[inline(always)]
     fn slot(&self, at: u32) -> &AtomicU64 {
-        debug_assert!((at as usize) < self.slots.len());
-        // SAFETY: every offset comes from `take`, which hands out nodes below `self.nodes`, so `at` is at most
-        // `2 * nodes - 1`; terms carry these offsets unchanged, and the loader rejects terms with others.
-        unsafe { self.slots.get_unchecked(at as usize) }
+        &self.slots[at as usize]
     }
 
     /// Reads a slot, seeing everything its writer did before writing it.
@@ -78,10 +76,16 @@ impl Heap {
         self.slot(at).store(term.0, Ordering::Relaxed);
     }
 
-    /// One arrival at a wire's cell: leaves `term` there, returns what the other end left, or absent.
+    /// One arrival at a wire's cell: leaves `term` there, returns what the other end left, or absent. Atomic if
+    /// `SHARED`; otherwise the caller is the only worker on this heap.
     #[inline(always)]
-    pub(super) fn exchange(&self, at: u32, term: Term) -> Term {
-        Term(self.slot(at).swap(term.0, Ordering::AcqRel))
+    pub(super) fn exchange<const SHARED: bool>(&self, at: u32, term: Term) -> Term {
+        if SHARED {
+            return Term(self.slot(at).swap(term.0, Ordering::AcqRel));
+        }
+        let met = self.slot(at).load(Ordering::Relaxed);
+        self.slot(at).store(term.0, Ordering::Relaxed);
+        Term(met)
     }
 
     /// Moves at least one and about `want` free nodes into `free`: surplus of other workers first, fresh ones

@@ -117,15 +117,10 @@ impl<'b> NetEngine<'b> {
     ) -> Result<Outcome, ReduceError> {
         call.check(self.book)?;
         let heap = reserve(limits)?;
-        let threads = threads.clamp(1, THREADS_MAX);
-        self.run(
-            call,
-            limits,
-            &heap,
-            threads,
-            progress,
-            &mut Buffers::default(),
-        )
+        match threads.clamp(1, THREADS_MAX) {
+            1 => self.run_alone(call, limits, &heap, progress, &mut Buffers::default()),
+            threads => self.run_shared(call, limits, &heap, threads, progress),
+        }
     }
 
     /// Reduces a batch, calls spread over `threads` workers, one heap per worker reused between calls. Results come in
@@ -191,33 +186,52 @@ impl<'b> NetEngine<'b> {
             None => reserve(limits)?,
         };
         heap.reset();
-        let outcome = self.run(call, limits, &heap, 1, None, buffers);
+        let outcome = self.run_alone(call, limits, &heap, None, buffers);
         *kept = Some(heap);
         outcome
     }
 
-    fn run(
+    /// Reduces `call` on the calling thread alone.
+    fn run_alone(
+        &self,
+        call: &Call,
+        limits: &Limits,
+        heap: &Heap,
+        progress: Option<&Progress>,
+        buffers: &mut Buffers,
+    ) -> Result<Outcome, ReduceError> {
+        let pool = Pool::new(1, limits.gas, progress);
+        let kept = std::mem::take(buffers);
+        let mut worker = Worker::<false>::new(heap, &self.lowered, &pool, kept);
+        let root = worker.boot(Term::reference(call.entry, false), &call.arguments);
+        if root.is_ok() {
+            worker.run();
+        }
+        let (counts, kept) = worker.finish();
+        *buffers = kept;
+        self.outcome(heap, &pool, root.ok(), limits, counts)
+    }
+
+    /// Reduces `call` on the calling thread and `threads - 1` more.
+    fn run_shared(
         &self,
         call: &Call,
         limits: &Limits,
         heap: &Heap,
         threads: usize,
         progress: Option<&Progress>,
-        buffers: &mut Buffers,
     ) -> Result<Outcome, ReduceError> {
         let pool = Pool::new(threads, limits.gas, progress);
-        let others = threads > 1;
-        let worker = |buffers| Worker::new(heap, &self.lowered, &pool, others, buffers);
-        let mut first = worker(std::mem::take(buffers));
-        let entry = Term::reference(call.entry, false);
-        let root = first.boot(entry, &call.arguments);
-        let (counts, kept) = thread::scope(|scope| {
-            let help = || {
-                let _watch = Watch(&pool);
-                let mut worker = worker(Buffers::default());
-                worker.run();
-                worker.finish().0
-            };
+        let worker = || Worker::<true>::new(heap, &self.lowered, &pool, Buffers::default());
+        let mut first = worker();
+        let root = first.boot(Term::reference(call.entry, false), &call.arguments);
+        let run = |mut worker: Worker<'_, true>| {
+            let _watch = Watch(&pool);
+            worker.run();
+            worker.finish().0
+        };
+        let help = || run(worker());
+        let counts = thread::scope(|scope| {
             let mut helpers = Vec::new();
             for _ in 1..threads {
                 match thread::Builder::new().spawn_scoped(scope, help) {
@@ -225,33 +239,30 @@ impl<'b> NetEngine<'b> {
                     Err(_) => pool.leave(),
                 }
             }
-            let (mut counts, kept) = {
-                let _watch = Watch(&pool);
-                first.run();
-                first.finish()
-            };
+            let mut counts = run(first);
             for helper in helpers {
                 match helper.join() {
                     Ok(theirs) => counts.merge(&theirs),
                     Err(panic) => std::panic::resume_unwind(panic),
                 }
             }
-            (counts, kept)
+            counts
         });
-        *buffers = kept;
-        pool.verdict(counts.total(), u64::from(heap.nodes()))?;
-        let root = root.map_err(|_| out_of_heap(limits))?;
-        self.outcome(heap, root, limits, counts)
+        self.outcome(heap, &pool, root.ok(), limits, counts)
     }
 
+    /// The outcome of a run that is over; `root` is there unless the heap was too small to start.
     fn outcome(
         &self,
         heap: &Heap,
-        root: u32,
+        pool: &Pool<'_>,
+        root: Option<u32>,
         limits: &Limits,
         counts: Counts,
     ) -> Result<Outcome, ReduceError> {
-        let form = readback(self.book, heap, Term::var(root), limits.result_bytes)?;
+        pool.verdict(counts.total(), u64::from(heap.nodes()))?;
+        let root = Term::var(root.ok_or_else(|| out_of_heap(limits))?);
+        let form = readback(self.book, heap, root, limits.result_bytes)?;
         Ok(Outcome {
             result: form.text,
             number: form.number,

@@ -24,6 +24,9 @@ const CODES: [u8; 64] = {
     }
     codes
 };
+/// The meta word of every constructor.
+const CON: u32 = Term::node(Class::Con, 0, 0).w0();
+
 const LINK: u8 = Opcode::Link as u8;
 const APPLY: u8 = Opcode::Apply as u8;
 const DUPLICATE: u8 = Opcode::Duplicate as u8;
@@ -46,7 +49,9 @@ pub(super) struct Buffers {
 /// The run must stop: a reason has been given to the pool.
 pub(super) struct Halt;
 
-pub(super) struct Worker<'w> {
+/// One worker. `SHARED` says that there are others, on the same heap; alone, an arrival at a cell needs no atomic
+/// exchange, which is worth a quarter of the time.
+pub(super) struct Worker<'w, const SHARED: bool> {
     heap: &'w Heap,
     lowered: &'w [Lowered],
     pool: &'w Pool<'w>,
@@ -63,7 +68,6 @@ pub(super) struct Worker<'w> {
     /// Redexes until the next report.
     ticks: u64,
     fetch: u32,
-    others: bool,
     patience: Patience,
 }
 
@@ -83,15 +87,24 @@ fn is_num(term: Term) -> bool {
     class(term) == Class::Num as u32
 }
 
-impl<'w> Worker<'w> {
-    /// `others` says whether the pool has more workers than this one.
+/// [`number::operate`] is commutative, and quicker with a partially applied operator on the left.
+#[inline(always)]
+fn operate(a: Term, b: Term) -> Term {
+    if a.ext() & !number::WIDE < b.ext() & !number::WIDE {
+        number::operate(b, a)
+    } else {
+        number::operate(a, b)
+    }
+}
+
+impl<'w, const SHARED: bool> Worker<'w, SHARED> {
+    /// A worker with nothing to do yet.
     pub(super) fn new(
         heap: &'w Heap,
         lowered: &'w [Lowered],
         pool: &'w Pool<'w>,
-        others: bool,
         buffers: Buffers,
-    ) -> Worker<'w> {
+    ) -> Self {
         let Buffers {
             mut free,
             mut stack,
@@ -112,7 +125,6 @@ impl<'w> Worker<'w> {
             reported: 0,
             ticks: pool.report(0),
             fetch: FETCH.0,
-            others,
             patience: Patience::default(),
         }
     }
@@ -166,7 +178,7 @@ impl<'w> Worker<'w> {
             self.stack.clear();
             self.bottom = 0;
             self.settle();
-            if !self.others {
+            if !SHARED {
                 return;
             }
             match self.pool.wait(&mut self.patience) {
@@ -228,7 +240,7 @@ impl<'w> Worker<'w> {
     #[cold]
     fn settle_and_check(&mut self) -> Result<(), Halt> {
         self.settle();
-        if self.others && self.free.len() > self.hoard_max() {
+        if SHARED && self.free.len() > self.hoard_max() {
             let keep = self.free.len() / 2;
             let surplus = self.free.drain(..keep).collect();
             self.heap.give(surplus);
@@ -369,7 +381,7 @@ impl<'w> Worker<'w> {
                     self.free(a.offset());
                     return None;
                 }
-                let met = self.heap.exchange(a.offset(), b.with_sub());
+                let met = self.heap.exchange::<SHARED>(a.offset(), b.with_sub());
                 if met.is_absent() {
                     return None;
                 }
@@ -397,7 +409,7 @@ impl<'w> Worker<'w> {
             }
             // A variable that a number has come to stands for two steps: the operands change places, then meet.
             self.counts.add(Opcode::Succ, 1 + u64::from(left.is_sub()));
-            a = number::operate(a, left.without_sub());
+            a = operate(a, left.without_sub());
             b = self.open(b).1;
         }
     }
@@ -495,20 +507,41 @@ impl<'w> Worker<'w> {
         Ok(self.join(left.without_sub(), b))
     }
 
-    /// A number meets a switch.
+    /// A number meets a switch. The constructor this makes usually finds the one that holds the two arms, and the arm
+    /// for other numbers is usually a reference: then these meetings are made at once, and count.
     #[inline(always)]
     fn switch(&mut self, a: Term, b: Term) -> Result<Option<Redex>, Halt> {
         self.reserve(2)?;
         self.counts.add(Opcode::Switch, 1);
         let (arms, out) = self.open(b);
-        let taken = match number::predecessor(a) {
-            None => self.node(Class::Con, out, Term::ERA),
-            Some(before) => {
-                let inner = self.node(Class::Con, before, out);
-                self.node(Class::Con, Term::ERA, inner)
-            }
+        let before = number::predecessor(a);
+        if arms.w0() != CON {
+            let taken = match before {
+                None => self.node(Class::Con, out, Term::ERA),
+                Some(before) => {
+                    let inner = self.node(Class::Con, before, out);
+                    self.node(Class::Con, Term::ERA, inner)
+                }
+            };
+            return Ok(self.join(arms, taken));
+        }
+        self.counts.add(Opcode::Apply, 1);
+        let (zero, other) = self.open(arms);
+        let Some(before) = before else {
+            self.link(Term::ERA, other)?;
+            return Ok(self.join(zero, out));
         };
-        Ok(self.join(arms, taken))
+        self.link(Term::ERA, zero)?;
+        if class(other) == Class::Ref as u32 {
+            let lowered = self.lowered;
+            let definition = &lowered[other.offset() as usize];
+            if definition.opens == CON {
+                return self.expand_open(definition, |_| (before, out));
+            }
+        }
+        self.reserve(1)?;
+        let inner = self.node(Class::Con, before, out);
+        Ok(self.join(other, inner))
     }
 
     /// A reference meets a node, or starts the net: its definition is expanded.
@@ -517,21 +550,31 @@ impl<'w> Worker<'w> {
         let lowered = self.lowered;
         let definition = &lowered[a.offset() as usize];
         if b.w0() == definition.opens {
-            self.reserve(definition.opened.nodes.len())?;
-            self.counts.add(Opcode::Specialize, 1);
-            self.counts.add(definition.opening, 1);
-            self.place(&definition.opened);
-            let (first, second) = self.open(b);
-            self.values[FIRST as usize] = first.0;
-            self.values[SECOND as usize] = second.0;
-            self.write(&definition.opened)
-        } else {
-            self.reserve(definition.plain.nodes.len())?;
-            self.counts.add(Opcode::Specialize, 1);
-            self.place(&definition.plain);
-            self.values[FIRST as usize] = b.0;
-            self.write(&definition.plain)
+            return self.expand_open(definition, |worker| worker.open(b));
         }
+        self.reserve(definition.plain.nodes.len())?;
+        self.counts.add(Opcode::Specialize, 1);
+        self.place(&definition.plain);
+        self.values[FIRST as usize] = b.0;
+        self.write(&definition.plain)
+    }
+
+    /// Expands a definition in its opened form: a node of its root's kind, with the given two ports, annihilates with
+    /// that root.
+    #[inline(always)]
+    fn expand_open(
+        &mut self,
+        definition: &Lowered,
+        ports: impl FnOnce(&mut Self) -> (Term, Term),
+    ) -> Result<Option<Redex>, Halt> {
+        self.reserve(definition.opened.nodes.len())?;
+        self.counts.add(Opcode::Specialize, 1);
+        self.counts.add(definition.opening, 1);
+        self.place(&definition.opened);
+        let (first, second) = ports(self);
+        self.values[FIRST as usize] = first.0;
+        self.values[SECOND as usize] = second.0;
+        self.write(&definition.opened)
     }
 
     /// Allocates the nodes of a template; [`Worker::reserve`] has made sure of them.

@@ -1,0 +1,84 @@
+//! Command line: data on stdout, progress and logs on stderr.
+
+mod decimal;
+mod demo;
+mod doctor;
+mod failure;
+mod feed;
+mod keys;
+mod output;
+mod rank;
+mod replay;
+mod run;
+mod signals;
+mod up;
+mod weights;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A deterministic compute machine and the node around it.
+///
+/// Exit codes: 0 done, 1 failed (one line on stderr), 2 wrong usage, 3 parity or verification mismatch.
+#[derive(Debug, Parser)]
+#[command(name = "focus", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Up(up::Arguments),
+    Run(run::Arguments),
+    Rank(rank::Arguments),
+    Replay(replay::Arguments),
+    Genesis(keys::GenesisArguments),
+    Keygen(keys::KeygenArguments),
+    Doctor(doctor::Arguments),
+}
+
+/// Parses the command line and does what it says.
+pub(crate) fn main() -> ExitCode {
+    // Clap prints help to stdout with code 0, and wrong usage to stderr with code 2.
+    let arguments = Arguments::parse();
+    output::start_log();
+    let done = match arguments.verb {
+        Verb::Up(arguments) => up::up(&arguments),
+        Verb::Run(arguments) => run::run(&arguments),
+        Verb::Rank(arguments) => rank::rank(&arguments),
+        Verb::Replay(arguments) => replay::replay(&arguments),
+        Verb::Genesis(arguments) => keys::genesis(&arguments),
+        Verb::Keygen(arguments) => keys::keygen(&arguments),
+        Verb::Doctor(arguments) => doctor::doctor(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_verb_has_help_with_an_example() {
+        let mut command = super::Arguments::command();
+        command.clone().debug_assert();
+        command.build();
+        let names: Vec<String> = command
+            .get_subcommands()
+            .map(|c| c.get_name().to_owned())
+            .filter(|name| name != "help")
+            .collect();
+        assert!(names.len() >= 7, "{names:?}");
+        for name in names {
+            let verb = command.find_subcommand_mut(&name).unwrap();
+            let help = verb.render_long_help().to_string();
+            assert!(help.contains(&format!("focus {name}")), "{name}: {help}");
+            assert!(help.contains("Example"), "{name}: {help}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! `focus run`: reduce a net.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use ffcm::coprocessor::{Accelerator, Coprocessor};
+use ffcm::cpu::{CpuCoprocessor, NetEngine, Progress};
+use ffcm::net::{Book, Limits, Outcome, ReduceError};
+use ffcm::oracle;
+use serde_json::{Map, Value, json};
+
+use super::failure::Failure;
+use super::output::{grouped, print, print_json, read_text, spinning};
+use super::signals;
+
+/// Longest program text in bytes.
+const TEXT_BYTES: u64 = 64 << 20;
+
+/// Reduce a net to its normal form
+///
+/// Reads a program in HVM2's textual format, runs @main and prints its normal form, the interactions by opcode and the
+/// time. Result and interactions are the same for every thread count.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  focus run program.hvm --threads 2\n  \
+                        echo '@main = a & $([+2] a) ~ 40' | focus run - --json")]
+pub(crate) struct Arguments {
+    /// Program to run; - reads stdin
+    file: PathBuf,
+    /// cpu or auto; other backends are not in this version
+    #[arg(long, default_value = "auto")]
+    backend: Accelerator,
+    /// Worker threads; 0 takes one per core
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    threads: usize,
+    /// Interactions allowed, or none for no bound; exceeding it is an error that does not depend on threads
+    #[arg(long, default_value = "10000000000", value_name = "N|none", value_parser = gas)]
+    gas: u64,
+    /// Heap nodes allowed, 16 bytes each, reserved lazily
+    #[arg(long, default_value_t = Limits::default().nodes, value_name = "N")]
+    heap: u64,
+    /// Reduce with the sequential reference interpreter instead of the engine
+    #[arg(long)]
+    oracle: bool,
+    /// Print one JSON object instead
+    #[arg(long)]
+    json: bool,
+}
+
+fn gas(text: &str) -> Result<u64, String> {
+    match text {
+        "none" => Ok(u64::MAX),
+        _ => text
+            .parse()
+            .map_err(|_| "must be a number or none".to_owned()),
+    }
+}
+
+/// What ran it.
+struct Machine {
+    backend: String,
+    device: String,
+    threads: usize,
+}
+
+/// Runs the verb.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let name = &arguments.file.display();
+    match arguments.backend {
+        Accelerator::Cpu | Accelerator::Auto => {}
+        // Only nets on the CPU are built in; opening another backend gives the error that says so.
+        other => drop(other.open(arguments.threads)?),
+    }
+    let text = read_text(&arguments.file, TEXT_BYTES)?;
+    let book = Book::parse(&text).map_err(|e| Failure::file(name, e))?;
+    drop(text);
+    let (machine, seconds, outcome) = reduce(arguments, &book)?;
+    let outcome = outcome.map_err(|error| {
+        let advice = match error {
+            ReduceError::OutOfGas { .. } => "; raise --gas",
+            ReduceError::OutOfHeap { .. } => "; raise --heap",
+            _ => "",
+        };
+        Failure::file(name, format_args!("{error}{advice}"))
+    })?;
+    if arguments.json {
+        print_json(&to_json(&outcome, &machine, seconds))
+    } else {
+        print(to_text(&outcome, &machine, seconds))
+    }
+}
+
+type Reduced = (Machine, Duration, Result<Outcome, ReduceError>);
+
+fn reduce(arguments: &Arguments, book: &Book) -> Result<Reduced, Failure> {
+    let name = arguments.file.display();
+    let call = book.main().map_err(|e| Failure::file(name, e))?;
+    let limits = Limits {
+        gas: arguments.gas,
+        nodes: arguments.heap,
+        ..Limits::default()
+    };
+    if arguments.oracle {
+        let machine = Machine {
+            backend: "oracle".to_owned(),
+            device: "sequential reference interpreter".to_owned(),
+            threads: 1,
+        };
+        let start = Instant::now();
+        let work = || oracle::reduce(book, &call, &limits);
+        let outcome = spinning(|| "reducing".to_owned(), work);
+        return Ok((machine, start.elapsed(), outcome));
+    }
+    let info = CpuCoprocessor::new(arguments.threads)?.info();
+    let progress = Arc::new(Progress::default());
+    let cancelled = Arc::clone(&progress);
+    signals::watch(move || cancelled.cancel.store(true, Ordering::Relaxed))?;
+    let words = || {
+        let interactions = progress.interactions.load(Ordering::Relaxed);
+        format!("{} interactions", grouped(interactions))
+    };
+    let start = Instant::now();
+    let work = || NetEngine::new(book).reduce(&call, &limits, info.threads, Some(&progress));
+    let outcome = spinning(words, work);
+    let machine = Machine {
+        backend: info.backend,
+        device: info.device,
+        threads: info.threads,
+    };
+    Ok((machine, start.elapsed(), outcome))
+}
+
+fn to_json(outcome: &Outcome, machine: &Machine, time: Duration) -> Value {
+    let counts: Map<String, Value> = outcome
+        .counts
+        .iter()
+        .map(|(opcode, count)| (opcode.name().to_owned(), json!(count)))
+        .collect();
+    json!({
+        "result": outcome.result,
+        "digest": hex::encode(outcome.digest()),
+        "interactions": outcome.counts.total(),
+        "by_opcode": counts,
+        "seconds": time.as_secs_f64(),
+        "backend": machine.backend,
+        "device": machine.device,
+        "threads": machine.threads,
+        "jit": false,
+    })
+}
+
+fn to_text(outcome: &Outcome, machine: &Machine, time: Duration) -> String {
+    let total = outcome.counts.total();
+    let seconds = time.as_secs_f64();
+    let rate = total as f64 / seconds.max(1e-9) / 1e6;
+    let mut text = format!("Result: {}\n", outcome.result);
+    text += &format!("- interactions {:>18}\n", grouped(total));
+    for (opcode, count) in outcome.counts.iter().filter(|(_, count)| *count > 0) {
+        text += &format!("  - {:<10} {:>18}\n", opcode.name(), grouped(count));
+    }
+    text += &format!("- seconds      {seconds:>18.3}\n");
+    text += &format!("- M/s          {rate:>18.2}\n");
+    text += &format!(
+        "- backend      {}, {} threads\n",
+        machine.backend, machine.threads
+    );
+    text
+}

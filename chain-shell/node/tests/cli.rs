@@ -1,0 +1,393 @@
+//! The verbs that need no node: shapes of what they print, and every bad input.
+
+mod command;
+
+use std::fs;
+use std::io::Write;
+
+use command::{assert_fails, focus, json, run, run_with, stdout, text};
+
+#[test]
+fn bad_nets_are_one_line_and_exit_code_1() {
+    let deep = format!("@main = {}", "(".repeat(200_000));
+    let nested = format!("@main = {}*{}", "(* ".repeat(200_000), ")".repeat(200_000));
+    let cases: [(&str, &str, &[&str]); 10] = [
+        ("@main = (a a", "line 1", &[]),
+        ("@main = (a (a a))", "occurs 3", &[]),
+        ("@main = (a *)", "occurs 1", &[]),
+        ("@main = @nowhere", "undefined @nowhere", &[]),
+        ("@other = *", "no definition @main", &[]),
+        ("", "no definition @main", &[]),
+        ("@main = * garbage \u{7f}", "line 1", &[]),
+        (&deep, "", &[]),
+        (
+            "@main = @loop @loop = r & @loop ~ r",
+            "raise --gas",
+            &["--gas", "1000"],
+        ),
+        (
+            "@main = r & @f ~ (* r) @f = (a r) & @f ~ ((a *) r)",
+            "raise --heap",
+            &["--heap", "4096"],
+        ),
+    ];
+    for (net, words, options) in cases {
+        for threads in ["1", "2"] {
+            let mut arguments = vec!["run", "-", "--threads", threads];
+            arguments.extend(options);
+            let output = run_with(&arguments, net.as_bytes());
+            assert_fails(&output, 1, words);
+        }
+    }
+    // Deep but well formed: an answer or a refusal, never a crash.
+    let output = run_with(&["run", "-"], nested.as_bytes());
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{output:?}");
+    let output = run_with(&["run", "-"], b"@main = \xff");
+    assert_fails(&output, 1, "UTF-8");
+}
+
+#[test]
+fn a_huge_file_is_refused_before_it_is_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("huge.hvm");
+    fs::File::create(&path).unwrap().set_len(1 << 30).unwrap();
+    assert_fails(&run(&["run", text(&path)]), 1, "longer than");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_stops_a_reduction() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("endless.hvm");
+    fs::write(&path, "@main = @loop @loop = r & @loop ~ r").unwrap();
+    let child = focus(&["run", text(&path), "--gas", "none"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The handler is in place once the thread that waits for signals is there.
+    let tasks = format!("/proc/{}/task", child.id());
+    let has_watcher = || {
+        fs::read_dir(&tasks).unwrap().any(|task| {
+            let name = fs::read_to_string(task.unwrap().path().join("comm"));
+            name.is_ok_and(|name| name.trim() == "signals")
+        })
+    };
+    while !has_watcher() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let pid = child.id().to_string();
+    let kill = std::process::Command::new("kill")
+        .args(["-s", "INT", &pid])
+        .status();
+    assert!(kill.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_fails(&output, 1, "stopped after");
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    let cases: [&[&str]; 12] = [
+        &[],
+        &["nothing"],
+        &["run"],
+        &["run", "-", "--gas", "much"],
+        &["run", "-", "--threads", "-1"],
+        &["run", "-", "--backend", "gpu"],
+        &["rank"],
+        &["rank", "x", "--damping", "1.5"],
+        &["rank", "x", "--eps", "tiny"],
+        &["rank", "x", "--format", "csv"],
+        &["replay"],
+        &["up", "--rpc", "70000"],
+    ];
+    for arguments in cases {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn absent_backends_say_so() {
+    for backend in ["wgpu", "wgpu:1", "cuda", "cuda:0"] {
+        let nets = run_with(&["run", "-", "--backend", backend], b"@main = *");
+        assert_fails(&nets, 1, "not built into this version");
+        let ranks = run(&["rank", "x", "--backend", backend]);
+        assert_fails(&ranks, 1, "not built into this version");
+    }
+}
+
+#[test]
+fn run_prints_the_shape() {
+    let net = b"@main = a & $([+2] a) ~ 40";
+    for options in [&["--threads", "1"][..], &["--threads", "2"], &["--oracle"]] {
+        let mut arguments = vec!["run", "-", "--json"];
+        arguments.extend(options);
+        let output = run_with(&arguments, net);
+        assert!(output.status.success(), "{output:?}");
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(value["result"], "42");
+        assert_eq!(value["interactions"], 2);
+        assert_eq!(value["by_opcode"]["succ"], 1);
+        assert_eq!(value["by_opcode"].as_object().unwrap().len(), 7);
+        assert_eq!(value["digest"].as_str().unwrap().len(), 64);
+        assert_eq!(value["jit"], false);
+        for field in ["seconds", "backend", "device", "threads"] {
+            assert!(value.get(field).is_some(), "{field}");
+        }
+    }
+    let output = run_with(&["run", "-", "--gas", "none"], net);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.starts_with("Result: 42\n"), "{printed}");
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let mut child = focus(&["keygen", "--n", "100000"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn bad_graphs_are_one_line_and_exit_code_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    for i in 0..5000 {
+        writeln!(encoder, "{i} {}", i * 7919 % 5003).unwrap();
+    }
+    let mut cut = encoder.finish().unwrap();
+    cut.truncate(cut.len() / 2);
+    let cases: [(&str, &[u8]); 9] = [
+        ("cut.el.gz", &cut),
+        ("garbage.sg", b"\x01\x02\x03"),
+        (
+            "counts.sg",
+            &[
+                0, 255, 255, 255, 255, 255, 255, 255, 127, 0, 0, 0, 0, 0, 0, 0, 0,
+            ],
+        ),
+        (
+            "header.mtx",
+            b"%%MatrixMarket matrix array real general\n1 1\n1\n",
+        ),
+        ("negative.el", b"-1 2\n"),
+        ("weight.el", b"1 2 -3\n"),
+        ("overflow.el", b"1 2 99999999999999999999999\n"),
+        ("one.el", b"1\n"),
+        ("Cargo.lock", b"not = [toml\n"),
+    ];
+    for (name, bytes) in cases {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let output = run(&["rank", text(&path)]);
+        assert_fails(&output, 1, name);
+    }
+    assert_fails(
+        &run(&["rank", "/nowhere/at/all.el"]),
+        1,
+        "/nowhere/at/all.el",
+    );
+    assert_fails(
+        &run(&["run", "/nowhere/at/all.hvm"]),
+        1,
+        "/nowhere/at/all.hvm",
+    );
+    assert_fails(&run(&["run", text(folder.path())]), 1, "directory");
+    let empty = folder.path().join("empty.el");
+    fs::write(&empty, "").unwrap();
+    let output = run(&[
+        "up",
+        "--rpc",
+        "0",
+        "--edges",
+        text(&empty),
+        "--data",
+        "/nowhere/x",
+    ]);
+    assert_fails(&output, 1, "empty.el");
+    // What a program writes it writes as a whole or not at all.
+    let graph = folder.path().join("fine.el");
+    fs::write(&graph, "a b\r\n# comment\nb a 2\nb b\nb a\n").unwrap();
+    let out = folder.path().join("no").join("such").join("out.tsv");
+    assert_fails(
+        &run(&["rank", text(&graph), "--out", text(&out)]),
+        1,
+        "out.tsv",
+    );
+}
+
+#[test]
+fn rank_gives_one_digest() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("graph.el");
+    let mut graph = String::new();
+    for i in 0..3000u64 {
+        let (a, b) = (i * 2_654_435_761 % 701, i * i * 40_503 % 691);
+        graph += &format!("{a} {b} {}\n", 1 + i % 13);
+    }
+    fs::write(&path, graph).unwrap();
+    let mut digests = Vec::new();
+    for threads in ["1", "2"] {
+        for shards in ["1", "4", "16"] {
+            let value = json(&[
+                "rank",
+                text(&path),
+                "--json",
+                "--threads",
+                threads,
+                "--shards",
+                shards,
+                "--top",
+                "3",
+            ]);
+            assert_eq!(value["converged"], true);
+            assert_eq!(value["top"].as_array().unwrap().len(), 3);
+            for field in [
+                "nodes",
+                "edges",
+                "iterations",
+                "residual",
+                "seconds",
+                "backend",
+                "device",
+            ] {
+                assert!(value.get(field).is_some(), "{field}");
+            }
+            digests.push(value["digest"].as_str().unwrap().to_owned());
+        }
+    }
+    digests.dedup();
+    assert_eq!(digests.len(), 1, "{digests:?}");
+    let fixed = json(&[
+        "rank",
+        text(&path),
+        "--json",
+        "--eps",
+        "0",
+        "--max-iters",
+        "5",
+    ]);
+    assert_eq!(
+        (&fixed["iterations"], &fixed["converged"]),
+        (&5.into(), &false.into())
+    );
+}
+
+#[test]
+fn rank_writes_all_masses() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (folder.path().join("1.el"), folder.path().join("2.el"));
+    fs::write(&one, "a b 1\nb c 2\n").unwrap();
+    fs::write(&two, "c a 1\na b 2\n").unwrap();
+    let both = folder.path().join("both.el");
+    fs::write(&both, "a b 3\nb c 2\nc a 1\n").unwrap();
+    let out = folder.path().join("pi.tsv");
+    let merged = json(&[
+        "rank",
+        text(&one),
+        text(&two),
+        "--out",
+        text(&out),
+        "--json",
+    ]);
+    let single = json(&["rank", text(&both), "--json"]);
+    assert_eq!(merged["digest"], single["digest"]);
+    let mut sum = 0u64;
+    let table = fs::read_to_string(&out).unwrap();
+    for line in table.lines() {
+        let columns: Vec<&str> = line.split('\t').collect();
+        assert_eq!(columns.len(), 3, "{line}");
+        sum += columns[2].parse::<u64>().unwrap();
+    }
+    assert_eq!((table.lines().count(), sum), (3, 1 << 62));
+}
+
+#[test]
+fn weight_nets_weigh() {
+    let folder = tempfile::tempdir().unwrap();
+    let graph = folder.path().join("graph.el");
+    fs::write(&graph, "a b 1\na c 5\nb a 1\nc a 1\n").unwrap();
+    let digest = |net: &str| {
+        let path = folder.path().join("weight.hvm");
+        fs::write(&path, net).unwrap();
+        json(&["rank", text(&graph), "--weight-net", text(&path), "--json"])
+    };
+    let plain = json(&["rank", text(&graph), "--json"]);
+    let stake = digest("@weight = (stake (* (* stake)))");
+    assert_eq!(stake["digest"], plain["digest"]);
+    let one = digest("@weight = (* (* (* 1u32)))");
+    assert_ne!(one["digest"], plain["digest"]);
+    let none = digest("@weight = (* (* (* *)))");
+    assert_eq!(none["edges"], 0);
+    let path = folder.path().join("other.hvm");
+    fs::write(&path, "@other = *").unwrap();
+    let output = run(&["rank", text(&graph), "--weight-net", text(&path)]);
+    assert_fails(&output, 1, "@weight");
+}
+
+#[test]
+fn genesis_files_are_reproducible() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = json(&["keygen", "--n", "1", "--json"]);
+    let address = pair[0]["address"].as_str().unwrap();
+    let key = folder.path().join("key");
+    fs::write(&key, pair[0]["secret"].as_str().unwrap()).unwrap();
+    let (one, two) = (folder.path().join("1.json"), folder.path().join("2.json"));
+    let first = stdout(&[
+        "genesis",
+        "--out",
+        text(&one),
+        "--validator",
+        address,
+        "--shards",
+        "2",
+    ]);
+    let second = stdout(&[
+        "genesis",
+        "--out",
+        text(&two),
+        "--key",
+        text(&key),
+        "--shards",
+        "2",
+    ]);
+    assert_eq!(first, second);
+    assert_eq!(fs::read(&one).unwrap(), fs::read(&two).unwrap());
+    let output = run(&[
+        "genesis",
+        "--out",
+        text(&one),
+        "--validator",
+        address,
+        "--shards",
+        "0",
+    ]);
+    assert_fails(&output, 1, "shards");
+    let output = run(&[
+        "genesis",
+        "--out",
+        text(&one),
+        "--validator",
+        address,
+        "--chain-id",
+        "",
+    ]);
+    assert_fails(&output, 1, "chain_id");
+    assert_eq!(fs::read(&one).unwrap(), fs::read(&two).unwrap());
+}
+
+#[test]
+fn doctor_tells() {
+    let value = json(&["doctor", "--json"]);
+    assert_eq!(value["backends"][0]["state"], "ready");
+    assert_eq!(value["backends"][1]["detail"], "not in this version");
+    assert!(stdout(&["doctor"]).contains("self-test passed"));
+}

@@ -46,7 +46,11 @@ pub enum SelfTestError {
 
 /// Each job with its expected digest.
 const JOBS: [(&str, Run, &str); 4] = [
-    ("rewrite", run_rewrite, "e1be8619e20d6cc9255eb10d224e2d5a6825ad3e289e11461f3d0eab1f3bde8f"),
+    (
+        "rewrite",
+        run_rewrite,
+        "e1be8619e20d6cc9255eb10d224e2d5a6825ad3e289e11461f3d0eab1f3bde8f",
+    ),
     (
         "focus",
         run_focus,

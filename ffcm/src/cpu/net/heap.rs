@@ -10,6 +10,9 @@ use crate::spec::word::{OFFSET_MAX, Term};
 const NODES_MAX: u64 = 1 << 30;
 const _: () = assert!(2 * NODES_MAX == OFFSET_MAX as u64 + 1);
 
+/// What the slots of a free node hold in builds with debug assertions. No live term has this variant.
+const FREED: Term = Term(u64::MAX);
+
 /// Slots of terms, and the supply of nodes that no worker holds.
 ///
 /// The reservation is untouched zero pages until a node is first handed out, so its size costs address space only.
@@ -67,7 +70,9 @@ impl Heap {
     /// Reads a slot, seeing everything its writer did before writing it.
     #[inline(always)]
     pub(super) fn load(&self, at: u32) -> Term {
-        Term(self.slot(at).load(Ordering::Acquire))
+        let term = Term(self.slot(at).load(Ordering::Acquire));
+        debug_assert_ne!(term, FREED, "a freed node is not read");
+        term
     }
 
     /// Writes a slot of a node that only the caller can reach.
@@ -76,16 +81,32 @@ impl Heap {
         self.slot(at).store(term.0, Ordering::Relaxed);
     }
 
-    /// One arrival at a wire's cell: leaves `term` there, returns what the other end left, or absent. Atomic if
-    /// `SHARED`; otherwise the caller is the only worker on this heap.
+    /// One arrival at a wire's cell: returns what the other end left there, and is the cell's last use then; or leaves
+    /// `term` and returns absent. Atomic if `SHARED`; otherwise the caller is the only worker on this heap.
     #[inline(always)]
-    pub(super) fn exchange<const SHARED: bool>(&self, at: u32, term: Term) -> Term {
-        if SHARED {
-            return Term(self.slot(at).swap(term.0, Ordering::AcqRel));
+    pub(super) fn arrive<const SHARED: bool>(&self, at: u32, term: Term) -> Term {
+        // Reading first saves the second arrival an exchange, which costs as much as a whole interaction.
+        let met = self.load(at);
+        if !met.is_absent() {
+            return met;
         }
-        let met = self.slot(at).load(Ordering::Relaxed);
-        self.slot(at).store(term.0, Ordering::Relaxed);
-        Term(met)
+        if !SHARED {
+            self.store(at, term);
+            return Term::ABSENT;
+        }
+        let met = Term(self.slot(at).swap(term.0, Ordering::AcqRel));
+        debug_assert_ne!(met, FREED, "a freed node is not arrived at");
+        met
+    }
+
+    /// Marks a node as free, in builds that check.
+    #[inline(always)]
+    pub(super) fn retire(&self, node: u32) {
+        if cfg!(debug_assertions) {
+            let before =
+                [node, node + 1].map(|at| Term(self.slot(at).swap(FREED.0, Ordering::AcqRel)));
+            assert_ne!(before, [FREED; 2], "a node is freed once");
+        }
     }
 
     /// Moves at least one and about `want` free nodes into `free`: surplus of other workers first, fresh ones

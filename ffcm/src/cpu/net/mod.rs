@@ -16,11 +16,15 @@
 //! A slot that is not a cell holds a plain term. A cell is absent until one end of the wire arrives; then it holds the
 //! term that this end was connected to, with the substitution bit set.
 //!
-//! * *Arriving* with a term at `VAR(cell)` is one exchange. It returns absent to the first arrival, which is done, and
-//!   the first one's term to the second, which goes on to connect the two terms and frees the cell.
+//! * *Arriving* with a term at `VAR(cell)` reads the cell and, if it is absent, exchanges the term into it. Of two such
+//!   exchanges one comes first, so exactly one end leaves its term and is done, and the other gets that term, by its
+//!   read or by its exchange. That one goes on to connect the two terms, and frees the cell.
 //! * *Opening* a node reads both slots. A present one is taken, substituted or plain. An absent one becomes bare: the
 //!   opener goes on with `VAR(cell)` in its place. It does not matter when the other end arrives between the read and
-//!   whatever the opener does with its end, since that will be an exchange.
+//!   whatever the opener does with its end, since that will be an arrival too.
+//! * Whoever holds both ends of one wire in hand frees the cell: a loop without anything on it.
+//!
+//! A worker that is alone on its heap follows the same protocol without atomic exchanges.
 //!
 //! # No node has two cells
 //! This is the invariant that makes freeing sound without any further synchronisation: *a node is freed as a whole, by
@@ -49,9 +53,19 @@
 //! redexes, under the pool's lock. Who got too little to do for it to be worth the trouble asks again only after a
 //! while. Termination is decided under the same lock, see [`pool`].
 //!
+//! # Counting
+//! Interactions are named by the rule table; links are not interactions. Some are made in the course of another, because
+//! their outcome is at hand, and count all the same: two atoms that meet, an arithmetic step whose operands are both
+//! there, the annihilation of a definition's root with the node that its reference met, a switch and its arms. An OPR
+//! whose left operand was a variable in the source takes two steps, exchange and operation, whichever came first: the
+//! substitution bit in the slot tells.
+//!
 //! # Limits
 //! Memory is made sure of before an interaction changes anything. Redexes never outnumber nodes (each holds the
-//! principal port of at least one, two atoms being reduced on the spot), so the node limit bounds the stacks as well.
+//! principal port of at least one, two atoms being reduced on the spot), so the node limit bounds the stacks as well,
+//! and the lists of free nodes: the memory of a reduction is a small multiple of 16 bytes for each node. A worker may hold
+//! some free nodes while another finds none, so with several workers a heap overflows a little early.
+//!
 //! Interactions are counted per worker and reported to the pool before they could exceed the gas by much. More
 //! interactions than allowed having been made is what decides: the number that a net needs does not depend on the order
 //! (strong confluence), so a run that ends within the gas needs no more, and one that exceeded it needs more.

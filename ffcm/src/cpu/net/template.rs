@@ -185,13 +185,9 @@ impl<'d> Builder<'d> {
         }
         let mut hosting = vec![false; self.nodes as usize];
         // Wires with no choice left come first; when there is none, any wire may choose.
-        let mut forced: Vec<u32> = Vec::new();
-        let narrow = |places: &[Vec<u32>]| {
-            (0..places.len() as u32)
-                .filter(|&w| places[w as usize].len() < 2)
-                .collect::<Vec<_>>()
-        };
-        forced.extend(narrow(&places));
+        let mut forced: Vec<u32> = (0..places.len() as u32)
+            .filter(|&wire| places[wire as usize].len() < 2)
+            .collect();
         let mut any = 0..self.wires.len() as u32;
         while let Some(wire) = forced.pop().or_else(|| any.next()) {
             if self.wires[wire as usize] != Wire::Open {

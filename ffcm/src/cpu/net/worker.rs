@@ -314,7 +314,9 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     /// Frees the node that slot `at` belongs to.
     #[inline(always)]
     fn free(&mut self, at: u32) {
-        self.free.push(at & !1);
+        let node = at & !1;
+        self.heap.retire(node);
+        self.free.push(node);
     }
 
     /// Takes both terms out of a node whose principal port the caller holds, and frees it unless one of its slots is
@@ -381,7 +383,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
                     self.free(a.offset());
                     return None;
                 }
-                let met = self.heap.exchange::<SHARED>(a.offset(), b.with_sub());
+                let met = self.heap.arrive::<SHARED>(a.offset(), b.with_sub());
                 if met.is_absent() {
                     return None;
                 }

@@ -16,7 +16,7 @@ impl Decimal {
     /// The weight, if it is whole.
     pub(crate) fn whole(self) -> Option<u64> {
         let units = u128::from(UNITS);
-        if self.0 % units == 0 {
+        if self.0.is_multiple_of(units) {
             u64::try_from(self.0 / units).ok()
         } else {
             None

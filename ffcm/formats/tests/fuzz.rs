@@ -1,5 +1,8 @@
 //! Arbitrary and nearly valid bytes: every reader gives a graph that adds up, or one line of error.
 
+// Clippy's leave to unwrap in tests does not reach their helper functions.
+#![allow(clippy::unwrap_used)]
+
 use std::io::Write;
 
 use ffcm_formats::{Format, Limits, read};

@@ -2,6 +2,9 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p ffcm-formats --test golden_graphs` rewrites the file.
 
+// Clippy's leave to unwrap in tests does not reach their helper functions.
+#![allow(clippy::unwrap_used)]
+
 use std::fmt::Write;
 use std::path::PathBuf;
 

@@ -1,5 +1,8 @@
 //! What the readers make of good and bad files.
 
+// Clippy's leave to unwrap in tests does not reach their helper functions.
+#![allow(clippy::unwrap_used)]
+
 use std::io::Write;
 
 use ffcm_formats::{Format, FormatError, LabeledGraph, Limits, LineError, read, read_path};

@@ -217,5 +217,8 @@ pub fn rank(
     params: &FocusParams,
     start: Option<&[u64]>,
 ) -> Result<Ranking, FocusError> {
+    // What is wrong is told before anything is prepared.
+    params.check()?;
+    missing_mass(graph.node_count(), start.unwrap_or(&[]))?;
     Ranker::new(graph, params.shards)?.rank(params, start)
 }

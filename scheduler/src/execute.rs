@@ -90,10 +90,14 @@ pub enum TaskOutcome<O, F, R> {
     Deferred,
 }
 
+/// [`TaskOutcome`] with the types of an executor.
+pub type OutcomeOf<E> =
+    TaskOutcome<<E as Executor>::Output, <E as Executor>::Fault, <E as Executor>::Refusal>;
+
 /// Outcome of [`execute`], one [`TaskOutcome`] per task in order.
 pub struct Execution<E: Executor> {
     /// How each task ended.
-    pub outcomes: Vec<TaskOutcome<E::Output, E::Fault, E::Refusal>>,
+    pub outcomes: Vec<OutcomeOf<E>>,
     /// Merged changes of all tasks.
     pub writes: WriteSet,
     /// Merged credits of all tasks, to be settled at the end of the block.
@@ -140,7 +144,7 @@ fn execute_one<E: Executor>(
     executor: &E,
     task: &E::Task,
     execution: &mut Execution<E>,
-) -> Result<TaskOutcome<E::Output, E::Fault, E::Refusal>, ReadError> {
+) -> Result<OutcomeOf<E>, ReadError> {
     let before = Pending {
         base,
         writes: &execution.writes,

@@ -8,7 +8,7 @@ mod execute;
 mod task;
 mod writes;
 
-pub use execute::{Budget, Cost, Execution, Executor, TaskOutcome, execute};
+pub use execute::{Budget, Cost, Execution, Executor, OutcomeOf, TaskOutcome, execute};
 pub use task::TaskView;
 pub use writes::{CreditError, Credits, Pending, WriteSet};
 

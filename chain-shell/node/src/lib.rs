@@ -18,6 +18,8 @@ mod folder;
 mod log;
 mod mempool;
 mod node;
+mod produce;
+mod query;
 mod recover;
 mod replay;
 mod report;

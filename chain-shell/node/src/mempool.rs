@@ -2,7 +2,8 @@
 //!
 //! Per sender they wait in nonce order; among those that may run next, the earliest arrival goes first. Everything is
 //! bounded: in all, per sender, how far a nonce may be ahead of the sender's unbroken run, and how many ids are
-//! remembered against resubmission.
+//! remembered against resubmission. Transactions that wait for an earlier nonce may take a quarter of the places: they
+//! pay nothing for them, so they must not be able to keep others out.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -49,6 +50,8 @@ pub struct Mempool {
     next_arrival: u64,
     /// Encoded bytes of all pending transactions.
     bytes: u64,
+    /// Pending transactions outside their senders' unbroken runs.
+    waiting: usize,
     seen: Seen,
 }
 
@@ -61,6 +64,7 @@ impl Mempool {
             arrivals: BTreeMap::new(),
             next_arrival: 0,
             bytes: 0,
+            waiting: 0,
             seen: Seen::new(bounds.seen),
         }
     }
@@ -92,6 +96,9 @@ impl Mempool {
         if self.arrivals.len() >= self.bounds.total || bytes > self.bounds.bytes {
             return Err(RejectReason::MempoolFull);
         }
+        if nonce > missing && self.waiting >= self.bounds.total / 4 {
+            return Err(RejectReason::MempoolFull);
+        }
         if known.is_some_and(|queue| queue.pending.len() >= self.bounds.per_sender) {
             return Err(RejectReason::SenderCap);
         }
@@ -101,9 +108,11 @@ impl Mempool {
         self.seen.insert(task.id);
         self.arrivals.insert(arrival, (sender, nonce));
         let queue = self.queues.entry(sender).or_default();
+        self.waiting -= queue.waiting();
         queue.account = account;
         queue.pending.insert(nonce, Entry { task, arrival });
         queue.advance();
+        self.waiting += queue.waiting();
         Ok(())
     }
 
@@ -142,6 +151,7 @@ impl Mempool {
         let Some(queue) = self.queues.get_mut(sender) else {
             return;
         };
+        self.waiting -= queue.waiting();
         let later = queue.pending.split_off(&account);
         let gone = std::mem::replace(&mut queue.pending, later);
         for entry in gone.values() {
@@ -150,6 +160,7 @@ impl Mempool {
         }
         queue.account = queue.account.max(account);
         queue.advance();
+        self.waiting += queue.waiting();
         self.drop_if_empty(sender);
     }
 
@@ -159,6 +170,7 @@ impl Mempool {
         let Some(queue) = self.queues.get_mut(sender) else {
             return 0;
         };
+        self.waiting -= queue.waiting();
         let gone = queue.pending.split_off(&nonce);
         for entry in gone.values() {
             self.arrivals.remove(&entry.arrival);
@@ -167,6 +179,7 @@ impl Mempool {
         }
         queue.missing = queue.account;
         queue.advance();
+        self.waiting += queue.waiting();
         self.drop_if_empty(sender);
         gone.len()
     }
@@ -183,6 +196,11 @@ impl Mempool {
 }
 
 impl Queue {
+    /// Pending transactions beyond the first missing nonce: at most as many as the gap is wide.
+    fn waiting(&self) -> usize {
+        self.pending.range(self.missing..).count()
+    }
+
     fn advance(&mut self) {
         self.missing = self.missing.max(self.account);
         while self.pending.contains_key(&self.missing) {
@@ -341,6 +359,9 @@ mod tests {
                 }
                 let stored: usize = pool.queues.values().map(|q| q.pending.len()).sum();
                 prop_assert_eq!(stored, pool.len());
+                let runs = list.len();
+                prop_assert_eq!(pool.waiting, stored - runs);
+                prop_assert!(pool.waiting <= 5);
                 prop_assert!(pool.len() <= 20 && pool.bytes <= 3_000);
                 let tasks = pool.queues.values().flat_map(|q| q.pending.values());
                 prop_assert_eq!(tasks.map(|entry| entry.task.bytes).sum::<u64>(), pool.bytes);

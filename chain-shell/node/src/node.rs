@@ -1,31 +1,25 @@
 //! The node.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use ffcm::coprocessor::{Coprocessor, DeviceInfo};
-use ffcm::memory::{LAYERS, SLOTS};
-use focus_consensus::{Engine, Input, Output, Solo};
-use focus_modules::links::ParticleRecord;
+use ffcm::coprocessor::Coprocessor;
+use focus_consensus::{Engine, Solo};
 use focus_modules::{Task, bank, keys, memory};
-use focus_state::StateTree;
 use focus_store::{Store, Table};
 use focus_types::{
-    Address, AssetId, Block, Certificate, Cid, Genesis, Hash32, Header, Keypair, Receipt,
-    RejectReason, SignatureError, SignedTx, TX_BYTES_MAX, TxId,
+    Address, AssetId, Genesis, Keypair, RejectReason, SignatureError, SignedTx, TX_BYTES_MAX, TxId,
 };
 
-use crate::chain::{Chain, Executed, Selection, Tip};
-use crate::commit::{self, BlockRecord};
+use crate::chain::{Chain, Tip};
+use crate::commit;
 use crate::folder::Folder;
 use crate::log::{Log, LogReader};
 use crate::mempool::{Bounds, Mempool};
 use crate::recover::recover;
 use crate::replay::check_block;
-use crate::{
-    AccountView, BlockReport, MemoryActivity, Metrics, NodeError, ParticleRank, ProofView,
-};
+use crate::{BlockReport, Metrics, NodeError};
 
 /// Bounds and habits of one node; none of them changes a committed byte of a given block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +41,8 @@ pub struct NodeOptions {
 }
 
 impl Default for NodeOptions {
-    /// 250 000 pending of 256 MiB together, 20 000 per sender, 500 000 remembered, gaps up to 1024, no empty blocks, 256 reports.
+    /// 250 000 pending of 256 MiB together, 20 000 per sender, 500 000 remembered, gaps up to 1024, no empty blocks,
+    /// 256 reports.
     fn default() -> NodeOptions {
         NodeOptions {
             mempool_cap: 250_000,
@@ -64,30 +59,31 @@ impl Default for NodeOptions {
 /// One node on one data folder. All methods may be called from any thread; the folder is locked against other
 /// processes while this lives.
 pub struct Node {
-    chain: Chain,
-    store: Arc<dyn Store>,
-    options: NodeOptions,
-    address: Address,
-    tip: RwLock<Arc<Tip>>,
-    mempool: Mutex<Mempool>,
-    producer: Mutex<Producer>,
-    telemetry: Mutex<Telemetry>,
+    pub(crate) chain: Chain,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) options: NodeOptions,
+    pub(crate) address: Address,
+    pub(crate) tip: RwLock<Arc<Tip>>,
+    pub(crate) mempool: Mutex<Mempool>,
+    pub(crate) producer: Mutex<Producer>,
+    pub(crate) telemetry: Mutex<Telemetry>,
 }
 
 /// What only one thread at a time may drive.
-struct Producer {
-    engine: Box<dyn Engine>,
-    log: Log,
+pub(crate) struct Producer {
+    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) log: Log,
 }
 
-struct Telemetry {
-    metrics: Metrics,
-    reports: VecDeque<Arc<BlockReport>>,
-    operations: Vec<u64>,
+/// Counters and the last reports; nothing that a block depends on.
+pub(crate) struct Telemetry {
+    pub(crate) metrics: Metrics,
+    pub(crate) reports: VecDeque<Arc<BlockReport>>,
+    pub(crate) operations: Vec<u64>,
 }
 
-/// A panic in another thread leaves these values whole: each is changed in one step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Locks whatever happened in other threads: a panic leaves these values whole, since each is changed in one step.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -210,7 +206,7 @@ impl Node {
         })
     }
 
-    fn tip(&self) -> Arc<Tip> {
+    pub(crate) fn tip(&self) -> Arc<Tip> {
         Arc::clone(&self.tip.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -260,7 +256,7 @@ impl Node {
     }
 
     /// Nonce and FOCUS balance.
-    fn funds(&self, address: &Address) -> Result<(u64, u64), NodeError> {
+    pub(crate) fn funds(&self, address: &Address) -> Result<(u64, u64), NodeError> {
         let snapshot = self.store.snapshot()?;
         let number = |key: Vec<u8>| match snapshot.get(Table::State, &key)? {
             None => Ok(0),
@@ -280,345 +276,6 @@ impl Node {
             .entry(reason)
             .or_default() += 1;
     }
-
-    /// Makes and commits one block. `None` if nothing can go into one and empty blocks are off.
-    ///
-    /// If the error is about the log, the block is committed all the same; its line is written with the next one, or
-    /// when the folder is opened again.
-    pub fn produce(&self) -> Result<Option<BlockReport>, NodeError> {
-        let mut producer = lock(&self.producer);
-        let mut outputs = VecDeque::from(input(&mut *producer.engine, Input::Start)?);
-        let mut built: Option<Executed> = None;
-        let mut report = None;
-        let mut logged = Ok(());
-        while let Some(output) = outputs.pop_front() {
-            let more = match output {
-                Output::Propose { height, .. } => match self.build() {
-                    Ok(Some(executed)) => {
-                        let tip = &executed.tip;
-                        let ready = Input::PayloadReady {
-                            height,
-                            parent: tip.header.parent,
-                            block: tip.hash,
-                            certificate_bytes: tip.header.certificate_bytes(),
-                        };
-                        built = Some(executed);
-                        input(&mut *producer.engine, ready)?
-                    }
-                    Ok(None) => input(&mut *producer.engine, Input::PayloadAbsent { height })?,
-                    Err(error) => {
-                        input(&mut *producer.engine, Input::PayloadAbsent { height })?;
-                        return Err(error);
-                    }
-                },
-                Output::Decide {
-                    height,
-                    block,
-                    certificate,
-                } => {
-                    let executed = built.take().filter(|executed| executed.tip.hash == block);
-                    let executed = executed.ok_or_else(|| {
-                        NodeError::Consensus(format!("block {height} was decided, not built"))
-                    })?;
-                    match self.commit(executed, certificate) {
-                        Ok((done, record, receipts)) => {
-                            let done = self.finish(&mut producer.log, done, record, receipts);
-                            report = Some(done.0);
-                            logged = done.1;
-                        }
-                        Err(error) => {
-                            input(&mut *producer.engine, Input::CommitFailed { height })?;
-                            return Err(error);
-                        }
-                    }
-                    input(&mut *producer.engine, Input::CommitDone { height, block })?
-                }
-                other => {
-                    return Err(NodeError::Consensus(format!(
-                        "a chain of one validator has no use for {other:?}"
-                    )));
-                }
-            };
-            outputs.extend(more);
-        }
-        logged?;
-        Ok(report)
-    }
-
-    /// Builds a block from the mempool. `None` if it would be empty and empty blocks are off.
-    fn build(&self) -> Result<Option<Executed>, NodeError> {
-        let budget = self.chain.genesis.budgets.transactions;
-        let count = usize::try_from(budget.saturating_mul(2)).unwrap_or(usize::MAX);
-        let candidates = lock(&self.mempool).candidates(count);
-        if candidates.is_empty() && !self.options.empty_blocks {
-            return Ok(None);
-        }
-        let snapshot = self.store.snapshot()?;
-        let executed = self.chain.execute(
-            &self.tip(),
-            &snapshot,
-            candidates,
-            self.address,
-            Selection::Build,
-        )?;
-        drop(snapshot);
-        self.drop_refused(&executed)?;
-        let empty = executed.included.is_empty() && !self.options.empty_blocks;
-        Ok((!empty).then_some(executed))
-    }
-
-    /// Takes transactions that can never run out of the mempool.
-    fn drop_refused(&self, executed: &Executed) -> Result<(), NodeError> {
-        for (sender, nonce, reason) in &executed.refused {
-            let account = self.funds(sender)?.0;
-            let mut mempool = lock(&self.mempool);
-            mempool.committed(sender, account);
-            if *nonce >= account {
-                mempool.refuse(sender, *nonce);
-            }
-            drop(mempool);
-            self.count_rejected(*reason);
-        }
-        Ok(())
-    }
-
-    /// Commits an executed block and makes it the tip.
-    fn commit(
-        &self,
-        mut executed: Executed,
-        certificate: Certificate,
-    ) -> Result<(BlockReport, BlockRecord, Vec<Receipt>), NodeError> {
-        executed.tip.header.certificate = certificate;
-        let parent = self.tip();
-        let (batch, record) = commit::block_batch(&parent.header, &executed);
-        self.store.commit(&batch)?;
-        executed.stages.done("commit");
-        let report = report(&executed);
-        let mut nonces: BTreeMap<Address, u64> = BTreeMap::new();
-        for task in &executed.included {
-            nonces.insert(task.tx.tx.sender, task.tx.tx.nonce + 1);
-        }
-        let operations = std::mem::take(&mut executed.memory_ops);
-        let receipts = std::mem::take(&mut executed.receipts);
-        *self.tip.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(executed.tip);
-        let mut mempool = lock(&self.mempool);
-        for (sender, nonce) in nonces {
-            mempool.committed(&sender, nonce);
-        }
-        drop(mempool);
-        let mut telemetry = lock(&self.telemetry);
-        for slot in operations {
-            telemetry.operations[memory::position(slot)] += 1;
-        }
-        Ok((report, record, receipts))
-    }
-
-    /// Writes the log and keeps the report.
-    fn finish(
-        &self,
-        log: &mut Log,
-        mut report: BlockReport,
-        record: BlockRecord,
-        receipts: Vec<Receipt>,
-    ) -> (BlockReport, Result<(), NodeError>) {
-        let started = std::time::Instant::now();
-        let logged = append_missing(log, &*self.store, record.block.header.height - 1)
-            .and_then(|()| log.append(record, receipts));
-        report.stages.push(("log", started.elapsed()));
-        let mut telemetry = lock(&self.telemetry);
-        telemetry.count(&report);
-        telemetry.reports.push_back(Arc::new(report.clone()));
-        while telemetry.reports.len() > self.options.reports {
-            telemetry.reports.pop_front();
-        }
-        (report, logged)
-    }
-
-    /// Header of the last block.
-    pub fn head(&self) -> Header {
-        self.tip().header.clone()
-    }
-
-    /// What the chain starts from.
-    pub fn genesis(&self) -> &Genesis {
-        &self.chain.genesis
-    }
-
-    /// Genesis hash.
-    pub fn chain_hash(&self) -> Hash32 {
-        self.chain.hash
-    }
-
-    /// Address of the validator whose key this node holds.
-    pub fn address(&self) -> Address {
-        self.address
-    }
-
-    /// What runs the heavy jobs.
-    pub fn device(&self) -> DeviceInfo {
-        self.chain.coprocessor.info()
-    }
-
-    /// A block. Height 0 is genesis, without transactions.
-    pub fn block(&self, height: u64) -> Result<Option<Block>, NodeError> {
-        Ok(commit::record(&*self.store, height)?.map(|record| record.block))
-    }
-
-    /// How a transaction ended.
-    pub fn receipt(&self, id: &TxId) -> Result<Option<Receipt>, NodeError> {
-        commit::receipt(&*self.store, id)
-    }
-
-    /// An account as of the last block; one that never appeared has nonce 0 and no balances.
-    pub fn account(&self, address: &Address) -> Result<AccountView, NodeError> {
-        let (nonce, balance) = self.funds(address)?;
-        let held = (balance > 0).then_some((AssetId::FOCUS, balance));
-        Ok(AccountView {
-            address: *address,
-            nonce,
-            balances: held.into_iter().collect(),
-        })
-    }
-
-    /// The `count` particles with the largest mass, heaviest first, ties by lower index.
-    pub fn top(&self, count: usize) -> Result<Vec<ParticleRank>, NodeError> {
-        let tip = self.tip();
-        let heaviest = top(&tip.pi, count);
-        let snapshot = self.store.snapshot()?;
-        let damaged = |index: u32| NodeError::Damaged(format!("particle {index}"));
-        let mut ranks = Vec::with_capacity(heaviest.len());
-        for (index, mass) in heaviest {
-            let cid = snapshot.get(Table::State, &keys::index(index))?;
-            let cid = cid.and_then(|bytes| bytes.try_into().ok()).map(Cid);
-            let cid = cid.ok_or_else(|| damaged(index))?;
-            let key = keys::particle(&cid);
-            let record = snapshot.get(Table::State, &key)?;
-            let record = ParticleRecord::decode(&key, &record.ok_or_else(|| damaged(index))?)?;
-            ranks.push(ParticleRank {
-                index,
-                cid,
-                label: record.label(),
-                mass,
-            });
-        }
-        Ok(ranks)
-    }
-
-    /// Proves the value of a state key, or its absence.
-    pub fn prove(&self, key: &[u8]) -> Result<ProofView, NodeError> {
-        let snapshot = self.store.snapshot()?;
-        let head = commit::head_in(&*snapshot)?
-            .ok_or_else(|| NodeError::Damaged("the last header is missing".into()))?;
-        let value = snapshot.get(Table::State, key)?;
-        let proof = StateTree::at(snapshot).prove(key)?;
-        Ok(ProofView {
-            key: key.to_vec(),
-            value,
-            proof: proof.encode(),
-            state_root: head.state_root,
-            height: head.height,
-        })
-    }
-
-    /// Memory Arithmetic at a glance.
-    pub fn memory_activity(&self) -> MemoryActivity {
-        let tip = self.tip();
-        let norm = |values: &[i32]| values.iter().map(|v| u64::from(v.unsigned_abs())).sum();
-        MemoryActivity {
-            shards: tip.memory.shards(),
-            layers: LAYERS,
-            slots: SLOTS,
-            operations: lock(&self.telemetry).operations.clone(),
-            norms: tip.memory.iter().map(|(_, values)| norm(values)).collect(),
-        }
-    }
-
-    /// Pending transactions.
-    pub fn mempool_len(&self) -> usize {
-        lock(&self.mempool).len()
-    }
-
-    /// The last block reports, oldest first.
-    pub fn reports(&self) -> Vec<Arc<BlockReport>> {
-        lock(&self.telemetry).reports.iter().cloned().collect()
-    }
-
-    /// Counters and gauges.
-    pub fn metrics(&self) -> Metrics {
-        let mut metrics = lock(&self.telemetry).metrics.clone();
-        let tip = self.tip();
-        metrics.height = tip.header.height;
-        metrics.nodes = u64::from(tip.header.nodes);
-        metrics.edges = tip.header.edges;
-        metrics.mempool = self.mempool_len() as u64;
-        metrics
-    }
-}
-
-impl Telemetry {
-    fn count(&mut self, report: &BlockReport) {
-        let metrics = &mut self.metrics;
-        metrics.blocks += 1;
-        metrics.transactions += u64::from(report.transactions);
-        metrics.failed += u64::from(report.failed);
-        metrics.links += u64::from(report.links);
-        metrics.memory_ops += u64::from(report.memory_ops);
-        metrics.gas += report.header.gas_used;
-        metrics.iterations += u64::from(report.iterations);
-        metrics.not_converged += u64::from(!report.header.converged);
-    }
-}
-
-fn input(engine: &mut dyn Engine, input: Input) -> Result<Vec<Output>, NodeError> {
-    engine
-        .handle(input)
-        .map_err(|error| NodeError::Consensus(error.to_string()))
-}
-
-fn report(executed: &Executed) -> BlockReport {
-    let header = executed.tip.header.clone();
-    BlockReport {
-        hash: executed.tip.hash,
-        transactions: executed.included.len() as u32,
-        failed: executed
-            .receipts
-            .iter()
-            .filter(|receipt| !receipt.ok)
-            .count() as u32,
-        rejected: executed.refused.len() as u32,
-        links: executed.links,
-        edges: header.edges,
-        memory_ops: executed.memory_ops.len() as u32,
-        iterations: header.iterations,
-        residual: header.residual,
-        residuals: executed.residuals.clone(),
-        pi_digest: pi_digest(&executed.tip.pi),
-        state_root: header.state_root,
-        stages: executed.stages.list.clone(),
-        header,
-    }
-}
-
-/// As [`ffcm::focus::Ranking::digest`].
-fn pi_digest(pi: &[u64]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    for run in pi.chunks(8192) {
-        let bytes: Vec<u8> = run.iter().flat_map(|mass| mass.to_le_bytes()).collect();
-        hasher.update(&bytes);
-    }
-    *hasher.finalize().as_bytes()
-}
-
-/// As [`ffcm::focus::Ranking::top`].
-fn top(pi: &[u64], count: usize) -> Vec<(u32, u64)> {
-    let order = |&(node, mass): &(u32, u64)| (std::cmp::Reverse(mass), node);
-    let mut nodes: Vec<(u32, u64)> = (0u32..).zip(pi.iter().copied()).collect();
-    if count < nodes.len() {
-        nodes.select_nth_unstable_by_key(count, order);
-        nodes.truncate(count);
-    }
-    nodes.sort_unstable_by_key(order);
-    nodes
 }
 
 /// The store has to hold the chain that the folder's genesis names.
@@ -687,7 +344,11 @@ fn catch_up(path: &Path, chain: &Chain, store: &dyn Store, tip: &mut Tip) -> Res
 }
 
 /// Appends the blocks up to `height` that the log lacks.
-fn append_missing(log: &mut Log, store: &dyn Store, height: u64) -> Result<(), NodeError> {
+pub(crate) fn append_missing(
+    log: &mut Log,
+    store: &dyn Store,
+    height: u64,
+) -> Result<(), NodeError> {
     while log.next() <= height {
         let record = commit::record_of(store, log.next())?;
         let receipts = commit::receipts_of(store, &record.block)?;

@@ -66,10 +66,10 @@ pub fn check_block(
         true => Ok(()),
         false => Err(NodeError::Mismatch { field, height }),
     };
-    // Before any work: the cheap fields, and who vouches for the rest.
     expect(stated.chain == chain.hash, "chain")?;
     expect(height == parent.header.height + 1, "height")?;
     expect(stated.parent == parent.hash, "parent")?;
+    // Judged last: it covers the whole header, and a wrong field is better named than a wrong signature.
     let certified = Solo::verify(stated, &chain.genesis.validators);
     let tasks = block.transactions.iter().cloned().map(Task::new).collect();
     let snapshot = store.snapshot()?;

@@ -1,4 +1,5 @@
 //! The verbs that need no node: shapes of what they print, and every bad input.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod command;
 
@@ -6,6 +7,9 @@ use std::fs;
 use std::io::Write;
 
 use command::{assert_fails, focus, json, run, run_with, stdout, text};
+
+/// A call that calls itself for ever.
+const ENDLESS: &str = "@main = r & @loop ~ (1 r) @loop = (a r) & @loop ~ (a r)";
 
 #[test]
 fn bad_nets_are_one_line_and_exit_code_1() {
@@ -20,11 +24,7 @@ fn bad_nets_are_one_line_and_exit_code_1() {
         ("", "no definition @main", &[]),
         ("@main = * garbage \u{7f}", "line 1", &[]),
         (&deep, "", &[]),
-        (
-            "@main = @loop @loop = r & @loop ~ r",
-            "raise --gas",
-            &["--gas", "1000"],
-        ),
+        (ENDLESS, "raise --gas", &["--gas", "1000"]),
         (
             "@main = r & @f ~ (* r) @f = (a r) & @f ~ ((a *) r)",
             "raise --heap",
@@ -59,8 +59,8 @@ fn a_huge_file_is_refused_before_it_is_held() {
 fn an_interrupt_stops_a_reduction() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("endless.hvm");
-    fs::write(&path, "@main = @loop @loop = r & @loop ~ r").unwrap();
-    let child = focus(&["run", text(&path), "--gas", "none"])
+    fs::write(&path, ENDLESS).unwrap();
+    let mut child = focus(&["run", text(&path), "--gas", "none"])
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .spawn()
@@ -74,6 +74,7 @@ fn an_interrupt_stops_a_reduction() {
         })
     };
     while !has_watcher() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     std::thread::sleep(std::time::Duration::from_millis(200));
@@ -88,7 +89,8 @@ fn an_interrupt_stops_a_reduction() {
 
 #[test]
 fn wrong_usage_is_exit_code_2() {
-    let cases: [&[&str]; 12] = [
+    let cases: [&[&str]; 13] = [
+        &["run", "-", "--threads", "1000000"],
         &[],
         &["nothing"],
         &["run"],

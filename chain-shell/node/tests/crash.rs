@@ -1,4 +1,5 @@
 //! Killed at any moment, a node continues with the last committed block, and its folder replays.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

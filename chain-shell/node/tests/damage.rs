@@ -1,4 +1,5 @@
 //! Damaged, torn, missing and foreign files.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

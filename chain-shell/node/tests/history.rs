@@ -1,4 +1,5 @@
 //! One history, however it is run: reopened, replayed, on any number of threads.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -1,6 +1,7 @@
 //! Killed at any moment, a node goes on from a root that store and log agree on.
 //!
 //! `FOCUS_KILL_RUNS` says how many times to kill, 5 by default.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod command;
 

@@ -1,4 +1,5 @@
 //! What transactions may do and what they cost.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
@@ -328,6 +329,31 @@ fn empty_blocks_only_on_request() {
         let report = node.produce().unwrap().unwrap();
         assert_eq!((report.header.height, report.transactions), (height, 0));
     }
+}
+
+#[test]
+fn submissions_from_many_threads_while_blocks_are_made() {
+    let (_folder, node) = node_with(|_| ());
+    let chain = node.genesis().hash();
+    const EACH: u64 = 40;
+    std::thread::scope(|scope| {
+        for n in 1..=ACCOUNTS {
+            let node = &node;
+            scope.spawn(move || {
+                for nonce in 0..EACH {
+                    let body = link(&format!("p{n}"), &format!("p{}", nonce % 5), nonce);
+                    node.submit(sign(chain, n, nonce, body)).unwrap();
+                }
+            });
+        }
+        while node.metrics().transactions < EACH * u64::from(ACCOUNTS) {
+            node.produce().unwrap();
+            std::thread::yield_now();
+        }
+    });
+    assert_eq!((node.mempool_len(), node.metrics().failed), (0, 0));
+    assert!((1..=ACCOUNTS).all(|n| node.account(&address(n)).unwrap().nonce == EACH));
+    assert_supply(&node);
 }
 
 proptest! {

@@ -1,13 +1,14 @@
 //! `focus up` and `focus replay` on a real folder.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod command;
 
 use std::fs;
 use std::net::TcpListener;
 
+use command::{Node, assert_fails, json as focus_json, run, stdout, stopped_at, text};
 use focus_types::{AssetId, Body, Genesis, Keypair, Transaction};
 use serde_json::{Value, json};
-use command::{Node, assert_fails, json as focus_json, run, stdout, stopped_at, text};
 
 #[test]
 fn up_continues_and_replay_agrees() {

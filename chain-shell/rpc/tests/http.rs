@@ -1,4 +1,5 @@
 //! Every route, and every way a client can get one wrong.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -220,6 +221,32 @@ fn events_carry_blocks_and_are_bounded() {
         .take(2)
         .collect();
     assert_eq!(heights, [1, 2]);
+}
+
+#[test]
+fn a_watcher_that_never_reads_holds_nobody_up() {
+    let limits = Limits {
+        headers: Duration::from_millis(500),
+        ..Limits::default()
+    };
+    let server = Running::start(limits);
+    let mut deaf = server.connect();
+    deaf.write_all(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
+        .unwrap();
+    let mut first = [0; 12];
+    deaf.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    for height in 1..=20_000 {
+        server.commit(height);
+    }
+    let (status, body) = server.get("/dashboard");
+    assert_eq!(status, 200);
+    let blocks = json(&body)["blocks"].as_array().unwrap().len();
+    assert_eq!(blocks, 64);
+    // It fell behind by more than the backlog: what was sent ends, and it has to connect again.
+    let mut rest = Vec::new();
+    deaf.read_to_end(&mut rest).unwrap();
+    assert!(rest.len() < 20_000 * 100, "{}", rest.len());
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! The page in a headless browser.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

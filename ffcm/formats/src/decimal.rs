@@ -80,7 +80,7 @@ impl Decimal {
 /// 2^64 − 1 whole.
 const MAX_UNITS: u128 = u64::MAX as u128 * UNITS as u128;
 
-/// An exponent; beyond ±10^6 it is clamped, which is far outside of any weight that is accepted.
+/// An exponent; beyond ±10^9 it is clamped, which is far outside of any weight that is accepted.
 fn parse_exponent(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {

@@ -11,7 +11,7 @@ use focus_types::{
 };
 
 use super::failure::Failure;
-use super::feed::Feed;
+use super::feed::{Feed, Link};
 
 /// Accounts that link.
 const LINKERS: usize = 4;
@@ -23,7 +23,7 @@ const LINKS_MIN: usize = 8;
 const LINKS_MAX: usize = 2000;
 /// Memory Arithmetic operations and transfers of a block.
 const PULSES: usize = 12;
-/// FOCUS units of the account that pulses: more than half a million years of heartbeats.
+/// FOCUS units of the account that pulses: more than 10^9 operations at gas price 1.
 const PULSE_FUNDS: u64 = 10_000_000_000_000;
 
 /// An account of the demo and its next nonce.
@@ -71,6 +71,8 @@ pub(crate) struct Demo {
     feed: Feed,
     chain: Hash32,
     shards: u16,
+    /// What one unit of weight costs in stake.
+    stake_unit: u64,
     linkers: Vec<Account>,
     pulse: Account,
 }
@@ -95,6 +97,7 @@ impl Demo {
         let demo = Demo {
             chain: node.genesis().hash(),
             shards: node.genesis().ma.shards,
+            stake_unit: 1 << node.genesis().weight_net.stake_shift,
             feed,
             linkers,
             pulse,
@@ -145,7 +148,12 @@ impl Demo {
         let gas = u128::from(gas::LINK.saturating_add(genesis.weight_net.gas));
         let fee = gas * u128::from(genesis.fees.gas_price) + u128::from(genesis.fees.link);
         let links = self.feed.links.iter().skip(linker).step_by(LINKERS);
-        links.map(|link| u128::from(link.stake) + fee).sum()
+        links.map(|link| u128::from(self.stake(link)) + fee).sum()
+    }
+
+    /// FOCUS units to lock on a link, so that the weight net sees its weight.
+    fn stake(&self, link: &Link) -> u64 {
+        link.weight.saturating_mul(self.stake_unit)
     }
 
     /// Links of the feed that are submitted.
@@ -195,7 +203,7 @@ impl Demo {
             source: Particle::text(&link.source),
             target: Particle::text(&link.target),
             kind: 0,
-            stake: link.stake,
+            stake: self.stake(link),
         };
         self.linkers[linker].submit(node, self.chain, body)
     }

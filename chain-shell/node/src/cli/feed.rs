@@ -16,8 +16,8 @@ pub(crate) struct Link {
     pub(crate) source: String,
     /// Label of the target.
     pub(crate) target: String,
-    /// FOCUS units to lock on it.
-    pub(crate) stake: u64,
+    /// Weight of the edge, at most 2^32 - 1.
+    pub(crate) weight: u64,
 }
 
 /// Links in a fixed order.
@@ -49,21 +49,20 @@ impl Feed {
         Ok(feed)
     }
 
-    /// The weight of an edge, at most 2^32 - 1, is the stake of its link.
     fn of(name: String, graph: &LabeledGraph) -> Feed {
         let mut hasher = blake3::Hasher::new_derive_key("focus-flow v1 demo feed");
         let mut links = Vec::new();
         for (source, target, weight) in graph.links() {
-            let stake = weight.min(u32::MAX.into());
+            let weight = weight.min(u32::MAX.into());
             for label in [source, target] {
                 hasher.update(&(label.len() as u64).to_le_bytes());
                 hasher.update(label.as_bytes());
             }
-            hasher.update(&stake.to_le_bytes());
+            hasher.update(&weight.to_le_bytes());
             links.push(Link {
                 source: source.to_owned(),
                 target: target.to_owned(),
-                stake,
+                weight,
             });
         }
         Feed {
@@ -85,7 +84,7 @@ mod tests {
         assert_eq!(feed.digest, again.digest);
         let own = |link: &Link| link.source.starts_with("focus-node");
         assert!(feed.links.iter().any(own));
-        assert!(feed.links.iter().all(|link| link.stake == 1));
+        assert!(feed.links.iter().all(|link| link.weight == 1));
     }
 
     #[test]
@@ -99,7 +98,7 @@ mod tests {
         let one = load("a.el", "x y 3\n").unwrap();
         let two = load("b.el", "x y 4\n").unwrap();
         assert_ne!(one.digest, two.digest);
-        assert_eq!(two.links[0].stake, 4);
+        assert_eq!(two.links[0].weight, 4);
         assert!(load("c.el", "").is_err());
     }
 }

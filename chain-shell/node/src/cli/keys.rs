@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use ffcm_sandboxes::weight::STAKE;
 use focus_types::{Address, Genesis, GenesisAccount, Keypair};
 use serde_json::json;
 
@@ -77,6 +78,9 @@ pub(crate) struct GenesisArguments {
     /// Shards of the Memory Arithmetic tensor
     #[arg(long, value_name = "N")]
     shards: Option<u16>,
+    /// The weight net sees stakes shifted right by this many bits
+    #[arg(long, default_value_t = 0, value_name = "BITS", value_parser = clap::value_parser!(u32).range(..64))]
+    stake_shift: u32,
     /// A net with @weight; by default an edge weighs its stake
     #[arg(long, value_name = "FILE")]
     weight_net: Option<PathBuf>,
@@ -90,8 +94,8 @@ pub(crate) fn genesis(arguments: &GenesisArguments) -> Result<(), Failure> {
         (None, None) => return Err(Failure::new("give --validator ADDRESS or --key FILE")),
     };
     let net = match &arguments.weight_net {
-        Some(path) => weights::read(path)?,
-        None => weights::STAKE.to_owned(),
+        Some(path) => weights::read(path, arguments.stake_shift)?.0,
+        None => STAKE.to_owned(),
     };
     let account = GenesisAccount {
         address: validator,
@@ -101,6 +105,7 @@ pub(crate) fn genesis(arguments: &GenesisArguments) -> Result<(), Failure> {
     if let Some(shards) = arguments.shards {
         genesis.ma.shards = shards;
     }
+    genesis.weight_net.stake_shift = arguments.stake_shift;
     genesis.validate().map_err(Failure::new)?;
     write_whole(&arguments.out, |out| {
         out.write_all(genesis.to_file().as_bytes())

@@ -39,6 +39,17 @@ enum Verb {
     Doctor(doctor::Arguments),
 }
 
+/// Most worker threads that may be asked for.
+const THREADS_MAX: usize = 1024;
+
+/// Reads a thread count.
+fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(threads) if threads <= THREADS_MAX => Ok(threads),
+        _ => Err(format!("must be 0 to {THREADS_MAX}")),
+    }
+}
+
 /// Parses the command line and does what it says.
 pub(crate) fn main() -> ExitCode {
     // Clap prints help to stdout with code 0, and wrong usage to stderr with code 2.

@@ -115,7 +115,7 @@ pub(crate) fn spinning<T>(words: impl Fn() -> String + Send, work: impl FnOnce()
             if !waiting(SPINNER_AFTER) {
                 return;
             }
-            let spinner = ProgressBar::new_spinner();
+            let spinner = ProgressBar::new_spinner().with_elapsed(SPINNER_AFTER);
             if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
                 spinner.set_style(style);
             }

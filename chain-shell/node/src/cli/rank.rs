@@ -43,12 +43,12 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 1, value_name = "K")]
     shards: u32,
     /// Worker threads; 0 takes one per core
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = super::threads)]
     threads: usize,
     /// cpu or auto; other backends are not in this version
     #[arg(long, default_value = "auto")]
     backend: Accelerator,
-    /// A net with @weight: each weight becomes @weight(weight, 0, 0)
+    /// A net with @weight: each weight becomes the net's answer to it as the stake, age and kind 0
     #[arg(long, value_name = "FILE")]
     weight_net: Option<PathBuf>,
     /// How many nodes to print
@@ -70,11 +70,10 @@ pub(crate) fn rank(arguments: &Arguments) -> Result<(), Failure> {
         max_iterations: arguments.max_iters,
         shards: arguments.shards,
     };
-    let net = arguments
-        .weight_net
-        .as_deref()
-        .map(weights::read)
-        .transpose()?;
+    let net = match &arguments.weight_net {
+        Some(path) => Some(weights::read(path, 0)?.1),
+        None => None,
+    };
     let opened = arguments.backend.open(arguments.threads)?;
     let coprocessor = opened.coprocessor.as_ref();
     let mut labeled = spinning(|| "reading".to_owned(), || read(arguments))?;
@@ -83,7 +82,7 @@ pub(crate) fn rank(arguments: &Arguments) -> Result<(), Failure> {
         let weigh = || weights::apply(graph, &net, coprocessor);
         let failed = spinning(|| "weighing".to_owned(), weigh)?;
         if failed > 0 {
-            eprintln!("focus: the weight net gave no number for {failed} edges, they weigh 0");
+            eprintln!("focus: the weight net refuses {failed} edges, they weigh 0");
         }
     }
     let job = FocusJob {

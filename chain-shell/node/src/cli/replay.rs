@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "auto")]
     backend: Accelerator,
     /// Worker threads; 0 takes one per core
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = super::threads)]
     threads: usize,
     /// Print one JSON object instead
     #[arg(long)]

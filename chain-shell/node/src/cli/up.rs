@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use ffcm::coprocessor::{Accelerator, Coprocessor};
+use ffcm_sandboxes::weight::STAKE;
 use focus_node::{BlockReport, Node, NodeError, NodeOptions};
 use focus_rpc::{Limits, Metrics, Server};
 use focus_types::{Genesis, GenesisAccount, Keypair};
@@ -16,9 +17,9 @@ use tokio::sync::watch;
 use super::demo::Demo;
 use super::failure::Failure;
 use super::feed::Feed;
+use super::keys;
 use super::output::{fraction, grouped, print, share};
 use super::signals::{self, Stop};
-use super::{keys, weights};
 use crate::api::{Service, summary};
 
 /// Traffic of an idle demo, so that the page shows life.
@@ -55,7 +56,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "auto")]
     backend: Accelerator,
     /// Worker threads; 0 takes one per core
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = super::threads)]
     threads: usize,
     /// Port on 127.0.0.1; 0 takes any free one
     #[arg(long, default_value_t = 8000, value_name = "PORT")]
@@ -135,7 +136,7 @@ fn open(arguments: &Arguments, coprocessor: &Arc<dyn Coprocessor>) -> Result<Nod
                 address: key.address(),
                 balance: keys::SUPPLY,
             };
-            let net = weights::STAKE.to_owned();
+            let net = STAKE.to_owned();
             let genesis = Genesis::solo("focus-solo", key.address(), vec![account], net);
             Ok(Node::create(
                 data,

@@ -2,6 +2,8 @@
 //! counts by opcode and errors must agree.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
 
 use ffcm::cpu::NetEngine;
 use ffcm::net::{Book, Limits, Outcome, ReduceError};
@@ -23,6 +25,9 @@ pub struct Arguments {
     /// Interactions a net may take.
     #[arg(long, default_value_t = 20_000)]
     gas: u64,
+    /// Compare the nets in these files instead of random ones.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    files: Vec<PathBuf>,
     /// Print the nets with their outcome.
     #[arg(long)]
     show: bool,
@@ -47,15 +52,14 @@ enum Verdict {
 
 /// Runs all cases, prints what was compared, and fails if any differ or too few could be compared.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let cases = if arguments.tiny { 50 } else { arguments.cases };
-    let mut tally: BTreeMap<&str, u64> = BTreeMap::new();
+    let nets = nets(arguments)?;
+    let mut tally: BTreeMap<&str, usize> = BTreeMap::new();
     let mut differing = 0;
     let mut interactions = 0;
-    for seed in arguments.seed..arguments.seed.saturating_add(cases) {
-        let text = random_net::text(seed);
-        let verdict = compare(&text, arguments.gas);
+    for (name, text) in &nets {
+        let verdict = compare(text, arguments.gas);
         if arguments.show {
-            println!("seed {seed}: {verdict:?}\n{text}");
+            println!("{name}: {verdict:?}\n{text}");
         }
         let key = match verdict {
             Verdict::Agreed { interactions: some } => {
@@ -65,16 +69,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             Verdict::OursOnly(reason) => reason,
             Verdict::Differs(how) => {
                 differing += 1;
-                println!("seed {seed} differs: {how}\n{text}");
+                println!("{name} differs: {how}\n{text}");
                 "differs"
             }
         };
         *tally.entry(key).or_default() += 1;
     }
-    println!(
-        "{cases} nets from seed {}, at most {} interactions each",
-        arguments.seed, arguments.gas
-    );
+    let cases = nets.len();
+    println!("{cases} nets, at most {} interactions each", arguments.gas);
     for (key, count) in &tally {
         println!("{count:>8}  {key}");
     }
@@ -91,6 +93,22 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         )));
     }
     Ok(())
+}
+
+/// Names and texts of the nets to compare.
+fn nets(arguments: &Arguments) -> Result<Vec<(String, String)>, Failure> {
+    if !arguments.files.is_empty() {
+        let read = |path: &PathBuf| {
+            let text = fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
+            Ok((path.display().to_string(), text))
+        };
+        return arguments.files.iter().map(read).collect();
+    }
+    let cases = if arguments.tiny { 50 } else { arguments.cases };
+    let seeds = arguments.seed..arguments.seed.saturating_add(cases);
+    Ok(seeds
+        .map(|seed| (format!("seed {seed}"), random_net::text(seed)))
+        .collect())
 }
 
 fn compare(text: &str, gas: u64) -> Verdict {
@@ -148,6 +166,9 @@ fn against_published(
         (Err(ReduceError::ResultTooLong { .. }), Err(Refusal::Unreadable(_))) => {
             Verdict::OursOnly("result too long on both")
         }
+        (Ok(_), Ok(theirs)) if theirs.foreign_nan => {
+            Verdict::OursOnly("bits of a NaN show: canonical here, the processor's there")
+        }
         (ours, theirs) => {
             let theirs = match theirs {
                 Ok(theirs) => describe(&theirs.result, &theirs.counts),
@@ -175,4 +196,49 @@ fn describe(result: &str, counts: &ffcm::spec::rules::Counts) -> String {
         counts.total(),
         by_opcode.join(", ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn both(text: &str) -> (Result<Outcome, ReduceError>, hvm2::Reduced) {
+        let book = Book::parse(text).expect("a valid book");
+        let call = book.main().expect("it has a main");
+        let ours = oracle::reduce(&book, &call, &Limits::default());
+        let theirs = hvm2::reduce(text, 1000, 1000).expect("it runs");
+        (ours, theirs)
+    }
+
+    #[test]
+    fn equal_outcomes_agree_and_any_difference_is_seen() {
+        let (ours, theirs) = both("@main = (x y) & 2 ~ $([+] $(3 x)) & * ~ (y *)");
+        let agreed = Verdict::Agreed { interactions: 5 };
+        assert_eq!(against_published(&ours, Ok(theirs.clone())), agreed);
+        let mut other = theirs.clone();
+        other.result.push(' ');
+        assert!(matches!(
+            against_published(&ours, Ok(other)),
+            Verdict::Differs(_)
+        ));
+        let mut other = theirs;
+        other.counts.add(ffcm::spec::rules::Opcode::Apply, 1);
+        assert!(matches!(
+            against_published(&ours, Ok(other)),
+            Verdict::Differs(_)
+        ));
+        let stuck = against_published(&ours, Err(Refusal::Stuck));
+        assert!(matches!(stuck, Verdict::Differs(_)));
+    }
+
+    #[test]
+    fn a_hundred_random_nets_agree() {
+        for seed in 0..100 {
+            let verdict = compare(&random_net::text(seed), 5000);
+            assert!(
+                !matches!(verdict, Verdict::Differs(_)),
+                "seed {seed}: {verdict:?}"
+            );
+        }
+    }
 }

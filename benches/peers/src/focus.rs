@@ -13,7 +13,8 @@ use ffcm_benches::machine::Machine;
 use ffcm_benches::pagerank::{Dangling, PullF32, PullGraph, l1, reference};
 use ffcm_benches::rmat::Rmat;
 use ffcm_benches::table::Table;
-use ffcm_benches::timing::{Sample, Summary, seconds, time};
+use ffcm_benches::timing::{Sample, Summary, interleave, seconds, time};
+use graph::prelude::{CsrLayout, DirectedCsrGraph, GraphBuilder, PageRankConfig, page_rank};
 use rayon::ThreadPool;
 use serde::Serialize;
 
@@ -88,6 +89,8 @@ struct Row {
 enum Kernel<'g> {
     Exact(&'g Ranker),
     Pull(&'g PullGraph),
+    /// Crate `graph` 0.3.2: f32, asynchronous (Gauss-Seidel), always as many threads as there are cores.
+    Crate(&'g DirectedCsrGraph<u32>),
 }
 
 /// Generates, verifies, measures.
@@ -110,7 +113,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let pull_ordered = PullGraph::new(rmat.nodes(), &degree_ordered(rmat.nodes(), &arcs));
     let (graph, sample) = time(|| graph(rmat.nodes(), &arcs));
     let graph = graph?;
-    drop(arcs);
+    let rival: DirectedCsrGraph<u32> = GraphBuilder::new()
+        .csr_layout(CsrLayout::Sorted)
+        .edges(arcs)
+        .build();
     eprintln!("built the graph in {}", seconds(sample.wall));
     let (ranker, sample) = time(|| Ranker::new(&graph, 1));
     let ranker = ranker.map_err(|error| Failure::Failed(error.to_string()))?;
@@ -118,7 +124,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 
     let ranking = rank(&ranker, &FocusParams::default())?;
     let (error, error_bound) = verify(&pull, &ranking)?;
-    verify_f32(&pull)?;
+    verify_f32(&pull, &rival)?;
     let kernels = [
         ("exact π", Kernel::Exact(&ranker)),
         ("f32 pull", Kernel::Pull(&pull)),
@@ -127,9 +133,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut rows = Vec::new();
     for &threads in &arguments.threads {
         let pool = pool(threads)?;
+        let mut kernels = kernels.to_vec();
+        if threads == machine.cores {
+            kernels.push(("crate graph, f32", Kernel::Crate(&rival)));
+        }
         rows.extend(measure(
             &pool,
-            &kernels,
+            &mut kernels,
             &pull,
             arguments.iterations,
             rounds,
@@ -230,26 +240,30 @@ fn verify(graph: &PullGraph, ranking: &Ranking) -> Result<(f64, f64), Failure> {
     Ok((error, bound))
 }
 
-/// The f32 baseline computes PageRank too: within its own precision of the f64 fixed point without dangling mass.
-fn verify_f32(graph: &PullGraph) -> Result<(), Failure> {
+/// The f32 kernels compute PageRank too: within their precision of the f64 fixed point without dangling mass.
+fn verify_f32(graph: &PullGraph, rival: &DirectedCsrGraph<u32>) -> Result<(), Failure> {
+    const ITERATIONS: usize = 60;
     let exact = reference(graph, DAMPING, Dangling::Dropped, 1e-13, 500);
+    let check = |name: &str, scores: &[f32]| {
+        let scores: Vec<f64> = scores.iter().copied().map(f64::from).collect();
+        let error = l1(&scores, &exact);
+        if error > 1e-4 {
+            return Err(Failure::Mismatch(format!("{name} is off by {error:.3e}")));
+        }
+        Ok(())
+    };
     let mut kernel = PullF32::new(graph);
-    for _ in 0..60 {
+    for _ in 0..ITERATIONS {
         kernel.step(graph, DAMPING as f32);
     }
-    let scores: Vec<f64> = kernel.scores.iter().copied().map(f64::from).collect();
-    let error = l1(&scores, &exact);
-    if error > 1e-4 {
-        return Err(Failure::Mismatch(format!(
-            "the f32 baseline is off by {error:.3e}"
-        )));
-    }
-    Ok(())
+    check("the f32 baseline", &kernel.scores)?;
+    let config = PageRankConfig::new(ITERATIONS, 0.0, DAMPING as f32);
+    check("crate graph", &page_rank(rival, config).0)
 }
 
 fn measure(
     pool: &ThreadPool,
-    kernels: &[(&'static str, Kernel<'_>)],
+    kernels: &mut [(&'static str, Kernel<'_>)],
     graph: &PullGraph,
     iterations: u32,
     rounds: u32,
@@ -258,16 +272,11 @@ fn measure(
     // 320 MB per array, far beyond any cache.
     let elements = if tiny { 100_000 } else { 40_000_000 };
     let bandwidth = pool.install(|| triad(elements, if tiny { 1 } else { 5 }));
-    let mut samples = vec![Vec::new(); kernels.len()];
-    for round in 0..=rounds {
-        for ((_, kernel), samples) in kernels.iter().zip(&mut samples) {
-            let sample = pool.install(|| run_kernel(*kernel, iterations))?;
-            // The first round warms up.
-            if round > 0 {
-                samples.push(sample);
-            }
-        }
-    }
+    let mut run =
+        |(_, kernel): &mut (&str, Kernel<'_>)| pool.install(|| run_kernel(*kernel, iterations));
+    // One round to warm up.
+    interleave(kernels, 1, &mut run)?;
+    let samples = interleave(kernels, rounds as usize, &mut run)?;
     let floor = graph.compulsory_bytes() as f64 / bandwidth;
     let row = |(&(kernel, _), samples): (&(&'static str, Kernel<'_>), Vec<Sample>)| {
         let iteration = Summary::of(&samples);
@@ -306,6 +315,11 @@ fn run_kernel(kernel: Kernel<'_>, iterations: u32) -> Result<Sample, Failure> {
             });
             std::hint::black_box(change);
             (iterations, sample)
+        }
+        Kernel::Crate(graph) => {
+            let config = PageRankConfig::new(iterations as usize, 0.0, DAMPING as f32);
+            let ((_, done, _), sample) = time(|| page_rank(graph, config));
+            (done as u32, sample)
         }
     };
     if done != iterations {

@@ -13,8 +13,8 @@ use std::time::Instant;
 use ffcm::spec::rules::{Counts, Opcode};
 use hvm::ast;
 use hvm::hvm::{
-    ANNI, Book, CALL, COMM, CON, DUP, ERA, ERAS, GNet, LINK, NONE, NUM, OPER, OPR, Port, REF, ROOT,
-    SWI, SWIT, TMem, VAR, VOID,
+    ANNI, Book, CALL, COMM, CON, DUP, ERA, ERAS, GNet, LINK, NONE, NUM, Numb, OPER, OPR, Port, REF,
+    ROOT, SWI, SWIT, TMem, TY_F24, VAR, VOID,
 };
 use thiserror::Error;
 
@@ -31,6 +31,9 @@ pub struct Reduced {
     pub result: String,
     /// Interactions, by the opcodes of this project's rule table.
     pub counts: Counts,
+    /// Whether arithmetic gave a NaN with other bits than the canonical one. There they are whatever the processor
+    /// gives, and show when a switch or an operator of another kind reads them.
+    pub foreign_nan: bool,
 }
 
 /// Why it gave nothing to compare with.
@@ -61,9 +64,13 @@ pub fn reduce(text: &str, gas: u64, result_bytes: usize) -> Result<Reduced, Refu
     let book = parse(text)?;
     let run = || {
         let (net, mut memory) = start(&book);
-        let counts = step_all(&net, &mut memory, &book, gas)?;
+        let (counts, foreign_nan) = step_all(&net, &mut memory, &book, gas)?;
         let result = read_back(&net, &book, result_bytes)?;
-        Ok(Reduced { result, counts })
+        Ok(Reduced {
+            result,
+            counts,
+            foreign_nan,
+        })
     };
     quietly(run).unwrap_or_else(|message| Err(Refusal::Panicked(message)))
 }
@@ -119,12 +126,23 @@ fn start(book: &Book) -> (GNet<'_>, TMem) {
     (net, memory)
 }
 
-fn step_all(net: &GNet<'_>, memory: &mut TMem, book: &Book, gas: u64) -> Result<Counts, Refusal> {
+/// Counts of all interactions, and whether a NaN with other than the canonical bits came up.
+fn step_all(
+    net: &GNet<'_>,
+    memory: &mut TMem,
+    book: &Book,
+    gas: u64,
+) -> Result<(Counts, bool), Refusal> {
     let mut counts = Counts::default();
+    let mut foreign_nan = false;
     while let Some(redex) = memory.rbag.hi.last().or_else(|| memory.rbag.lo.last()) {
-        let opcode = opcode(redex.get_fst(), redex.get_snd(), book)?;
+        let (a, b) = (redex.get_fst(), redex.get_snd());
+        let opcode = opcode(a, b, book)?;
         if opcode != Opcode::Link && counts.total() == gas {
             return Err(Refusal::OutOfGas(gas));
+        }
+        if opcode == Opcode::Succ {
+            foreign_nan |= gives_foreign_nan(net, a, b);
         }
         if !memory.interact(net, book) {
             return Err(Refusal::Stuck);
@@ -136,7 +154,20 @@ fn step_all(net: &GNet<'_>, memory: &mut TMem, book: &Book, gas: u64) -> Result<
         u64::from(memory.itrs),
         "its own count differs"
     );
-    Ok(counts)
+    Ok((counts, foreign_nan))
+}
+
+/// Whether the arithmetic step of a number and an operator node gives a NaN that is not the canonical one.
+fn gives_foreign_nan(net: &GNet<'_>, a: Port, b: Port) -> bool {
+    const CANONICAL: u32 = 0x007f_c001;
+    let (number, node) = if a.get_tag() == NUM { (a, b) } else { (b, a) };
+    let slot = net.node_load(node.get_val() as usize).get_fst();
+    if slot.get_tag() != NUM {
+        return false;
+    }
+    let result = Numb::operate(Numb(number.get_val()), Numb(slot.get_val()));
+    let bits = (result.0 >> 5) & 0x00ff_ffff;
+    result.get_typ() == TY_F24 && result.get_f24().is_nan() && bits != CANONICAL
 }
 
 /// The opcode of this project's rule table that its next interaction is.
@@ -264,6 +295,14 @@ mod tests {
             run("@main = (z ({b z} b))").map(|r| r.result),
             Ok("(x0 ({x1 x0} x1))".into())
         );
+    }
+
+    #[test]
+    fn nans_with_foreign_bits_are_noticed() {
+        // Bits of -1 read as a float are a NaN, and adding to a NaN keeps its bits.
+        let noticed = |text| run(text).map(|reduced| reduced.foreign_nan);
+        assert_eq!(noticed("@main = x & -1 ~ $([+] $(1.0 x))"), Ok(true));
+        assert_eq!(noticed("@main = x & 1.0 ~ $([+] $(1.0 x))"), Ok(false));
     }
 
     #[test]

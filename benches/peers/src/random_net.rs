@@ -4,7 +4,7 @@ use ffcm_benches::random::SplitMix64;
 
 /// The text of net number `seed`.
 pub fn text(seed: u64) -> String {
-    let mut random = SplitMix64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut random = SplitMix64::new(seed);
     let definitions = 1 + random.below(5) as usize;
     let later_duplicators = if random.chance(25) { 15 } else { 0 };
     let mut text = String::new();

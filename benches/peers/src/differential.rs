@@ -9,9 +9,9 @@ use ffcm::cpu::NetEngine;
 use ffcm::net::{Book, Limits, Outcome, ReduceError};
 use ffcm::oracle;
 
-use crate::failure::Failure;
 use crate::hvm2::{self, Refusal};
 use crate::random_net;
+use ffcm_benches::failure::Failure;
 
 /// Arguments of `peers differential`.
 #[derive(Debug, clap::Args)]

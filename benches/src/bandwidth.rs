@@ -41,6 +41,14 @@ pub fn triad(elements: usize, rounds: usize) -> f64 {
     24.0 * elements as f64 / best
 }
 
+/// The triad over arrays of 320 MB each, far beyond any cache, or over small ones for a `tiny` run.
+pub fn floor(tiny: bool) -> f64 {
+    match tiny {
+        true => triad(100_000, 1),
+        false => triad(40_000_000, 5),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

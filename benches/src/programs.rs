@@ -77,6 +77,15 @@ impl Program {
     pub fn expected(&self, sizes: &[(&'static str, u32)]) -> String {
         (self.expected)(sizes)
     }
+
+    /// This program, expected to give what `other` gives.
+    #[cfg(test)]
+    pub(crate) fn expecting(self, other: &Program) -> Program {
+        Program {
+            expected: other.expected,
+            ..self
+        }
+    }
 }
 
 /// Replaces the line `@name = …`; none when there is no such line.

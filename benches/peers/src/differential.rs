@@ -9,9 +9,9 @@ use ffcm::cpu::NetEngine;
 use ffcm::net::{Book, Limits, Outcome, ReduceError};
 use ffcm::oracle;
 
-use crate::failure::Failure;
 use crate::hvm2::{self, Refusal};
 use crate::random_net;
+use ffcm_benches::failure::Failure;
 
 /// Arguments of `peers differential`.
 #[derive(Debug, clap::Args)]
@@ -43,6 +43,8 @@ enum Verdict {
     Agreed {
         /// How many there were.
         interactions: u64,
+        /// NaNs of the published runtime that were made canonical.
+        foreign_nans: u64,
     },
     /// Our engines agree; the published runtime has nothing to say, for this reason.
     OursOnly(&'static str),
@@ -55,15 +57,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let nets = nets(arguments)?;
     let mut tally: BTreeMap<&str, usize> = BTreeMap::new();
     let mut differing = 0;
-    let mut interactions = 0;
+    let (mut interactions, mut foreign_nans) = (0, 0);
     for (name, text) in &nets {
         let verdict = compare(text, arguments.gas);
         if arguments.show {
             println!("{name}: {verdict:?}\n{text}");
         }
         let key = match verdict {
-            Verdict::Agreed { interactions: some } => {
+            Verdict::Agreed {
+                interactions: some,
+                foreign_nans: nans,
+            } => {
                 interactions += some;
+                foreign_nans += nans;
                 "agreed"
             }
             Verdict::OursOnly(reason) => reason,
@@ -80,7 +86,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     for (key, count) in &tally {
         println!("{count:>8}  {key}");
     }
-    println!("{interactions} interactions in nets that agreed");
+    println!(
+        "{interactions} interactions in nets that agreed; {foreign_nans} NaNs in {} made canonical",
+        hvm2::VERSION
+    );
     let agreed = tally.get("agreed").copied().unwrap_or(0);
     if differing > 0 {
         return Err(Failure::Mismatch(format!(
@@ -155,6 +164,7 @@ fn against_published(
         (Ok(ours), Ok(theirs)) if ours.result == theirs.result && ours.counts == theirs.counts => {
             Verdict::Agreed {
                 interactions: ours.counts.total(),
+                foreign_nans: theirs.foreign_nans,
             }
         }
         (Err(ReduceError::OutOfGas { .. }), Err(Refusal::OutOfGas(_))) => {
@@ -165,9 +175,6 @@ fn against_published(
         }
         (Err(ReduceError::ResultTooLong { .. }), Err(Refusal::Unreadable(_))) => {
             Verdict::OursOnly("result too long on both")
-        }
-        (Ok(_), Ok(theirs)) if theirs.foreign_nan => {
-            Verdict::OursOnly("bits of a NaN show: canonical here, the processor's there")
         }
         (ours, theirs) => {
             let theirs = match theirs {
@@ -213,7 +220,10 @@ mod tests {
     #[test]
     fn equal_outcomes_agree_and_any_difference_is_seen() {
         let (ours, theirs) = both("@main = (x y) & 2 ~ $([+] $(3 x)) & * ~ (y *)");
-        let agreed = Verdict::Agreed { interactions: 5 };
+        let agreed = Verdict::Agreed {
+            interactions: 5,
+            foreign_nans: 0,
+        };
         assert_eq!(against_published(&ours, Ok(theirs.clone())), agreed);
         let mut other = theirs.clone();
         other.result.push(' ');

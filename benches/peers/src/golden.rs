@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::failure::Failure;
 use crate::hvm2::{self, Refusal};
+use ffcm_benches::failure::Failure;
 
 #[path = "../../../ffcm/tests/golden_nets/record.rs"]
 mod record;

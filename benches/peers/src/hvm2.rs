@@ -13,8 +13,8 @@ use std::time::Instant;
 use ffcm::spec::rules::{Counts, Opcode};
 use hvm::ast;
 use hvm::hvm::{
-    ANNI, Book, CALL, COMM, CON, DUP, ERA, ERAS, GNet, LINK, NONE, NUM, Numb, OPER, OPR, Port, REF,
-    ROOT, SWI, SWIT, TMem, TY_F24, VAR, VOID,
+    ANNI, Book, CALL, COMM, CON, DUP, ERA, ERAS, GNet, LINK, NONE, NUM, Numb, OP_ADD, OPER, OPR,
+    Pair, Port, REF, ROOT, SWI, SWIT, TMem, TY_F24, VAR, VOID,
 };
 use thiserror::Error;
 
@@ -31,9 +31,9 @@ pub struct Reduced {
     pub result: String,
     /// Interactions, by the opcodes of this project's rule table.
     pub counts: Counts,
-    /// Whether arithmetic gave a NaN with other bits than the canonical one. There they are whatever the processor
-    /// gives, and show when a switch or an operator of another kind reads them.
-    pub foreign_nan: bool,
+    /// Arithmetic that gave a NaN with other bits than the canonical one, which took its place. There the bits are
+    /// whatever the processor gives, and show when a switch or an operator of another kind reads them.
+    pub foreign_nans: u64,
 }
 
 /// Why it gave nothing to compare with.
@@ -64,12 +64,12 @@ pub fn reduce(text: &str, gas: u64, result_bytes: usize) -> Result<Reduced, Refu
     let book = parse(text)?;
     let run = || {
         let (net, mut memory) = start(&book);
-        let (counts, foreign_nan) = step_all(&net, &mut memory, &book, gas)?;
+        let (counts, foreign_nans) = step_all(&net, &mut memory, &book, gas)?;
         let result = read_back(&net, &book, result_bytes)?;
         Ok(Reduced {
             result,
             counts,
-            foreign_nan,
+            foreign_nans,
         })
     };
     quietly(run).unwrap_or_else(|message| Err(Refusal::Panicked(message)))
@@ -121,20 +121,20 @@ fn start(book: &Book) -> (GNet<'_>, TMem) {
     let mut memory = TMem::new(0, 1);
     let main = book.defs.iter().position(|def| def.name == "main");
     let main = Port::new(REF, main.unwrap_or(0) as u32);
-    memory.rbag.push_redex(hvm::hvm::Pair::new(main, ROOT));
+    memory.rbag.push_redex(Pair::new(main, ROOT));
     net.vars_create(ROOT.get_val() as usize, NONE);
     (net, memory)
 }
 
-/// Counts of all interactions, and whether a NaN with other than the canonical bits came up.
+/// Counts of all interactions, and of the NaNs made canonical.
 fn step_all(
     net: &GNet<'_>,
     memory: &mut TMem,
     book: &Book,
     gas: u64,
-) -> Result<(Counts, bool), Refusal> {
+) -> Result<(Counts, u64), Refusal> {
     let mut counts = Counts::default();
-    let mut foreign_nan = false;
+    let mut foreign_nans = 0;
     while let Some(redex) = memory.rbag.hi.last().or_else(|| memory.rbag.lo.last()) {
         let (a, b) = (redex.get_fst(), redex.get_snd());
         let opcode = opcode(a, b, book)?;
@@ -142,7 +142,7 @@ fn step_all(
             return Err(Refusal::OutOfGas(gas));
         }
         if opcode == Opcode::Succ {
-            foreign_nan |= gives_foreign_nan(net, a, b);
+            foreign_nans += u64::from(keep_nan_canonical(net, memory, a, b));
         }
         if !memory.interact(net, book) {
             return Err(Refusal::Stuck);
@@ -154,20 +154,35 @@ fn step_all(
         u64::from(memory.itrs),
         "its own count differs"
     );
-    Ok((counts, foreign_nan))
+    Ok((counts, foreign_nans))
 }
 
-/// Whether the arithmetic step of a number and an operator node gives a NaN that is not the canonical one.
-fn gives_foreign_nan(net: &GNet<'_>, a: Port, b: Port) -> bool {
-    const CANONICAL: u32 = 0x007f_c001;
+/// If the next step, of a number and an operator node, would give a NaN other than the canonical one: changes its operands
+/// to canonical NaN and `+ 0.0`, which give the canonical one. Returns whether it did.
+fn keep_nan_canonical(net: &GNet<'_>, memory: &mut TMem, a: Port, b: Port) -> bool {
+    const CANONICAL: u32 = 0x007f_c001 << 5 | TY_F24 as u32;
+    const PLUS_ZERO: u32 = OP_ADD as u32;
     let (number, node) = if a.get_tag() == NUM { (a, b) } else { (b, a) };
-    let slot = net.node_load(node.get_val() as usize).get_fst();
-    if slot.get_tag() != NUM {
+    let at = node.get_val() as usize;
+    let slots = net.node_load(at);
+    if slots.get_fst().get_tag() != NUM {
         return false;
     }
-    let result = Numb::operate(Numb(number.get_val()), Numb(slot.get_val()));
-    let bits = (result.0 >> 5) & 0x00ff_ffff;
-    result.get_typ() == TY_F24 && result.get_f24().is_nan() && bits != CANONICAL
+    let operand = Numb(slots.get_fst().get_val());
+    let result = Numb::operate(Numb(number.get_val()), operand);
+    let foreign = result.get_typ() == TY_F24 && result.get_f24().is_nan() && result.0 != CANONICAL;
+    if foreign {
+        assert_eq!(Numb::operate(Numb(CANONICAL), Numb(PLUS_ZERO)).0, CANONICAL);
+        let bag = &mut memory.rbag;
+        let bag = match bag.hi.is_empty() {
+            true => &mut bag.lo,
+            false => &mut bag.hi,
+        };
+        bag.pop();
+        bag.push(Pair::new(Port::new(NUM, CANONICAL), node));
+        net.node_store(at, Pair::new(Port::new(NUM, PLUS_ZERO), slots.get_snd()));
+    }
+    foreign
 }
 
 /// The opcode of this project's rule table that its next interaction is.
@@ -298,11 +313,21 @@ mod tests {
     }
 
     #[test]
-    fn nans_with_foreign_bits_are_noticed() {
+    fn nans_with_foreign_bits_become_canonical() {
         // Bits of -1 read as a float are a NaN, and adding to a NaN keeps its bits.
-        let noticed = |text| run(text).map(|reduced| reduced.foreign_nan);
-        assert_eq!(noticed("@main = x & -1 ~ $([+] $(1.0 x))"), Ok(true));
-        assert_eq!(noticed("@main = x & 1.0 ~ $([+] $(1.0 x))"), Ok(false));
+        let run = |text| run(text).expect("it runs");
+        let kept = run("@main = x & -1 ~ $([+] $(1.0 x))");
+        assert_eq!(kept.foreign_nans, 1);
+        let plain = run("@main = x & 1.0 ~ $([+] $(1.0 x))");
+        assert_eq!(plain.foreign_nans, 0);
+        assert_eq!(kept.counts, plain.counts);
+        // The same bits shown as an integer: [&16777215] of an i24 and the float.
+        let shown = run("@main = x & -1 ~ $([+] $(1.0 $([|] $(+0 x))))");
+        let canonical = 0x7f_c001;
+        assert_eq!(
+            (shown.result, shown.foreign_nans),
+            (format!("+{canonical}"), 1)
+        );
     }
 
     #[test]

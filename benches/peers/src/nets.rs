@@ -6,20 +6,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
-use ffcm::cpu::NetEngine;
-use ffcm::net::{Book, Limits};
 use ffcm_benches::machine::Machine;
-use ffcm_benches::programs::{PROGRAMS, Program};
+use ffcm_benches::nets::selected;
+use ffcm_benches::programs::Program;
 use ffcm_benches::table::Table;
 use ffcm_benches::timing::{Sample, Summary, seconds};
 use serde::Serialize;
 
 use crate::child::{self, Answer};
-use crate::failure::Failure;
 use crate::hvm2;
 use crate::hvm2_c::Toolchain;
+use ffcm_benches::failure::Failure;
 
 /// Arguments of `peers nets`.
 #[derive(Debug, clap::Args)]
@@ -107,17 +105,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         programs: Vec::new(),
     };
     println!("{}", report.machine);
-    if let Some(unknown) = arguments
-        .only
-        .iter()
-        .find(|name| PROGRAMS.iter().all(|p| p.name != **name))
-    {
-        return Err(Failure::Failed(format!("no program {unknown}")));
-    }
-    for program in PROGRAMS {
-        if !arguments.only.is_empty() && !arguments.only.iter().any(|name| name == program.name) {
-            continue;
-        }
+    for program in selected(&arguments.only)? {
         let sizes = if arguments.tiny {
             program.tiny
         } else {
@@ -149,27 +137,19 @@ pub fn one(arguments: &One) -> Result<(), Failure> {
                 seconds,
             }
         }
+        // Parsing is not timed: the published runtime does not time it either.
         Engine::Ours => {
-            ours(&text, arguments.threads).map_err(|error| Failure::file(path, &error))?
+            let reduced = ffcm_benches::nets::reduce(&text, arguments.threads);
+            let (outcome, sample) = reduced.map_err(|error| Failure::file(path, &error))?;
+            Answer {
+                interactions: outcome.counts.total(),
+                result: outcome.result,
+                seconds: sample.wall,
+            }
         }
     };
     print!("{answer}");
     Ok(())
-}
-
-/// Lowering and reduction are timed, parsing is not: the published runtime does not time it either.
-fn ours(text: &str, threads: usize) -> Result<Answer, String> {
-    let book = Book::parse(text).map_err(|error| error.to_string())?;
-    let call = book.main().map_err(|error| error.to_string())?;
-    let clock = Instant::now();
-    let outcome = NetEngine::new(&book).reduce(&call, &Limits::default(), threads, None);
-    let seconds = clock.elapsed().as_secs_f64();
-    let outcome = outcome.map_err(|error| error.to_string())?;
-    Ok(Answer {
-        interactions: outcome.counts.total(),
-        result: outcome.result,
-        seconds,
-    })
 }
 
 fn measure(

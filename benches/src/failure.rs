@@ -17,6 +17,11 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Something that did not work.
+    pub fn failed(error: impl Display) -> Failure {
+        Failure::Failed(error.to_string())
+    }
+
     /// A file that could not be read or written.
     pub fn file(path: &Path, error: &impl Display) -> Failure {
         Failure::Failed(format!("{}: {error}", path.display()))

@@ -1,0 +1,207 @@
+//! Suite `nets`: the benchmark programs on the CPU engine.
+//!
+//! At the small sizes every thread count is held against the oracle: result and interactions by opcode. At the sizes
+//! measured, every single run must give the result computed without nets and always the same interactions.
+
+use std::fmt::Write;
+
+use ffcm::cpu::NetEngine;
+use ffcm::net::{Book, Limits, Outcome};
+use ffcm::oracle;
+use ffcm::spec::rules::Counts;
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::machine::Machine;
+use crate::options::{Options, Threads};
+use crate::programs::{PROGRAMS, Program};
+use crate::table::Table;
+use crate::timing::{Sample, Summary, interleave, seconds, time};
+
+/// Arguments of the suite.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Only these programs.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    #[command(flatten)]
+    threads: Threads,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    machine: Machine,
+    programs: Vec<ProgramReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct ProgramReport {
+    name: &'static str,
+    sizes: Vec<(&'static str, u32)>,
+    result: String,
+    interactions: u64,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    threads: usize,
+    /// Seconds of lowering and reduction.
+    reduction: Summary,
+    /// Millions of interactions per second, best run.
+    mega_interactions: f64,
+}
+
+/// Checks and measures.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let programs = selected(&arguments.only)?;
+    let machine = Machine::here();
+    println!("{machine}");
+    let threads = &arguments.threads.threads;
+    for program in &programs {
+        check_with_oracle(program, threads)?;
+    }
+    let mut report = Report {
+        machine,
+        programs: Vec::new(),
+    };
+    for program in &programs {
+        let measured = measure(program, threads, &arguments.options)?;
+        println!("{}", table(&measured));
+        report.programs.push(measured);
+    }
+    arguments.options.write(&report)
+}
+
+/// The programs named, all of them when none is.
+pub fn selected(only: &[String]) -> Result<Vec<Program>, Failure> {
+    let is = |name: &String, program: &Program| program.name == *name;
+    if let Some(name) = only.iter().find(|n| !PROGRAMS.iter().any(|p| is(n, p))) {
+        return Err(Failure::Failed(format!("no program {name}")));
+    }
+    let chosen = |program: &Program| only.is_empty() || only.iter().any(|n| is(n, program));
+    Ok(PROGRAMS.into_iter().filter(chosen).collect())
+}
+
+/// Reduces a text on the CPU engine. Lowering and reduction are timed, parsing is not.
+pub fn reduce(text: &str, threads: usize) -> Result<(Outcome, Sample), Failure> {
+    let book = Book::parse(text).map_err(Failure::failed)?;
+    let call = book.main().map_err(Failure::failed)?;
+    let limits = Limits::default();
+    let (outcome, sample) = time(|| NetEngine::new(&book).reduce(&call, &limits, threads, None));
+    Ok((outcome.map_err(Failure::failed)?, sample))
+}
+
+/// The engine and the oracle at the small sizes: the same outcome, interactions by opcode included.
+fn check_with_oracle(program: &Program, threads: &[usize]) -> Result<(), Failure> {
+    let text = program.text(program.tiny);
+    let book = Book::parse(&text).map_err(Failure::failed)?;
+    let call = book.main().map_err(Failure::failed)?;
+    let expected = oracle::reduce(&book, &call, &Limits::default()).map_err(Failure::failed)?;
+    for &threads in threads {
+        let found = reduce(&text, threads)?.0;
+        if found != expected {
+            return Err(Failure::Mismatch(format!(
+                "{}, {threads} thread(s): {found:?}, oracle {expected:?}",
+                program.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn measure(
+    program: &Program,
+    threads: &[usize],
+    options: &Options,
+) -> Result<ProgramReport, Failure> {
+    let sizes = match options.tiny {
+        true => program.tiny,
+        false => program.bench,
+    };
+    let text = program.text(sizes);
+    let expected = program.expected(sizes);
+    let mut counts: Option<Counts> = None;
+    let mut contenders = threads.to_vec();
+    let samples = interleave(&mut contenders, options.rounds(), |&mut threads| {
+        let (outcome, sample) = reduce(&text, threads)?;
+        let counts = *counts.get_or_insert(outcome.counts);
+        if outcome.result != expected || outcome.counts != counts {
+            return Err(Failure::Mismatch(format!(
+                "{}, {threads} thread(s): {} and {:?}, expected {expected} and {counts:?}",
+                program.name, outcome.result, outcome.counts
+            )));
+        }
+        Ok(sample)
+    })?;
+    let interactions = counts.map_or(0, |counts| counts.total());
+    let row = |(&threads, samples): (&usize, Vec<Sample>)| {
+        let reduction = Summary::of(&samples);
+        Row {
+            threads,
+            mega_interactions: interactions as f64 / reduction.best / 1e6,
+            reduction,
+        }
+    };
+    Ok(ProgramReport {
+        name: program.name,
+        sizes: sizes.to_vec(),
+        result: expected,
+        interactions,
+        rows: contenders.iter().zip(samples).map(row).collect(),
+    })
+}
+
+fn table(report: &ProgramReport) -> String {
+    let mut head = report.name.to_owned();
+    for (name, size) in &report.sizes {
+        write!(head, ", {name} {size}").expect("a String takes everything");
+    }
+    let mut table = Table::new([&head, "threads", "best", "median", "CPU", "M int/s"]);
+    for row in &report.rows {
+        table.row([
+            String::new(),
+            row.threads.to_string(),
+            seconds(row.reduction.best),
+            seconds(row.reduction.median),
+            seconds(row.reduction.cpu),
+            format!("{:.1}", row.mega_interactions),
+        ]);
+    }
+    format!(
+        "{table}result {}, {} interactions\n",
+        report.result, report.interactions
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_chosen_by_name() {
+        let names = |only: &[&str]| {
+            let only: Vec<String> = only.iter().map(|&name| name.to_owned()).collect();
+            selected(&only).map(|chosen| chosen.iter().map(|p| p.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&[]).unwrap().len(), PROGRAMS.len());
+        assert_eq!(names(&["stress", "cnots"]).unwrap(), ["stress", "cnots"]);
+        assert!(names(&["cnots", "nothing"]).is_err());
+    }
+
+    #[test]
+    fn a_program_that_gives_something_else_is_noticed() {
+        let [first, .., last] = PROGRAMS;
+        // The text of one program with the expectation of another: `sum_rec` never gives 1.
+        let wrong = first.expecting(&last);
+        let options = Options::tiny();
+        assert!(matches!(
+            measure(&wrong, &[1], &options),
+            Err(Failure::Mismatch(_))
+        ));
+        assert!(measure(&first, &[1, 2], &options).is_ok());
+        assert!(check_with_oracle(&first, &[1, 2]).is_ok());
+    }
+}

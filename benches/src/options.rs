@@ -1,0 +1,69 @@
+//! Arguments that every suite has.
+
+use std::fs;
+use std::path::PathBuf;
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+/// How to run a suite, and where its figures go.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// A small input and one round: checks the results, its times say nothing.
+    #[arg(long)]
+    pub tiny: bool,
+    /// Also write the figures to this file.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Timed runs of each contender, interleaved.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+}
+
+impl Options {
+    /// What `--tiny` alone means.
+    #[cfg(test)]
+    pub(crate) fn tiny() -> Options {
+        Options {
+            tiny: true,
+            json: None,
+            rounds: 5,
+        }
+    }
+
+    /// Timed runs of each contender.
+    pub fn rounds(&self) -> usize {
+        if self.tiny { 1 } else { self.rounds as usize }
+    }
+
+    /// Writes `report` to the file asked for, if any.
+    pub fn write(&self, report: &impl Serialize) -> Result<(), Failure> {
+        let Some(path) = &self.json else {
+            return Ok(());
+        };
+        let text =
+            serde_json::to_string_pretty(report).map_err(|error| Failure::file(path, &error))?;
+        fs::write(path, text + "\n").map_err(|error| Failure::file(path, &error))
+    }
+}
+
+/// Thread counts to measure with.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Threads {
+    /// Thread counts.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "1,2",
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024)
+    )]
+    pub threads: Vec<usize>,
+}
+
+/// A pool of `threads` workers.
+pub fn pool(threads: usize) -> Result<ThreadPool, Failure> {
+    let pool = ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.map_err(|error| Failure::Failed(format!("{threads} threads: {error}")))
+}

@@ -144,8 +144,15 @@ impl Node {
         let no_chain = || NodeError::NoChain {
             path: data.to_path_buf(),
         };
-        let genesis = folder.read_genesis()?.ok_or_else(no_chain)?;
-        let key = folder.read_key()?.ok_or_else(no_chain)?;
+        let genesis = folder.read_genesis()?;
+        let Some(key) = folder.read_key()? else {
+            // The key is written before everything else, so a folder that has more has lost it.
+            return Err(match genesis.is_some() || folder.has_chain() {
+                true => folder.key_missing(),
+                false => no_chain(),
+            });
+        };
+        let genesis = genesis.ok_or_else(no_chain)?;
         if !genesis.is_validator(&key) {
             return Err(NodeError::NotValidator {
                 address: key.address(),

@@ -358,7 +358,14 @@ mod tests {
         let (staged, _) = block(&mut writes, 2, &[link(Particle::text("b"), by_cid, 0, 1)]);
         assert_eq!((staged.nodes_before, staged.nodes), (2, 2));
         assert_eq!(read(&writes).label(), Some("b".into()));
-        for hidden in ["a\x1bb", "a\u{9b}b", "a\u{202e}b", "\u{200b}", "a\u{2028}b", "\u{e0041}"] {
+        for hidden in [
+            "a\x1bb",
+            "a\u{9b}b",
+            "a\u{202e}b",
+            "\u{200b}",
+            "a\u{2028}b",
+            "\u{e0041}",
+        ] {
             let record = ParticleRecord {
                 index: 0,
                 content: Some(hidden.into()),

@@ -79,9 +79,27 @@ impl ParticleRecord {
     /// The content as text, if it is printable UTF-8.
     pub fn label(&self) -> Option<String> {
         let text = str::from_utf8(self.content.as_ref()?).ok()?;
-        let printable = !text.is_empty() && !text.chars().any(char::is_control);
+        let printable = !text.is_empty() && !text.chars().any(is_invisible);
         printable.then(|| text.to_owned())
     }
+}
+
+/// Control characters, and what changes the order or the look of the text around it: such a label could pass for
+/// another, or rearrange the line it is shown on.
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 /// One call of the weight net.
@@ -340,11 +358,20 @@ mod tests {
         let (staged, _) = block(&mut writes, 2, &[link(Particle::text("b"), by_cid, 0, 1)]);
         assert_eq!((staged.nodes_before, staged.nodes), (2, 2));
         assert_eq!(read(&writes).label(), Some("b".into()));
-        let control = ParticleRecord {
-            index: 0,
-            content: Some(b"a\x1bb".to_vec()),
-        };
-        assert_eq!(control.label(), None);
+        for hidden in [
+            "a\x1bb",
+            "a\u{9b}b",
+            "a\u{202e}b",
+            "\u{200b}",
+            "a\u{2028}b",
+            "\u{e0041}",
+        ] {
+            let record = ParticleRecord {
+                index: 0,
+                content: Some(hidden.into()),
+            };
+            assert_eq!(record.label(), None, "{hidden:?}");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ use focus_state::{StateTree, TreeUpdate};
 use focus_store::{Snapshot, Table};
 use focus_types::{
     Address, AssetId, Certificate, Domain, Genesis, HEADER_VERSION, Hash32, Header, Outcome,
-    Receipt, RejectReason, hash, merkle,
+    Receipt, RejectReason, TX_BYTES_MAX, hash, merkle,
 };
 
 use crate::NodeError;
@@ -146,6 +146,15 @@ impl Chain {
             )));
         }
         let budgets = genesis.budgets;
+        let costliest = gas::LINK.saturating_add(genesis.weight_net.gas);
+        let costliest = costliest.max(gas::MEMORY).max(gas::TRANSFER);
+        if budgets.gas < costliest || budgets.bytes < TX_BYTES_MAX as u64 {
+            // Such a transaction would be admitted and then wait forever.
+            return Err(NodeError::Budgets {
+                gas: costliest,
+                bytes: TX_BYTES_MAX as u64,
+            });
+        }
         Ok(Chain {
             hash: genesis.hash(),
             executor: ChainExecutor {

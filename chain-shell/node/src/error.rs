@@ -18,9 +18,25 @@ pub enum NodeError {
     /// The genesis is not valid.
     #[error(transparent)]
     Genesis(#[from] GenesisError),
+    /// The genesis file of a data folder is not valid.
+    #[error("{}: {error}", path.display())]
+    GenesisFile {
+        /// File.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: GenesisError,
+    },
     /// The genesis names a weight net that cannot be used.
     #[error("genesis: weight_net: {0}")]
     WeightNet(String),
+    /// The genesis leaves too little room in a block.
+    #[error("genesis: budgets: a block must hold any one transaction: {gas} gas, {bytes} bytes")]
+    Budgets {
+        /// Gas of the costliest transaction.
+        gas: u64,
+        /// Bytes of the longest.
+        bytes: u64,
+    },
     /// The folder holds another chain.
     #[error("{} holds the chain {found}, not {expected}; use another folder", path.display())]
     OtherGenesis {

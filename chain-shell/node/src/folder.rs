@@ -56,8 +56,14 @@ impl Folder {
 
     /// The genesis, if the folder has one.
     pub fn read_genesis(&self) -> Result<Option<Genesis>, NodeError> {
-        let bytes = read(&self.genesis(), Genesis::FILE_BYTES_MAX as u64)?;
-        Ok(bytes.map(|bytes| Genesis::from_file(&bytes)).transpose()?)
+        let path = self.genesis();
+        let Some(bytes) = read(&path, Genesis::FILE_BYTES_MAX as u64)? else {
+            return Ok(None);
+        };
+        match Genesis::from_file(&bytes) {
+            Ok(genesis) => Ok(Some(genesis)),
+            Err(error) => Err(NodeError::GenesisFile { path, error }),
+        }
     }
 
     /// Writes the genesis.
@@ -71,6 +77,7 @@ impl Folder {
         let Some(bytes) = read(&path, 1 << 10)?.map(Zeroizing::new) else {
             return Ok(None);
         };
+        warn_if_shared(&path);
         let text = str::from_utf8(&bytes).unwrap_or_default();
         match Keypair::from_seed_hex(text) {
             Ok(key) => Ok(Some(key)),
@@ -93,8 +100,31 @@ impl Folder {
             StoreError::Locked { .. } => NodeError::InUse {
                 path: self.root.clone(),
             },
+            StoreError::Damaged { path, message } if self.log().exists() => {
+                NodeError::Store(StoreError::Damaged {
+                    path,
+                    message: format!(
+                        "{message}; move the file away and `focus up` makes it anew from chain.jsonl"
+                    ),
+                })
+            }
             other => NodeError::Store(other),
         })
+    }
+
+    /// Whether there is a store or a log.
+    pub fn has_chain(&self) -> bool {
+        self.has_store() || self.log().exists()
+    }
+
+    /// The error about a chain whose validator's key is gone.
+    pub fn key_missing(&self) -> NodeError {
+        NodeError::File {
+            path: self.key(),
+            message: "missing, and the chain in this folder needs it; put it back, or use another \
+                      folder"
+                .into(),
+        }
     }
 
     /// Whether there is a store.
@@ -115,6 +145,19 @@ pub fn file_error(path: &Path, error: &io::Error) -> NodeError {
         path: path.to_path_buf(),
         message: format!("{error}{advice}"),
     }
+}
+
+/// Warns of a secret that others on this machine can read.
+fn warn_if_shared(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        if fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0) {
+            tracing::warn!(file = %path.display(), "others can read this key; chmod 600 it");
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = path;
 }
 
 fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, NodeError> {

@@ -144,8 +144,15 @@ impl Node {
         let no_chain = || NodeError::NoChain {
             path: data.to_path_buf(),
         };
-        let genesis = folder.read_genesis()?.ok_or_else(no_chain)?;
-        let key = folder.read_key()?.ok_or_else(no_chain)?;
+        let genesis = folder.read_genesis()?;
+        let Some(key) = folder.read_key()? else {
+            // The key is written before everything else, so a folder that has more has lost it.
+            return Err(match genesis.is_some() || folder.has_chain() {
+                true => folder.key_missing(),
+                false => no_chain(),
+            });
+        };
+        let genesis = genesis.ok_or_else(no_chain)?;
         if !genesis.is_validator(&key) {
             return Err(NodeError::NotValidator {
                 address: key.address(),
@@ -230,10 +237,10 @@ impl Node {
             return Err(RejectReason::Dup);
         }
         let tx = &task.tx.tx;
-        // A store that cannot be read will stop the next block; here it only means that nothing can be admitted.
+        // A store that cannot be read will stop the next block; here it only means that nothing can be judged.
         let (nonce, balance) = self.funds(&tx.sender).map_err(|error| {
             tracing::error!(%error, "cannot read an account");
-            RejectReason::MempoolFull
+            RejectReason::Unavailable
         })?;
         if tx.nonce < nonce {
             return Err(RejectReason::BadNonce);
@@ -359,7 +366,7 @@ pub(crate) fn append_missing(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
     use ffcm::coprocessor::OracleCoprocessor;
     use focus_store::{Batch, MemoryStore, Snapshot, StoreError};
@@ -367,15 +374,26 @@ mod tests {
 
     use super::*;
 
-    /// A store whose next commits fail.
+    /// A store whose next commits fail, or that cannot be read.
     #[derive(Default)]
     struct Faulty {
         inner: MemoryStore,
         failures: AtomicU32,
+        unreadable: AtomicBool,
+    }
+
+    fn broken(message: &str) -> StoreError {
+        StoreError::Io {
+            path: "disk".into(),
+            message: message.into(),
+        }
     }
 
     impl Store for Faulty {
         fn snapshot(&self) -> Result<Arc<dyn Snapshot>, StoreError> {
+            if self.unreadable.load(Ordering::Relaxed) {
+                return Err(broken("unreadable"));
+            }
             self.inner.snapshot()
         }
 
@@ -383,10 +401,7 @@ mod tests {
             let left = self.failures.load(Ordering::Relaxed);
             if left > 0 {
                 self.failures.store(left - 1, Ordering::Relaxed);
-                return Err(StoreError::Io {
-                    path: "disk".into(),
-                    message: "full".into(),
-                });
+                return Err(broken("full"));
             }
             self.inner.commit(batch)
         }
@@ -442,6 +457,19 @@ mod tests {
         let report = node.produce().unwrap().unwrap();
         assert_eq!((report.header.height, report.transactions), (1, 1));
         assert_eq!(node.mempool_len(), 0);
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_read_is_no_full_mempool() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Faulty::default());
+        let node = node(folder.path(), Arc::clone(&store));
+        store.unreadable.store(true, Ordering::Relaxed);
+        let refused = node.submit(pay(&node, 0));
+        assert_eq!(refused, Err(RejectReason::Unavailable));
+        assert_eq!(node.metrics().rejected[&RejectReason::Unavailable], 1);
+        store.unreadable.store(false, Ordering::Relaxed);
+        node.submit(pay(&node, 0)).unwrap();
     }
 
     #[test]

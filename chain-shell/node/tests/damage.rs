@@ -6,9 +6,10 @@ mod support;
 use std::fs;
 use std::path::Path;
 
+use borsh::BorshDeserialize;
 use focus_node::{Node, NodeError, NodeOptions, replay_data, replay_log};
 use focus_store::{Batch, OpenOptions, RedbStore, Store, Table};
-use focus_types::{Hash32, Header};
+use focus_types::{Block, Certificate, Hash32, Header};
 use support::*;
 
 /// A chain of eight blocks; returns the last header.
@@ -270,6 +271,57 @@ fn a_tampered_block_does_not_replay() {
 }
 
 #[test]
+fn every_header_field_is_checked_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("a");
+    chain(&source);
+    let height = 4u64;
+    type Change = fn(&mut Header);
+    let changes: [(&str, Change); 18] = [
+        ("version", |h| h.version += 1),
+        ("chain", |h| h.chain.0[0] ^= 1),
+        ("height", |h| h.height += 1),
+        ("parent", |h| h.parent.0[0] ^= 1),
+        ("state_root", |h| h.state_root.0[0] ^= 1),
+        ("tx_root", |h| h.tx_root.0[0] ^= 1),
+        ("receipt_root", |h| h.receipt_root.0[0] ^= 1),
+        ("pi_root", |h| h.pi_root.0[0] ^= 1),
+        ("graph_root", |h| h.graph_root.0[0] ^= 1),
+        ("ma_root", |h| h.ma_root.0[0] ^= 1),
+        ("residual", |h| h.residual += 1),
+        ("iterations", |h| h.iterations += 1),
+        ("converged", |h| h.converged = !h.converged),
+        ("gas_used", |h| h.gas_used += 1),
+        ("nodes", |h| h.nodes += 1),
+        ("edges", |h| h.edges += 1),
+        // Fees go to the proposer, so the state differs first.
+        ("receipt_root state_root proposer", |h| h.proposer.0[0] ^= 1),
+        ("certificate", |h| h.certificate = Certificate::Genesis),
+    ];
+    for (index, (field, change)) in changes.into_iter().enumerate() {
+        let data = folder.path().join(index.to_string());
+        copy_folder(&source, &data);
+        tamper(&data, Table::Blocks, &height.to_be_bytes(), |value| {
+            let mut rest = value.as_slice();
+            let mut block = Block::deserialize(&mut rest).unwrap();
+            change(&mut block.header);
+            *value = [&block.encode(), rest].concat();
+        });
+        match replay_data(&data, oracle()).unwrap_err() {
+            NodeError::Mismatch {
+                field: found,
+                height: 4,
+            } => assert!(field.contains(found), "{field}: {found}"),
+            // The stored height is compared with its key before anything is executed.
+            NodeError::Damaged(message) if field == "height" => {
+                assert!(message.contains("height"), "{message}");
+            }
+            other => panic!("{field}: {other}"),
+        }
+    }
+}
+
+#[test]
 fn folders_that_cannot_be_used() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("a");
@@ -327,12 +379,54 @@ fn folders_that_cannot_be_used() {
     )
     .unwrap();
     let error = Node::open(&data, oracle(), options).err().unwrap();
-    assert!(matches!(error, NodeError::Genesis(_)), "{error}");
+    assert!(matches!(error, NodeError::GenesisFile { .. }), "{error}");
+    assert!(error.to_string().contains("genesis.json"), "{error}");
     fs::write(data.join("genesis.json"), other.to_file()).unwrap();
     let error = Node::open(&data, oracle(), options).err().unwrap();
     assert!(matches!(error, NodeError::OtherGenesis { .. }), "{error}");
     fs::write(data.join("genesis.json"), text).unwrap();
     assert_eq!(open(&data).head(), head);
+}
+
+#[test]
+fn a_lost_key_is_named_and_no_other_takes_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = chain(folder.path());
+    let path = folder.path().join("validator.key");
+    let secret = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let lost = || {
+        let error = Node::open(folder.path(), oracle(), NodeOptions::default())
+            .err()
+            .unwrap();
+        assert!(
+            error.to_string().contains("validator.key: missing"),
+            "{error}"
+        );
+        assert!(!path.exists());
+    };
+    lost();
+    let genesis_file = folder.path().join("genesis.json");
+    let text = fs::read(&genesis_file).unwrap();
+    fs::remove_file(&genesis_file).unwrap();
+    lost();
+    fs::write(&genesis_file, text).unwrap();
+    fs::write(&path, secret).unwrap();
+    assert_eq!(open(folder.path()).head(), head);
+}
+
+#[test]
+fn a_damaged_store_is_made_anew_from_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = chain(folder.path());
+    let store = folder.path().join("chain.redb");
+    fs::write(&store, b"not a store").unwrap();
+    let error = Node::open(folder.path(), oracle(), NodeOptions::default())
+        .err()
+        .unwrap();
+    assert!(error.to_string().contains("from chain.jsonl"), "{error}");
+    fs::remove_file(&store).unwrap();
+    assert_eq!(open(folder.path()).head(), head);
 }
 
 #[cfg(unix)]

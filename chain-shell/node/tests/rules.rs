@@ -138,6 +138,26 @@ fn budgets_leave_the_rest_for_later_blocks() {
 }
 
 #[test]
+fn a_block_must_hold_any_one_transaction() {
+    let refused = |change: fn(&mut focus_types::Genesis)| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut genesis = genesis();
+        change(&mut genesis);
+        let node = Node::create(
+            folder.path(),
+            &genesis,
+            key(100),
+            oracle(),
+            NodeOptions::default(),
+        );
+        let error = node.err().unwrap().to_string();
+        assert!(error.contains("genesis: budgets"), "{error}");
+    };
+    refused(|genesis| genesis.budgets.gas = genesis.weight_net.gas);
+    refused(|genesis| genesis.budgets.bytes = TX_BYTES_MAX as u64 - 1);
+}
+
+#[test]
 fn transfers_move_what_they_say_and_fees_reach_the_proposer() {
     let (_folder, node) = node_with(|_| ());
     assert_eq!(run_one(&node, 1, transfer(address(2), 500)), ("ok", 1_000));

@@ -127,10 +127,12 @@ async fn submit(State(shared): State<Shared>, body: Body) -> Response {
             Ok(answer) => {
                 let outcome = answer.reason.as_deref().unwrap_or("accepted");
                 shared.metrics.submitted(outcome);
-                // What cannot be read as a transaction is a bad request; every other refusal is an answer.
+                // What cannot be read as a transaction is a bad request, and a node that cannot judge it has failed; every
+                // other refusal is an answer.
                 let status = match answer.reason.as_deref() {
                     Some("bad_format") => StatusCode::BAD_REQUEST,
                     Some("too_large") => StatusCode::PAYLOAD_TOO_LARGE,
+                    Some("unavailable") => StatusCode::SERVICE_UNAVAILABLE,
                     _ => StatusCode::OK,
                 };
                 (status, Json(answer)).into_response()

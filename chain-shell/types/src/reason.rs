@@ -40,11 +40,13 @@ pub enum RejectReason {
     Insufficient,
     /// The gas limit is below what the operation needs or above what a block holds.
     BadGas,
+    /// The node cannot read its state now.
+    Unavailable,
 }
 
 impl RejectReason {
     /// All reasons, in declaration order.
-    pub const ALL: [RejectReason; 14] = [
+    pub const ALL: [RejectReason; 15] = [
         RejectReason::BadFormat,
         RejectReason::BadShard,
         RejectReason::BadLayer,
@@ -59,6 +61,7 @@ impl RejectReason {
         RejectReason::TooLarge,
         RejectReason::Insufficient,
         RejectReason::BadGas,
+        RejectReason::Unavailable,
     ];
 
     /// The label.
@@ -78,6 +81,7 @@ impl RejectReason {
             RejectReason::TooLarge => "too_large",
             RejectReason::Insufficient => "insufficient",
             RejectReason::BadGas => "bad_gas",
+            RejectReason::Unavailable => "unavailable",
         }
     }
 }

@@ -363,29 +363,111 @@ impl Run {
     }
 }
 
-/// One line about a block.
+/// Stages shorter than this are left out of the line about a block.
+const STAGE_SHOWN: Duration = Duration::from_micros(50);
+
+/// One line about a block. Hashes are cut to their first 8 bytes; events and `GET /block` have all of them.
 fn block_line(report: &BlockReport) -> String {
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
     let total: Duration = report.stages.iter().map(|(_, time)| *time).sum();
     let stages: Vec<String> = report
         .stages
         .iter()
+        .filter(|(_, time)| *time >= STAGE_SHOWN)
         .map(|(name, time)| format!("{name} {:.1}", milliseconds(*time)))
         .collect();
-    let failed = match report.failed {
-        0 => String::new(),
-        failed => format!(" ({failed} failed)"),
-    };
-    format!(
-        "block {:>4}  txs {:>4}{failed}  edges {:>6}  iterations {:>3}  residual {:.1e}  pi {}  root {}  ms {:.1} ({})\n",
+    let mut line = format!(
+        "block {:>4}  txs {:>4}  edges {:>7}  iter {:>3}  residual {:>6}  pi {}  root {}  {:>5.1} ms",
         report.header.height,
         report.transactions,
         grouped(report.edges),
         report.iterations,
-        share(report.residual),
+        format!("{:.1e}", share(report.residual)),
         hex::encode(&report.pi_digest[..8]),
-        report.state_root,
+        hex::encode(&report.state_root.0[..8]),
         milliseconds(total),
-        stages.join(", "),
-    )
+    );
+    if !stages.is_empty() {
+        line += &format!(" ({})", stages.join(" "));
+    }
+    if report.failed > 0 {
+        line += &format!("  {} failed", report.failed);
+    }
+    if !report.header.converged {
+        line += "  pi did not converge";
+    }
+    line + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use focus_types::{Certificate, HEADER_VERSION, Hash32, Header};
+
+    use super::*;
+
+    fn report() -> BlockReport {
+        let hash = Hash32([0xab; 32]);
+        let header = Header {
+            version: HEADER_VERSION,
+            chain: hash,
+            height: 17,
+            parent: hash,
+            state_root: hash,
+            tx_root: hash,
+            receipt_root: hash,
+            pi_root: hash,
+            graph_root: hash,
+            ma_root: hash,
+            residual: ffcm::focus::MASS / 1_000_000,
+            iterations: 15,
+            converged: true,
+            gas_used: 0,
+            nodes: 9,
+            edges: 182_000,
+            proposer: focus_types::Address([1; 32]),
+            certificate: Certificate::Genesis,
+        };
+        BlockReport {
+            hash,
+            transactions: 2012,
+            failed: 0,
+            rejected: 0,
+            links: 2000,
+            edges: header.edges,
+            memory_ops: 10,
+            iterations: header.iterations,
+            residual: header.residual,
+            residuals: vec![header.residual],
+            pi_digest: [0xcd; 32],
+            state_root: hash,
+            stages: vec![
+                ("weights", Duration::from_micros(900)),
+                ("graph", Duration::from_micros(49)),
+                ("focus", Duration::from_micros(8_100)),
+            ],
+            header,
+        }
+    }
+
+    #[test]
+    fn a_block_is_one_short_line() {
+        let line = block_line(&report());
+        let fixed = "block   17  txs 2012  edges 182 000  iter  15  residual 1.0e-6  \
+                     pi cdcdcdcdcdcdcdcd  root abababababababab    9.0 ms";
+        assert_eq!(line, format!("{fixed} (weights 0.9 focus 8.1)\n"));
+        assert!(fixed.len() <= 120, "{}", fixed.len());
+    }
+
+    #[test]
+    fn failures_are_said_and_empty_stages_are_not() {
+        let mut report = report();
+        report.stages.clear();
+        report.failed = 3;
+        report.header.converged = false;
+        let line = block_line(&report);
+        assert!(
+            line.ends_with("  0.0 ms  3 failed  pi did not converge\n"),
+            "{line}"
+        );
+    }
 }

@@ -47,15 +47,11 @@ pub(crate) fn read(input: &mut Input<'_>, limits: &Limits) -> Result<LabeledGrap
             limit: limits.nodes.into(),
         });
     }
-    // Looked up, never iterated.
-    let mut by_name: HashMap<&str, Vec<u32>> = HashMap::new();
-    for (node, package) in (0u32..).zip(&packages) {
-        by_name.entry(&package.name).or_default().push(node);
-    }
+    let names = Names::new(&packages);
     let mut builder = Builder::new(limits);
     for (source, package) in (0u32..).zip(&packages) {
         for dependency in &package.dependencies {
-            let target = resolve(dependency, &packages, &by_name).map_err(|what| {
+            let target = names.resolve(dependency).map_err(|what| {
                 let Package { name, version, .. } = package;
                 FormatError::CargoLock(format!("{name} {version} depends on {dependency}, {what}"))
             })?;
@@ -65,37 +61,58 @@ pub(crate) fn read(input: &mut Input<'_>, limits: &Limits) -> Result<LabeledGrap
     builder.finish(labels(&packages)?)
 }
 
-/// The package that `name`, `name version` or `name version (source)` means. As in cargo, what is left out is what
-/// would tell nothing: the only package of that name, the only one of that version, or the one without a source.
-fn resolve(
-    dependency: &str,
-    packages: &[Package],
-    by_name: &HashMap<&str, Vec<u32>>,
-) -> Result<u32, &'static str> {
-    let mut words = dependency.splitn(3, ' ');
-    let name = words.next().unwrap_or("");
-    let (version, source) = (words.next(), words.next());
-    let source = source.map(|source| source.trim_start_matches('(').trim_end_matches(')'));
-    let fits = |&&node: &&u32| {
-        let package = &packages[node as usize];
-        version.is_none_or(|version| package.version == version)
-            && source.is_none_or(|source| package.source.as_deref() == Some(source))
-    };
-    let found: Vec<u32> = by_name
-        .get(name)
-        .into_iter()
-        .flatten()
-        .filter(fits)
-        .copied()
-        .collect();
-    let local = |node: &&u32| packages[**node as usize].source.is_none();
-    match found[..] {
-        [] => Err("which is not in the file"),
-        [only] => Ok(only),
-        _ => match found.iter().filter(local).collect::<Vec<_>>()[..] {
-            [only] if version.is_some() => Ok(*only),
-            _ => Err("which fits several packages"),
-        },
+/// The one package of a kind, or `None` where several are.
+type Only = Option<u32>;
+
+/// Packages by what a dependency may say of them. Looked up, never iterated.
+#[derive(Default)]
+struct Names<'p> {
+    by_name: HashMap<&'p str, Only>,
+    by_version: HashMap<(&'p str, &'p str), Only>,
+    by_source: HashMap<(&'p str, &'p str, Option<&'p str>), Only>,
+}
+
+impl<'p> Names<'p> {
+    fn new(packages: &'p [Package]) -> Names<'p> {
+        let mut names = Names::default();
+        for (node, package) in (0u32..).zip(packages) {
+            let (name, version) = (package.name.as_str(), package.version.as_str());
+            let source = package.source.as_deref();
+            let only = Some(node);
+            let several = |only: &mut Only| *only = None;
+            let by_name = names.by_name.entry(name);
+            by_name.and_modify(several).or_insert(only);
+            let by_version = names.by_version.entry((name, version));
+            by_version.and_modify(several).or_insert(only);
+            let by_source = names.by_source.entry((name, version, source));
+            by_source.and_modify(several).or_insert(only);
+        }
+        names
+    }
+
+    /// The package that `name`, `name version` or `name version (source)` means. As in cargo, what is left out is what
+    /// would tell nothing: the only package of that name, the only one of that version, or the one without a source.
+    fn resolve(&self, dependency: &str) -> Result<u32, &'static str> {
+        let mut words = dependency.splitn(3, ' ');
+        let name = words.next().unwrap_or("");
+        let (version, source) = (words.next(), words.next());
+        let source = source.map(|source| source.trim_start_matches('(').trim_end_matches(')'));
+        let found = match (version, source) {
+            (None, _) => self.by_name.get(name),
+            (Some(version), None) => match self.by_version.get(&(name, version)) {
+                Some(None) => {
+                    let local = self.by_source.get(&(name, version, None));
+                    Some(local.unwrap_or(&None))
+                }
+                found => found,
+            },
+            (Some(version), source) => self.by_source.get(&(name, version, source)),
+        };
+        match found {
+            None => Err("which is not in the file"),
+            Some(None) => Err("which fits several packages"),
+            Some(Some(only)) => Ok(*only),
+        }
     }
 }
 

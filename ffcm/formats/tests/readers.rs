@@ -419,6 +419,28 @@ source = "git+https://x"
     assert_eq!(links(&graph), expected);
 }
 
+/// One lookup for each dependency: a search among all that share a name and a version would take minutes here.
+#[test]
+fn cargo_lock_with_many_sources_of_one_package() {
+    const COUNT: usize = 60_000;
+    let package = |i| {
+        format!(
+            "[[package]]\nname=\"a\"\nversion=\"1\"\nsource=\"s{i}\"\ndependencies=[\"a 1 (s{})\"]\n",
+            (i + 1) % COUNT
+        )
+    };
+    let text: String = (0..COUNT).map(package).collect();
+    let file = read(text.as_bytes(), Some(Format::CargoLock), &Limits::default()).unwrap();
+    let next = |i: u32| (i + 1) % COUNT as u32;
+    assert!((0..COUNT as u32).all(|i| file.graph.row(i).0 == [next(i)]));
+    let unnamed = text.replace("a 1 (s0)", "a 1");
+    let found = message(Format::CargoLock, unnamed);
+    assert!(
+        found.ends_with("depends on a 1, which fits several packages"),
+        "{found}"
+    );
+}
+
 #[test]
 fn cargo_lock_refusals() {
     let package = |name: &str, dependency: &str| {

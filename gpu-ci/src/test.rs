@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::{codegen, tidy};
+use crate::{codegen, deps, tidy};
 
 /// What became of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -35,7 +35,8 @@ enum Action {
     NotRun(&'static str),
 }
 
-const STEPS: [(&str, Action); 8] = [
+const STEPS: [(&str, Action); 9] = [
+    ("packages", Action::Check(deps::check)),
     ("fmt", Action::Cargo(&["fmt", "--all", "--check"])),
     ("tidy", Action::Check(tidy::run)),
     ("codegen", Action::Check(codegen::check)),

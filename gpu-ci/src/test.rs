@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every check, in the order that fails soonest.
 
-use std::io;
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
@@ -29,6 +29,8 @@ struct Outcome {
 enum Action {
     /// `cargo` with these arguments.
     Cargo(&'static [&'static str]),
+    /// `cargo test` with these arguments; that no test ran is a failure.
+    Tests(&'static [&'static str]),
     /// A check in this process.
     Check(fn(&Path) -> Result<String, String>),
     /// Nothing, for the reason given.
@@ -55,7 +57,7 @@ const STEPS: [(&str, Action); 9] = [
     ),
     (
         "tests",
-        Action::Cargo(&["test", "--workspace", "--exclude", "peers"]),
+        Action::Tests(&["test", "--workspace", "--exclude", "peers"]),
     ),
     (
         "WGSL",
@@ -76,6 +78,7 @@ const STEPS: [(&str, Action); 9] = [
 pub fn run(root: &Path, json: bool) -> ExitCode {
     let mut outcomes = Vec::new();
     let mut failed = None;
+    let mut tally = Tally::default();
     for (step, action) in STEPS {
         let mut seconds = 0.0;
         let status = match (&failed, action) {
@@ -90,7 +93,10 @@ pub fn run(root: &Path, json: bool) -> ExitCode {
                 let result = perform(root, &action, json);
                 seconds = start.elapsed().as_secs_f64();
                 match result {
-                    Ok(()) => Status::Ok,
+                    Ok(counted) => {
+                        tally = counted.unwrap_or(tally);
+                        Status::Ok
+                    }
                     Err(reason) => Status::Failed { reason },
                 }
             }
@@ -107,12 +113,18 @@ pub fn run(root: &Path, json: bool) -> ExitCode {
     if json {
         println!(
             "{}",
-            serde_json::json!({ "ok": failed.is_none(), "steps": outcomes })
+            serde_json::json!({ "ok": failed.is_none(), "steps": outcomes, "tests": tally })
         );
     } else {
         outcomes
             .iter()
             .for_each(|outcome| println!("{}", line(outcome)));
+        let Tally {
+            passed,
+            failed,
+            skipped,
+        } = tally;
+        println!("total: {passed} passed, {failed} failed, {skipped} skipped");
     }
     match failed {
         None => ExitCode::SUCCESS,
@@ -123,33 +135,98 @@ pub fn run(root: &Path, json: bool) -> ExitCode {
     }
 }
 
-fn perform(root: &Path, action: &Action, json: bool) -> Result<(), String> {
+fn perform(root: &Path, action: &Action, json: bool) -> Result<Option<Tally>, String> {
     match action {
-        Action::Cargo(arguments) => cargo(root, arguments, json),
-        Action::Check(check) => check(root).map(|done| eprintln!("{done}")),
-        Action::NotRun(_) => Ok(()),
+        Action::Cargo(arguments) => cargo_lines(root, arguments, json, None, |_, _| {}),
+        Action::Tests(arguments) => {
+            let tally = Tally::default();
+            let tally = cargo_lines(root, arguments, json, tally, |tally, line| tally.add(line))?;
+            match tally.passed {
+                0 => Err("no test ran".into()),
+                _ => Ok(Some(tally)),
+            }
+        }
+        Action::Check(check) => {
+            eprintln!("{}", check(root)?);
+            Ok(None)
+        }
+        Action::NotRun(_) => Ok(None),
     }
 }
 
-/// With `json`, standard output belongs to the document, so what cargo prints goes to standard error.
-fn cargo(root: &Path, arguments: &[&str], json: bool) -> Result<(), String> {
+/// Sums of the `test result:` lines of all test programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+impl Tally {
+    /// Adds one line of output, if it is a summary.
+    fn add(&mut self, line: &str) {
+        let Some(counts) = line.strip_prefix("test result: ") else {
+            return;
+        };
+        for part in counts.split([';', '.']) {
+            let mut words = part.split_whitespace();
+            let (Some(count), Some(what)) = (words.next(), words.next()) else {
+                continue;
+            };
+            let Ok(count) = count.parse::<u64>() else {
+                continue;
+            };
+            match what {
+                "passed" => self.passed += count,
+                "failed" => self.failed += count,
+                "ignored" => self.skipped += count,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Runs cargo and shows what it prints while `each` looks at every line. With `json`, standard output belongs to the
+/// document, so what cargo prints goes to standard error.
+fn cargo_lines<T>(
+    root: &Path,
+    arguments: &[&str],
+    json: bool,
+    mut state: T,
+    mut each: impl FnMut(&mut T, &str),
+) -> Result<T, String> {
     let shown = format!("cargo {}", arguments.join(" "));
     eprintln!("$ {shown}");
+    let failed = |error: &dyn std::fmt::Display| format!("{shown}: {error}");
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = if json {
-        Stdio::from(io::stderr())
-    } else {
-        Stdio::inherit()
-    };
-    let status = Command::new(program)
+    let mut child = Command::new(program)
         .args(arguments)
         .current_dir(root)
-        .stdout(output)
-        .status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{shown}: {status}")),
-        Err(error) => Err(format!("{shown}: {error}")),
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| failed(&error))?;
+    if let Some(output) = child.stdout.take() {
+        let mut output = BufReader::new(output);
+        let mut line = Vec::new();
+        while output
+            .read_until(b'\n', &mut line)
+            .map_err(|error| failed(&error))?
+            > 0
+        {
+            let shown = if json {
+                io::stderr().write_all(&line)
+            } else {
+                io::stdout().write_all(&line)
+            };
+            shown.map_err(|error| failed(&error))?;
+            each(&mut state, String::from_utf8_lossy(&line).trim_end());
+            line.clear();
+        }
+    }
+    match child.wait() {
+        Ok(status) if status.success() => Ok(state),
+        Ok(status) => Err(failed(&status)),
+        Err(error) => Err(failed(&error)),
     }
 }
 
@@ -176,6 +253,23 @@ mod tests {
         assert!(perform(here, &Action::Cargo(&["no-such-command-of-cargo"]), true).is_err());
         assert!(perform(here, &Action::Check(|_| Err("wrong".into())), true).is_err());
         assert!(perform(here, &Action::Cargo(&["--version"]), true).is_ok());
+    }
+
+    #[test]
+    fn summaries_of_test_programs_add_up() {
+        let mut tally = Tally::default();
+        tally.add("test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 1 filtered out");
+        tally.add("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured");
+        tally.add("running 7 passed tests");
+        let (passed, failed, skipped) = (13, 2, 3);
+        assert_eq!(
+            tally,
+            Tally {
+                passed,
+                failed,
+                skipped
+            }
+        );
     }
 
     #[test]

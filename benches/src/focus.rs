@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::bandwidth;
 use crate::failure::Failure;
 use crate::machine::Machine;
-use crate::options::{Options, Threads, pool};
+use crate::options::{Options, Turns, pool};
 use crate::pagerank::{Dangling, PullF32, PullGraph, l1, reference};
 use crate::rmat::Rmat;
 use crate::table::Table;
@@ -34,7 +34,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
     iterations: u32,
     #[command(flatten)]
-    threads: Threads,
+    turns: Turns,
     #[command(flatten)]
     options: Options,
 }
@@ -199,7 +199,7 @@ pub fn run(
     kernels.extend(rivals.iter().map(|rival| &**rival));
     verify_f32(&pull, &kernels)?;
     let mut rows = Vec::new();
-    for &threads in &arguments.threads.threads {
+    for &threads in &arguments.turns.threads {
         let mut kernels = kernels.clone();
         kernels.retain(|kernel| kernel.runs_on(threads, machine.cores));
         rows.extend(measure(
@@ -207,7 +207,7 @@ pub fn run(
             &mut kernels,
             &pull,
             arguments.iterations,
-            options,
+            (arguments.turns.rounds(options), options.tiny),
         )?);
     }
     let digest = ranking.digest();
@@ -325,16 +325,16 @@ fn measure(
     kernels: &mut [&dyn Kernel],
     graph: &PullGraph,
     iterations: u32,
-    options: &Options,
+    (rounds, tiny): (usize, bool),
 ) -> Result<Vec<Row>, Failure> {
-    let bandwidth = pool.install(|| bandwidth::floor(options.tiny));
+    let bandwidth = pool.install(|| bandwidth::floor(tiny));
     let mut run = |kernel: &mut &dyn Kernel| {
         let kernel = *kernel;
         pool.install(|| per_iteration(kernel, iterations))
     };
     // One round to warm up.
     interleave(kernels, 1, &mut run)?;
-    let samples = interleave(kernels, options.rounds(), &mut run)?;
+    let samples = interleave(kernels, rounds, &mut run)?;
     let floor = graph.compulsory_bytes() as f64 / bandwidth;
     let row = |(kernel, samples): (&&dyn Kernel, Vec<Sample>)| {
         let iteration = Summary::of(&samples);

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::bandwidth;
 use crate::failure::Failure;
 use crate::machine::Machine;
-use crate::options::{Options, Threads, pool};
+use crate::options::{Options, Turns, pool};
 use crate::random::SplitMix64;
 use crate::table::Table;
 use crate::timing::{Sample, Summary, interleave, seconds, time};
@@ -33,7 +33,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     #[command(flatten)]
-    threads: Threads,
+    turns: Turns,
     #[command(flatten)]
     options: Options,
 }
@@ -89,7 +89,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let results = one_by_one(&mut expected, &operations);
     let digest = expected.digest();
 
-    let mut contenders = contenders(&arguments.threads.threads)?;
+    let mut contenders = contenders(&arguments.turns.threads)?;
     let mut run = |contender: &mut Contender| {
         let mut memory = start.clone();
         let (found, sample) = contender
@@ -105,7 +105,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Ok(sample)
     };
     interleave(&mut contenders, 1, &mut run)?;
-    let samples = interleave(&mut contenders, options.rounds(), &mut run)?;
+    let samples = interleave(&mut contenders, arguments.turns.rounds(options), &mut run)?;
     let bytes = operations.iter().map(|(_, op)| compulsory_bytes(op)).sum();
     let triads = triads(&contenders, options.tiny);
     let row = |(contender, samples): (&Contender, Vec<Sample>)| {

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::machine::Machine;
-use crate::options::{Options, Threads};
+use crate::options::{Options, Turns};
 use crate::programs::{PROGRAMS, Program};
 use crate::table::Table;
 use crate::timing::{Sample, Summary, interleave, seconds, time};
@@ -25,7 +25,7 @@ pub struct Arguments {
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     #[command(flatten)]
-    threads: Threads,
+    turns: Turns,
     #[command(flatten)]
     options: Options,
 }
@@ -59,7 +59,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let programs = selected(&arguments.only)?;
     let machine = Machine::here();
     println!("{machine}");
-    let threads = &arguments.threads.threads;
+    let threads = &arguments.turns.threads;
+    let options = &arguments.options;
+    let rounds = arguments.turns.rounds(options);
     for program in &programs {
         check_with_oracle(program, threads)?;
     }
@@ -68,11 +70,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         programs: Vec::new(),
     };
     for program in &programs {
-        let measured = measure(program, threads, &arguments.options)?;
+        let measured = measure(program, threads, rounds, options.tiny)?;
         println!("{}", table(&measured));
         report.programs.push(measured);
     }
-    arguments.options.write(&report)
+    options.write(&report)
 }
 
 /// The programs named, all of them when none is.
@@ -115,9 +117,10 @@ fn check_with_oracle(program: &Program, threads: &[usize]) -> Result<(), Failure
 fn measure(
     program: &Program,
     threads: &[usize],
-    options: &Options,
+    rounds: usize,
+    tiny: bool,
 ) -> Result<ProgramReport, Failure> {
-    let sizes = match options.tiny {
+    let sizes = match tiny {
         true => program.tiny,
         false => program.bench,
     };
@@ -125,7 +128,7 @@ fn measure(
     let expected = program.expected(sizes);
     let mut counts: Option<Counts> = None;
     let mut contenders = threads.to_vec();
-    let samples = interleave(&mut contenders, options.rounds(), |&mut threads| {
+    let samples = interleave(&mut contenders, rounds, |&mut threads| {
         let (outcome, sample) = reduce(&text, threads)?;
         let counts = *counts.get_or_insert(outcome.counts);
         if outcome.result != expected || outcome.counts != counts {
@@ -196,12 +199,11 @@ mod tests {
         let [first, .., last] = PROGRAMS;
         // The text of one program with the expectation of another: `sum_rec` never gives 1.
         let wrong = first.expecting(&last);
-        let options = Options::tiny();
         assert!(matches!(
-            measure(&wrong, &[1], &options),
+            measure(&wrong, &[1], 1, true),
             Err(Failure::Mismatch(_))
         ));
-        assert!(measure(&first, &[1, 2], &options).is_ok());
+        assert!(measure(&first, &[1, 2], 1, true).is_ok());
         assert!(check_with_oracle(&first, &[1, 2]).is_ok());
     }
 }

@@ -17,27 +17,9 @@ pub struct Options {
     /// Also write the figures to this file.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Timed runs of each contender, interleaved.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
 }
 
 impl Options {
-    /// What `--tiny` alone means.
-    #[cfg(test)]
-    pub(crate) fn tiny() -> Options {
-        Options {
-            tiny: true,
-            json: None,
-            rounds: 5,
-        }
-    }
-
-    /// Timed runs of each contender.
-    pub fn rounds(&self) -> usize {
-        if self.tiny { 1 } else { self.rounds as usize }
-    }
-
     /// Writes `report` to the file asked for, if any.
     pub fn write(&self, report: &impl Serialize) -> Result<(), Failure> {
         let Some(path) = &self.json else {
@@ -49,9 +31,12 @@ impl Options {
     }
 }
 
-/// Thread counts to measure with.
+/// How contenders take their turns.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Threads {
+pub struct Turns {
+    /// Timed runs of each contender, interleaved.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
     /// Thread counts.
     #[arg(
         long,
@@ -60,6 +45,17 @@ pub struct Threads {
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024)
     )]
     pub threads: Vec<usize>,
+}
+
+impl Turns {
+    /// Timed runs of each contender: one in a tiny run.
+    pub fn rounds(&self, options: &Options) -> usize {
+        if options.tiny {
+            1
+        } else {
+            self.rounds as usize
+        }
+    }
 }
 
 /// A pool of `threads` workers.

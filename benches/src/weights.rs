@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::machine::Machine;
-use crate::options::{Options, Threads};
+use crate::options::{Options, Turns};
 use crate::random::SplitMix64;
 use crate::table::Table;
 use crate::timing::{Sample, Summary, interleave, seconds, time};
@@ -25,7 +25,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     #[command(flatten)]
-    threads: Threads,
+    turns: Turns,
     #[command(flatten)]
     options: Options,
 }
@@ -99,7 +99,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         rows: Vec::new(),
     };
     let mut contenders: Vec<Contender> = vec![None];
-    for &threads in &arguments.threads.threads {
+    for &threads in &arguments.turns.threads {
         let device = CpuCoprocessor::new(threads).map_err(Failure::failed)?;
         contenders.push(Some(device));
     }
@@ -109,7 +109,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             &mut contenders,
             &edges,
             report.batch,
-            options.rounds(),
+            arguments.turns.rounds(options),
         )?);
     }
     print(&report);

@@ -89,7 +89,7 @@ fn an_interrupt_stops_a_reduction() {
 
 #[test]
 fn wrong_usage_is_exit_code_2() {
-    let cases: [&[&str]; 13] = [
+    let cases: [&[&str]; 17] = [
         &["run", "-", "--threads", "1000000"],
         &[],
         &["nothing"],

@@ -89,7 +89,7 @@ fn an_interrupt_stops_a_reduction() {
 
 #[test]
 fn wrong_usage_is_exit_code_2() {
-    let cases: [&[&str]; 13] = [
+    let cases: [&[&str]; 17] = [
         &["run", "-", "--threads", "1000000"],
         &[],
         &["nothing"],
@@ -100,6 +100,10 @@ fn wrong_usage_is_exit_code_2() {
         &["rank"],
         &["rank", "x", "--damping", "1.5"],
         &["rank", "x", "--eps", "tiny"],
+        &["rank", "x", "--max-iters", "0"],
+        &["rank", "x", "--max-iters", "1048577"],
+        &["rank", "x", "--shards", "0"],
+        &["rank", "x", "--shards", "5000"],
         &["rank", "x", "--format", "csv"],
         &["replay"],
         &["up", "--rpc", "70000"],

@@ -9,6 +9,9 @@ use ffcm_formats::FormatError;
 use focus_node::NodeError;
 use focus_rpc::ServeError;
 
+/// Longest message in characters, about.
+const LINE_CHARS: usize = 800;
+
 /// One line on stderr and the exit code that goes with it.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -52,14 +55,35 @@ impl Failure {
     /// Prints the line and gives the code.
     pub(crate) fn report(self) -> ExitCode {
         if self.code != 0 {
-            let line = self
-                .message
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" ");
-            eprintln!("focus: {line}");
+            eprintln!("focus: {}", one_line(&self.message));
         }
         ExitCode::from(self.code)
+    }
+}
+
+/// `message` as one line of bounded length. It may quote its input, so control characters are escaped, and where it is
+/// too long the middle is left out: the beginning says where, the end what is wrong.
+fn one_line(message: &str) -> String {
+    let mut line = String::new();
+    for (i, word) in message.split_whitespace().enumerate() {
+        if i > 0 {
+            line.push(' ');
+        }
+        for c in word.chars() {
+            if c.is_control() {
+                line.extend(c.escape_default());
+            } else {
+                line.push(c);
+            }
+        }
+    }
+    let half = LINE_CHARS / 2;
+    let Some((head, _)) = line.char_indices().nth(half) else {
+        return line;
+    };
+    match line.char_indices().nth_back(half) {
+        Some((tail, _)) if tail > head => format!("{} … {}", &line[..head], &line[tail..]),
+        _ => line,
     }
 }
 
@@ -97,5 +121,23 @@ impl From<FormatError> for Failure {
 impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Failure {
         Failure::new(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_short_harmless_line() {
+        assert_eq!(one_line("a\nb\t c"), "a b c");
+        assert_eq!(one_line("x \u{1b}[31m\u{7}"), "x \\u{1b}[31m\\u{7}");
+        assert_eq!(one_line(&"y".repeat(LINE_CHARS)), "y".repeat(LINE_CHARS));
+        for middle in ["z".repeat(1 << 20), "ü".repeat(1 << 20)] {
+            let line = one_line(&format!("f.el: line 1: weight {middle} is too large"));
+            assert!(line.chars().count() < LINE_CHARS + 10, "{}", line.len());
+            assert!(line.starts_with("f.el: line 1: weight "), "{line}");
+            assert!(line.ends_with(" is too large"), "{line}");
+        }
     }
 }

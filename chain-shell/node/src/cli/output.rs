@@ -61,35 +61,51 @@ pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String, Failure> {
     })
 }
 
-/// Writes a file as a whole or not at all: a temporary file beside it takes its place at the end.
+/// Writes a file as a whole or not at all: a temporary file beside it takes its place at the end. A link is followed; a
+/// pipe or device is written to as it is.
 pub(crate) fn write_whole(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Failure> {
+    let fails = |e: io::Error| Failure::file(path.display(), format_args!("cannot write: {e}"));
+    match std::fs::metadata(path) {
+        Ok(old) if old.is_dir() => Err(fails(io::ErrorKind::IsADirectory.into())),
+        Ok(old) if !old.is_file() => {
+            let whole = || -> io::Result<()> {
+                let mut out = BufWriter::new(File::options().write(true).open(path)?);
+                write(&mut out)?;
+                out.flush()
+            };
+            whole().map_err(fails)
+        }
+        // Replacing the file that a link leads to, not the link.
+        Ok(_) => replace(&path.canonicalize().map_err(fails)?, write).map_err(fails),
+        Err(_) => replace(path, write).map_err(fails),
+    }
+}
+
+fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let whole = || -> io::Result<()> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".focus-").suffix(".tmp");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // Like any new file: the umask takes away what it takes away.
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let mut file = builder.tempfile_in(folder)?;
-        {
-            let mut buffered = BufWriter::new(file.as_file_mut());
-            write(&mut buffered)?;
-            buffered.flush()?;
-        }
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|e| e.error)?;
-        Ok(())
-    };
-    whole().map_err(|e| Failure::file(path.display(), e))
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".focus-").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // Like any new file: the umask takes away what it takes away.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder)?;
+    {
+        let mut buffered = BufWriter::new(file.as_file_mut());
+        write(&mut buffered)?;
+        buffered.flush()?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    Ok(())
 }
 
 /// `units` of 2^62 as a decimal fraction with `digits` digits, cut off, exact to the last one.
@@ -180,5 +196,27 @@ mod tests {
         assert!(failed.is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_files_are_replaced() {
+        use std::os::unix::fs::{FileTypeExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        std::fs::write(&file, "old").unwrap();
+        symlink("file", &link).unwrap();
+        write_whole(&link, |out| out.write_all(b"new")).unwrap();
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(std::fs::read(&file).unwrap(), b"new");
+
+        let device = folder.path().join("device");
+        symlink("/dev/null", &device).unwrap();
+        write_whole(&device, |out| out.write_all(b"gone")).unwrap();
+        assert!(device.symlink_metadata().unwrap().is_symlink());
+        let null = std::fs::metadata("/dev/null").unwrap().file_type();
+        assert!(null.is_char_device());
+        assert!(write_whole(folder.path(), |_| Ok(())).is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{Args, value_parser};
 use ffcm::coprocessor::{Accelerator, Coprocessor, FocusJob};
-use ffcm::focus::{FocusParams, Ranking};
+use ffcm::focus::{FocusParams, MAX_ITERATIONS, MAX_SHARDS, Ranking};
 use ffcm::graph::{EdgeDelta, Graph};
 use ffcm_formats::{Format, LabeledGraph, Limits, read_path};
 use serde_json::{Value, json};
@@ -37,10 +37,12 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "1e-6", value_name = "E", value_parser = decimal::epsilon)]
     eps: u64,
     /// Most iterations
-    #[arg(long, default_value_t = 2048, value_name = "N")]
+    #[arg(long, default_value_t = 2048, value_name = "N",
+          value_parser = value_parser!(u32).range(1..=i64::from(MAX_ITERATIONS)))]
     max_iters: u32,
     /// Shards; never changes a bit of the result
-    #[arg(long, default_value_t = 1, value_name = "K")]
+    #[arg(long, default_value_t = 1, value_name = "K",
+          value_parser = value_parser!(u32).range(1..=i64::from(MAX_SHARDS)))]
     shards: u32,
     /// Worker threads; 0 takes one per core
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = super::threads)]

@@ -4,11 +4,15 @@ use std::alloc::{Layout, alloc_zeroed};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::spec::word::{OFFSET_MAX, Term};
+use crate::spec::word::{Class, OFFSET_MAX, Term};
 
 /// Most nodes one heap holds: offsets count slots in 31 bits.
 const NODES_MAX: u64 = 1 << 30;
 const _: () = assert!(2 * NODES_MAX == OFFSET_MAX as u64 + 1);
+
+/// An absent cell one of whose ends is known to wait in another cell, as what that cell holds. Only a hint for
+/// [`Heap::splice`]: wherever it matters what a cell holds, this is absent like [`Term::ABSENT`].
+pub(super) const TRAILING: Term = Term(1 << 32);
 
 /// What the slots of a free node hold in builds with debug assertions. No live term has this variant.
 const FREED: Term = Term(u64::MAX);
@@ -99,6 +103,59 @@ impl Heap {
         let met = Term(self.slot(at).swap(term.0, Ordering::AcqRel));
         debug_assert_ne!(met, FREED, "a freed node is not arrived at");
         met
+    }
+
+    /// Joins two wires, one end of each being in the caller's hands. Returns a wire end and what has arrived at its cell
+    /// already, to be connected, or `None` when one of the ends was left at the other wire.
+    ///
+    /// Either end may be left. Left is the one whose wire trails another cell: the far end of the other wire finds it
+    /// there and takes it along. The other way round, a wire that is lengthened again and again behind an end that
+    /// never moves, such as the root, would become a chain of one cell for each time.
+    #[inline(always)]
+    pub(super) fn splice<const SHARED: bool>(
+        &self,
+        a: Term,
+        b: Term,
+    ) -> Option<(Term, Term, Term)> {
+        let (mut at, mut left) = (a, b);
+        let mut met = self.load(at.offset());
+        if met == TRAILING {
+            (at, left) = (b, a);
+            met = self.load(at.offset());
+        }
+        if met.is_absent() {
+            // The mark is made and taken back while the end is in hand, so that the cell cannot be freed meanwhile.
+            let marked = self.exchange::<SHARED>(left.offset(), Term::ABSENT, TRAILING);
+            met = self.arrive::<SHARED>(at.offset(), left.with_sub());
+            if met.is_absent() {
+                return None;
+            }
+            if marked {
+                self.exchange::<SHARED>(left.offset(), TRAILING, Term::ABSENT);
+            }
+        }
+        let met = met.without_sub();
+        if met.class() == Class::Var {
+            // This end waited here, and goes on now.
+            self.exchange::<SHARED>(met.offset(), TRAILING, Term::ABSENT);
+        }
+        Some((at, met, left))
+    }
+
+    /// Replaces `from` by `to` in the cell at `at`, of whose wire the caller holds an end; whether `from` was there. An
+    /// arrival that comes between is not disturbed.
+    #[inline(always)]
+    fn exchange<const SHARED: bool>(&self, at: u32, from: Term, to: Term) -> bool {
+        let slot = self.slot(at);
+        if slot.load(Ordering::Relaxed) != from.0 {
+            return false;
+        }
+        if !SHARED {
+            slot.store(to.0, Ordering::Relaxed);
+            return true;
+        }
+        slot.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Marks a node as free, in builds that check.

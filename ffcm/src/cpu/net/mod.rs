@@ -24,6 +24,11 @@
 //!   whatever the opener does with its end, since that will be an arrival too.
 //! * Whoever holds both ends of one wire in hand frees the cell: a loop without anything on it.
 //!
+//! Two wires are joined by leaving an end of one at the cell of the other. Which is free to choose, and matters: a loop
+//! that lengthens its output wire in every turn would grow a chain of cells behind an end that never moves. A cell whose
+//! far end waits in another cell is marked as trailing, and its near end is the one that is left. That is a hint for this
+//! choice alone, best effort: three wires joined in an unlucky order in every turn can still grow a chain.
+//!
 //! A worker that is alone on its heap follows the same protocol without atomic exchanges.
 //!
 //! # No node has two cells

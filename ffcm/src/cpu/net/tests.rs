@@ -114,6 +114,40 @@ fn recursion_and_trees_agree_with_the_oracle() {
     }
 }
 
+/// Loops whose output is handed on, by wires joined in either direction, behind an end that never moves.
+#[test]
+fn a_tail_loop_needs_constant_memory() {
+    let outputs = ["r", "(1 r)", "({5 r} *)"];
+    // The newest redex goes first, so what joins the wires is written last.
+    let steps = [
+        "@loop ~ (n r)",
+        "@loop ~ (n a) & @id ~ (a r)",
+        "@loop ~ (n a) & @id ~ (r a)",
+        "@loop ~ (n a) & @two ~ (r a)",
+        "@loop ~ (n a) & @two ~ (a r)",
+        "@loop ~ (n a) & @id ~ (a b) & @id ~ (r b)",
+        "@loop ~ (n a) & @id ~ (b r) & @id ~ (c b) & @two ~ (a c)",
+    ];
+    for output in outputs {
+        for step in steps {
+            let book = book(&format!(
+                "@main = {output} & @loop ~ (20000 r)\n@loop = (?((@done @next) r) r)\n@done = 42
+                 @next = (n r) & {step}\n@id = (x x)\n@two = (x y) & @id ~ (x y)"
+            ));
+            let call = book.main().unwrap();
+            let expected = oracle::reduce(&book, &call, &limits(PLENTY, 1 << 20)).unwrap();
+            for threads in THREADS {
+                let got = NetEngine::new(&book).reduce(&call, &limits(PLENTY, 2000), threads, None);
+                assert_eq!(
+                    got.as_ref(),
+                    Ok(&expected),
+                    "{threads} threads: {output}, {step}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn a_producer_and_a_consumer_race_on_every_cell() {
     let book = book(

@@ -1,6 +1,6 @@
 //! One worker: a stack of redexes, a list of free nodes, and the interactions.
 
-use super::heap::Heap;
+use super::heap::{Heap, TRAILING};
 use super::pool::{Patience, Pool, Redex, Stop};
 use super::template::{self, FIRST, Lowered, NODES, SECOND, Slot, Template};
 use crate::spec::number;
@@ -153,7 +153,8 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     pub(super) fn boot(&mut self, entry: Term, arguments: &[Term]) -> Result<u32, Halt> {
         self.reserve(1)?;
         let root = self.allocate();
-        self.heap.store(root, Term::ABSENT);
+        // The other end of this wire is whoever reads the result.
+        self.heap.store(root, TRAILING);
         let mut spine = Term::var(root);
         for &argument in arguments.iter().rev() {
             self.reserve(1)?;
@@ -382,6 +383,12 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
                     // Both ends of one wire: a loop, gone with its cell.
                     self.free(a.offset());
                     return None;
+                }
+                if is_var(b) {
+                    let (at, met, left) = self.heap.splice::<SHARED>(a, b)?;
+                    self.free(at.offset());
+                    (a, b) = (met, left);
+                    continue;
                 }
                 let met = self.heap.arrive::<SHARED>(a.offset(), b.with_sub());
                 if met.is_absent() {

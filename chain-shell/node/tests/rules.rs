@@ -3,7 +3,7 @@
 
 mod support;
 
-use focus_node::{Node, NodeOptions};
+use focus_node::{Node, NodeOptions, replay_data};
 use focus_types::{
     AssetId, Body, MaOp, RejectReason, SignedTx, SlotTarget, TX_BYTES_MAX, Transaction,
 };
@@ -134,6 +134,30 @@ fn budgets_leave_the_rest_for_later_blocks() {
     assert_eq!(
         blocks.iter().map(|b| b.transactions).collect::<Vec<_>>(),
         [2, 2, 1]
+    );
+}
+
+#[test]
+fn linked_unlinked_and_linked_to_itself_in_one_block() {
+    let (folder, node) = node_with(|_| {});
+    let chain = node.genesis().hash();
+    let bodies = [("a", "b", 10), ("a", "b", 0), ("c", "c", 7), ("a", "b", 0)];
+    for (nonce, (source, target, stake)) in (0..).zip(bodies) {
+        let tx = sign(chain, 1, nonce, link(source, target, stake));
+        node.submit(tx).unwrap();
+    }
+    let report = node.produce().unwrap().unwrap();
+    assert_eq!((report.links, report.failed, report.edges), (4, 0, 1));
+    assert_eq!(report.header.nodes, 3);
+    // All stake is on the self-link, so that is where every walk starts and stays.
+    let top = node.top(3).unwrap();
+    assert_eq!(top[0].label.as_deref(), Some("c"));
+    assert_supply(&node);
+    drop(node);
+    let head = open(folder.path()).head();
+    assert_eq!(
+        replay_data(folder.path(), oracle()).unwrap().tip,
+        head.hash()
     );
 }
 
@@ -324,7 +348,7 @@ fn assert_supply(node: &Node) {
                 sum += u64::from_le_bytes(bytes.try_into().unwrap());
             }
         }
-        for (a, b) in [("a", "b"), ("a", "c"), ("b", "a"), ("c", "a")] {
+        for (a, b) in [("a", "b"), ("a", "c"), ("b", "a"), ("c", "a"), ("c", "c")] {
             let cid = |text: &str| focus_types::Cid::of(text.as_bytes());
             let key = focus_modules::keys::link_stake(&address(n), &cid(a), &cid(b));
             if let Some(bytes) = node.prove(&key).unwrap().value {

@@ -309,3 +309,20 @@ fn damage_is_found_and_named() {
     let replayed = focus_json(&["replay", "--data", text(&data), "--json"]);
     assert_eq!(replayed["state_root"], root.as_str());
 }
+
+#[cfg(unix)]
+#[test]
+fn a_key_that_others_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let warned = || {
+        let output = run(&["up", "--rpc", "0", "--blocks", "0", "--data", text(&data)]);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).contains("others can read this key")
+    };
+    assert!(!warned() && !warned());
+    let key = data.join("validator.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(warned());
+}

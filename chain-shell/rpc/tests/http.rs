@@ -115,7 +115,7 @@ fn malformed_requests_are_the_clients_fault() {
     assert_eq!(status, 400);
     let deep = format!("{{\"tx\":{}{}}}", "[".repeat(60_000), "]".repeat(60_000));
     let long = format!("{{\"tx\":\"{}\"}}", "a".repeat(MAX_BODY));
-    let bodies: [(&[u8], u16, &str); 10] = [
+    let bodies: [(&[u8], u16, &str); 11] = [
         (b"", 400, "bad_format"),
         (b"{", 400, "bad_format"),
         (b"[]", 400, "bad_format"),
@@ -126,6 +126,7 @@ fn malformed_requests_are_the_clients_fault() {
         (b"{\"tx\":1e999}", 400, "bad_format"),
         (deep.as_bytes(), 400, "bad_format"),
         (long.as_bytes(), 413, "too_large"),
+        (b"{\"tx\":{\"kind\":\"blind\"}}", 503, "unavailable"),
     ];
     for (body, expected, reason) in bodies {
         let (status, answer) = server.post("/tx", body);

@@ -58,6 +58,7 @@ impl NodeApi for Mock {
                 reason: None,
                 txid: Some("11".repeat(32)),
             },
+            Some("blind") => refused("unavailable"),
             Some("panic") => panic!("a node call panics"),
             Some(_) => refused("bad_sig"),
             None => refused("bad_format"),

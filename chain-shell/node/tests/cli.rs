@@ -89,7 +89,8 @@ fn an_interrupt_stops_a_reduction() {
 
 #[test]
 fn wrong_usage_is_exit_code_2() {
-    let cases: [&[&str]; 17] = [
+    let cases: [&[&str]; 18] = [
+        &["run", "-", "--heap", "1073741825"],
         &["run", "-", "--threads", "1000000"],
         &[],
         &["nothing"],

@@ -38,8 +38,9 @@ pub(crate) struct Arguments {
     /// Interactions allowed, or none for no bound; exceeding it is an error that does not depend on threads
     #[arg(long, default_value = "10000000000", value_name = "N|none", value_parser = gas)]
     gas: u64,
-    /// Heap nodes allowed, 16 bytes each, reserved lazily
-    #[arg(long, default_value_t = Limits::default().nodes, value_name = "N")]
+    /// Heap nodes allowed, 16 bytes each, reserved lazily; at most 2^30
+    #[arg(long, default_value_t = Limits::default().nodes, value_name = "N",
+        value_parser = clap::value_parser!(u64).range(..=1 << 30))]
     heap: u64,
     /// Reduce with the sequential reference interpreter instead of the engine
     #[arg(long)]

@@ -15,7 +15,8 @@ const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
 
 Commands:
-  test [--json]       fmt, clippy, tidy, codegen --check, all tests, tiny benchmarks; stops at the first failure
+  test [--json]       packages, fmt, tidy, codegen --check, clippy, docs, all tests, tiny benchmarks; stops at the
+                      first failure
   codegen [--check]   write the generated headers of wgsl/ and cuda/, or only say which are stale
   tidy                conventions of this repository
   ci-deps             system packages that the tests need and this machine lacks, one a line

@@ -37,7 +37,7 @@ enum Action {
     NotRun(&'static str),
 }
 
-const STEPS: [(&str, Action); 9] = [
+const STEPS: [(&str, Action); 10] = [
     ("packages", Action::Check(deps::check)),
     ("fmt", Action::Cargo(&["fmt", "--all", "--check"])),
     ("tidy", Action::Check(tidy::run)),
@@ -53,6 +53,19 @@ const STEPS: [(&str, Action); 9] = [
             "--",
             "-D",
             "warnings",
+        ]),
+    ),
+    (
+        "docs",
+        Action::Cargo(&[
+            "--config",
+            "build.rustdocflags=[\"-D\",\"warnings\"]",
+            "doc",
+            "--workspace",
+            "--exclude",
+            "peers",
+            "--no-deps",
+            "--quiet",
         ]),
     ),
     (

@@ -17,7 +17,7 @@
 //! the weights of a source are equal, every q is 2^31 and the edge term below is the share itself: a backend may then
 //! leave q out.
 //!
-//! For a node v with stake t[v], T = Σ t (all t count as 1 when all are 0):
+//! For a node v with stake t\[v\], T = Σ t (all t count as 1 when all are 0):
 //!
 //! ```text
 //! teleport τ[v] = ⌊t[v] · M / T⌋ ,  then M − Σ τ, fewer units than there are nodes with t > 0, one unit each to
@@ -171,7 +171,7 @@ impl Ranking {
         nodes
     }
 
-    /// Estimate of the spectral gap, 1 − ρ[k+1]/ρ[k] of the last two iterations; `None` before the second iteration or
+    /// Estimate of the spectral gap, 1 − ρ\[k+1\]/ρ\[k\] of the last two iterations; `None` before the second iteration or
     /// once the residual is 0. Early estimates are too large. **Telemetry only**: a float, never committed or hashed.
     pub fn spectral_gap(&self) -> Option<f64> {
         match self.residuals[..] {

@@ -1,5 +1,5 @@
 //! Killed at any moment, a node continues with the last committed block, and its folder replays.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Damaged, torn, missing and foreign files.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

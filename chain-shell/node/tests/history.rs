@@ -1,5 +1,5 @@
 //! One history, however it is run: reopened, replayed, on any number of threads.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! A small chain and a seeded stream of transactions for it.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::path::Path;
 use std::sync::Arc;

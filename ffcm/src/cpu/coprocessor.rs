@@ -22,6 +22,10 @@ pub struct CpuCoprocessor {
     ranker: Mutex<Option<KeptRanker>>,
 }
 
+/// Least gas for which a call alone is worth more than one thread: with less it may be over before the others have
+/// started. Weight nets always have less, so what they hold of a heap does not depend on the number of threads.
+const SHARED_GAS_MIN: u64 = 1 << 20;
+
 /// A prepared graph, and the shard count it is prepared for.
 type KeptRanker = (u32, Ranker);
 
@@ -66,12 +70,18 @@ impl Coprocessor for CpuCoprocessor {
         }
     }
 
-    /// One call alone is spread over all threads; a batch gives each thread whole calls.
+    /// One call alone is spread over all threads if its gas makes that worthwhile; a batch gives each thread whole calls.
     fn rewrite(&self, job: &RewriteJob) -> Result<RewriteOutput, JobError> {
         let engine = NetEngine::new(&job.book);
         Ok(match &job.calls[..] {
             [] => vec![],
-            [call] => vec![engine.reduce(call, &job.limits, self.threads(), None)],
+            [call] => {
+                let threads = match job.limits.gas < SHARED_GAS_MIN {
+                    true => 1,
+                    false => self.threads(),
+                };
+                vec![engine.reduce(call, &job.limits, threads, None)]
+            }
             calls => engine.reduce_batch(calls, &job.limits, self.threads()),
         })
     }
@@ -122,6 +132,8 @@ mod tests {
     use super::*;
     use crate::focus::FocusParams;
     use crate::graph::{EdgeDelta, Graph};
+    use crate::net::{Book, Limits};
+    use std::sync::Arc;
 
     #[test]
     fn thread_counts_are_taken_as_given_and_bounded() {
@@ -132,6 +144,35 @@ mod tests {
             matches!(&error, JobError::Device(what) if what.contains("1025")),
             "{error}"
         );
+    }
+
+    /// A heap that is just enough for one worker is enough for a small call whatever the threads: none is hoarded.
+    #[test]
+    fn a_small_call_needs_the_same_heap_on_every_machine() {
+        let text = "@main = r & @sum ~ (7 r)\n@sum = (?((1 @two) r) r)
+            @two = ({a b} r) & @sum ~ (a x) & @sum ~ (b y) & x ~ $([+] $(y r))";
+        let book = Arc::new(Book::parse(text).unwrap());
+        let call = book.main().unwrap();
+        let rewrite = |threads: usize, nodes: u64| {
+            let limits = Limits {
+                gas: SHARED_GAS_MIN - 1,
+                nodes,
+                ..Limits::default()
+            };
+            let job = RewriteJob {
+                book: Arc::clone(&book),
+                calls: vec![call.clone()],
+                limits,
+            };
+            let cpu = CpuCoprocessor::new(threads).unwrap();
+            cpu.rewrite(&job).unwrap().remove(0)
+        };
+        let least = (1..).find(|&nodes| rewrite(1, nodes).is_ok()).unwrap();
+        assert_eq!(rewrite(1, least).unwrap().result, "128");
+        for threads in [2, 8, 32] {
+            assert_eq!(rewrite(threads, least), rewrite(1, least));
+            assert_eq!(rewrite(threads, least - 1), rewrite(1, least - 1));
+        }
     }
 
     /// The prepared graph must not leak from one job into another: other graphs, other shards, refused jobs between.

@@ -5,6 +5,7 @@ mod error;
 mod load;
 mod numeral;
 pub mod readback;
+#[cfg(any(test, feature = "conformance"))]
 pub mod sample;
 pub mod syntax;
 #[cfg(test)]

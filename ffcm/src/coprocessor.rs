@@ -14,7 +14,7 @@ use crate::graph::Graph;
 use crate::memory::{Memory, MemoryError, MemoryOp, SlotId};
 use crate::net::{Book, Call, Limits, Outcome, ReduceError};
 
-pub use accelerator::{Accelerator, AcceleratorError, Opened};
+pub use accelerator::{Accelerator, AcceleratorError, Opened, Provider};
 pub use digest::{ending, hash_digest, memory_digest, ranking_digest, rewrite_digest};
 pub use oracle::OracleCoprocessor;
 pub use self_test::{SelfTestError, self_test};

@@ -1,7 +1,16 @@
 //! Run the machine on WebGPU.
 //!
-//! Kernels are not part of this version: there is no device code here and nothing runs. What exists is the header that
-//! kernels will start from, rendered from `ffcm`, validated, and compared with it cell by cell.
+//! Nets, π, Memory Arithmetic and hashes on whatever adapter `wgpu` finds, bit for bit as the oracle computes them. The
+//! kernels are core WGSL and use whole numbers only; they ask for nothing beyond what every WebGPU implementation
+//! guarantees.
 
-/// The machine's specification as WGSL: word layout, rule table, opcodes, number kinds and constants.
-pub const RULES: &str = include_str!("kernels/generated/rules.wgsl");
+mod coprocessor;
+pub mod device;
+mod focus;
+mod hash;
+pub mod kernels;
+mod memory;
+mod net;
+
+pub use coprocessor::{WgpuCoprocessor, WgpuProvider};
+pub use kernels::RULES;

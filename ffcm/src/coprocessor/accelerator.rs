@@ -64,6 +64,14 @@ impl fmt::Debug for Opened {
     }
 }
 
+/// A family of devices outside this crate, such as `wgpu`.
+pub trait Provider: Sync {
+    /// The name an [`Accelerator`] has for it: `wgpu` or `cuda`.
+    fn name(&self) -> &'static str;
+    /// Starts a device, the preferred one if no index is given.
+    fn open(&self, index: Option<u32>) -> Result<Arc<dyn Coprocessor>, JobError>;
+}
+
 impl Accelerator {
     /// Starts the backend and runs its [`self_test`]; one wrong bit and it is refused. `threads` is for the CPU, 0 is
     /// one per core. Only `auto` chooses: an explicit name that is not there is an error.

@@ -1,0 +1,139 @@
+//! The device as a coprocessor.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use ffcm::coprocessor::{
+    Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, Provider, RewriteJob,
+    RewriteOutput,
+};
+use ffcm::focus::Ranking;
+use ffcm::memory::{Memory, MemoryError, MemoryOp, SlotId};
+
+use crate::device::{Gpu, GpuError, Options};
+use crate::focus::FocusEngine;
+use crate::hash::HashEngine;
+use crate::memory::MemoryEngine;
+use crate::net::NetEngine;
+
+/// Runs jobs on one adapter, one at a time.
+pub struct WgpuCoprocessor {
+    gpu: Arc<Gpu>,
+    index: Option<u32>,
+    engines: Mutex<Engines>,
+}
+
+/// Made when first needed, so that nobody waits for kernels they do not use.
+#[derive(Default)]
+struct Engines {
+    net: Option<NetEngine>,
+    focus: Option<FocusEngine>,
+    memory: Option<MemoryEngine>,
+    hash: Option<HashEngine>,
+}
+
+impl fmt::Debug for WgpuCoprocessor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WgpuCoprocessor")
+            .field("gpu", &self.gpu)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The engine in `slot`, made if there is none. An engine that fails is not used again: what it holds on the device
+/// may be half done.
+fn with_engine<E, T>(
+    slot: &mut Option<E>,
+    make: impl FnOnce() -> Result<E, GpuError>,
+    run: impl FnOnce(&mut E) -> Result<T, JobError>,
+) -> Result<T, JobError> {
+    let mut engine = match slot.take() {
+        Some(engine) => engine,
+        None => make()?,
+    };
+    let result = run(&mut engine);
+    if !matches!(result, Err(JobError::Device(_))) {
+        *slot = Some(engine);
+    }
+    result
+}
+
+impl WgpuCoprocessor {
+    /// Opens a device.
+    pub fn open(options: &Options) -> Result<WgpuCoprocessor, GpuError> {
+        Ok(WgpuCoprocessor {
+            gpu: Arc::new(Gpu::open(options)?),
+            index: options.adapter,
+            engines: Mutex::default(),
+        })
+    }
+
+    /// The device, for its limits and counters.
+    pub fn gpu(&self) -> &Arc<Gpu> {
+        &self.gpu
+    }
+
+    fn engines(&self) -> std::sync::MutexGuard<'_, Engines> {
+        self.engines
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Coprocessor for WgpuCoprocessor {
+    fn info(&self) -> DeviceInfo {
+        let adapter = self.gpu.adapter();
+        DeviceInfo {
+            backend: match self.index {
+                Some(index) => format!("wgpu:{index}"),
+                None => "wgpu".into(),
+            },
+            device: format!("{} ({}, {})", adapter.name, adapter.kind, adapter.interface),
+            threads: 0,
+        }
+    }
+
+    fn rewrite(&self, job: &RewriteJob) -> Result<RewriteOutput, JobError> {
+        let make = || NetEngine::new(&self.gpu);
+        with_engine(&mut self.engines().net, make, |engine| engine.rewrite(job))
+    }
+
+    fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError> {
+        let make = || FocusEngine::new(&self.gpu);
+        with_engine(&mut self.engines().focus, make, |engine| engine.rank(job))
+    }
+
+    fn memory(
+        &self,
+        memory: &mut Memory,
+        ops: &[(SlotId, MemoryOp)],
+    ) -> Result<Vec<Result<(), MemoryError>>, JobError> {
+        let make = || MemoryEngine::new(&self.gpu);
+        with_engine(&mut self.engines().memory, make, |engine| {
+            engine.apply(memory, ops)
+        })
+    }
+
+    fn hash(&self, job: &HashJob<'_>) -> Result<HashOutput, JobError> {
+        let make = || HashEngine::new(&self.gpu);
+        with_engine(&mut self.engines().hash, make, |engine| engine.hash(job))
+    }
+}
+
+/// The adapters of this machine, for [`ffcm::coprocessor::Accelerator::open`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WgpuProvider;
+
+impl Provider for WgpuProvider {
+    fn name(&self) -> &'static str {
+        "wgpu"
+    }
+
+    fn open(&self, index: Option<u32>) -> Result<Arc<dyn Coprocessor>, JobError> {
+        let options = Options {
+            adapter: index,
+            ..Options::default()
+        };
+        Ok(Arc::new(WgpuCoprocessor::open(&options)?))
+    }
+}

@@ -1,0 +1,102 @@
+//! What can go wrong with a device.
+
+use ffcm::coprocessor::JobError;
+use thiserror::Error;
+
+/// Why a device gave nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum GpuError {
+    /// No adapter at all.
+    #[error("no GPU adapter was found; {hint}")]
+    NoAdapter {
+        /// What to install.
+        hint: &'static str,
+    },
+    /// The index is beyond the list.
+    #[error(
+        "there is no adapter {index}: {count} adapter(s) were found, `focus doctor` lists them"
+    )]
+    NoSuchAdapter {
+        /// The index asked for.
+        index: u32,
+        /// How many there are.
+        count: usize,
+    },
+    /// The adapter runs no compute shaders.
+    #[error("adapter `{adapter}` has no compute shaders")]
+    NoCompute {
+        /// The adapter.
+        adapter: String,
+    },
+    /// The adapter is below the smallest supported profile.
+    #[error("adapter `{adapter}`: {limit} is {has}, at least {needs} is needed")]
+    LimitTooSmall {
+        /// The adapter.
+        adapter: String,
+        /// Name of the limit, as WebGPU spells it.
+        limit: &'static str,
+        /// What the adapter has.
+        has: u64,
+        /// What is needed.
+        needs: u64,
+    },
+    /// The driver refused to open the adapter.
+    #[error("adapter `{adapter}` does not open: {message}")]
+    Open {
+        /// The adapter.
+        adapter: String,
+        /// What the driver says.
+        message: String,
+    },
+    /// A kernel does not compile on this driver.
+    #[error("kernel `{kernel}` does not compile: {message}")]
+    Kernel {
+        /// The kernel.
+        kernel: &'static str,
+        /// What the compiler says.
+        message: String,
+    },
+    /// The device is gone.
+    #[error("the device is lost: {message}")]
+    Lost {
+        /// What the driver says.
+        message: String,
+    },
+    /// The device has no memory left.
+    #[error("the device is out of memory at {what} ({bytes} bytes)")]
+    OutOfMemory {
+        /// What was asked for.
+        what: String,
+        /// Its size.
+        bytes: u64,
+    },
+    /// The job does not fit the device's limits.
+    #[error("{what} needs {needs} bytes, this device allows {limit}")]
+    TooLarge {
+        /// What was asked for.
+        what: String,
+        /// Its size in bytes.
+        needs: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A submission did not end in time.
+    #[error("the device did not answer within {seconds} s")]
+    Timeout {
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// The driver or the validation layer reports something else.
+    #[error("driver: {message}")]
+    Driver {
+        /// What it says.
+        message: String,
+    },
+}
+
+impl From<GpuError> for JobError {
+    fn from(error: GpuError) -> JobError {
+        JobError::Device(error.to_string())
+    }
+}

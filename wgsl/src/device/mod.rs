@@ -1,0 +1,11 @@
+//! The device: adapters, limits, buffers, kernels, submissions. Everything fallible is a [`GpuError`]; nothing panics.
+
+mod adapter;
+mod commands;
+mod error;
+mod gpu;
+
+pub use adapter::{AdapterSummary, INSTALL_HINT, adapters};
+pub use commands::{Commands, Groups};
+pub use error::GpuError;
+pub use gpu::{Binding, Bound, Buffer, Gpu, Kernel, Options, Profile, Slice, Source, Stats};

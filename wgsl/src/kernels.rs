@@ -1,0 +1,18 @@
+//! The kernels' text. A kernel is put together from parts, the generated specification first.
+
+use crate::device::Source;
+use crate::{focus, hash, memory, net};
+
+/// The machine's specification as WGSL: word layout, rule table, opcodes, number kinds and constants.
+pub const RULES: &str = include_str!("kernels/generated/rules.wgsl");
+
+/// Every kernel of this crate, for validation and for measuring how long drivers compile.
+pub fn all() -> Vec<Source> {
+    [
+        net::sources(),
+        focus::sources(),
+        memory::sources(),
+        hash::sources(),
+    ]
+    .concat()
+}

@@ -1,0 +1,80 @@
+//! A book as the kernels read it.
+//!
+//! ```text
+//! array<vec4<u32>>
+//! [d]            header of definition d: at, nodes, wires, redexes          d < number of definitions
+//! [at]           root.w0, root.w1, 0, 0
+//! [at + 1 + i]   redex i: a.w0, a.w1, b.w0, b.w1                            i < redexes
+//! then           node i: port0.w0, port0.w1, port1.w0, port1.w1             i < nodes
+//! ```
+//!
+//! Offsets inside the terms are local, as in [`Definition`](ffcm::net::Definition): a VAR holds a wire number, a node
+//! term a node number, a REF the number of a definition.
+
+use ffcm::net::Book;
+use ffcm::spec::word::Term;
+
+use crate::device::GpuError;
+
+/// The encoded book, and what is largest in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Encoded {
+    /// Four words to a vec4.
+    pub(crate) words: Vec<u32>,
+    /// Most nodes of a definition.
+    pub(crate) nodes_max: u32,
+    /// Most wires of a definition.
+    pub(crate) wires_max: u32,
+    /// Most redexes of a definition.
+    pub(crate) redexes_max: u32,
+}
+
+/// Encodes `book` for a device with bindings of `limit` bytes.
+pub(crate) fn encode(book: &Book, limit: u64) -> Result<Encoded, GpuError> {
+    let definitions = book.definitions();
+    let body = |d: &ffcm::net::Definition| 1 + d.redexes.len() + d.nodes.len();
+    let vectors = definitions.len() + definitions.iter().map(body).sum::<usize>();
+    let needs = vectors as u64 * 16;
+    if needs > limit {
+        return Err(GpuError::TooLarge {
+            what: "the book of definitions".into(),
+            needs,
+            limit,
+        });
+    }
+    let mut encoded = Encoded {
+        words: Vec::with_capacity(vectors * 4),
+        nodes_max: 0,
+        wires_max: 0,
+        redexes_max: 0,
+    };
+    let mut at = definitions.len();
+    for definition in definitions {
+        // All of these are below the number of vectors, which fits 32 bits because a binding does.
+        let (nodes, redexes) = (
+            definition.nodes.len() as u32,
+            definition.redexes.len() as u32,
+        );
+        encoded
+            .words
+            .extend([at as u32, nodes, definition.wires, redexes]);
+        encoded.nodes_max = encoded.nodes_max.max(nodes);
+        encoded.wires_max = encoded.wires_max.max(definition.wires);
+        encoded.redexes_max = encoded.redexes_max.max(redexes);
+        at += body(definition);
+    }
+    for definition in definitions {
+        encoded
+            .words
+            .extend([definition.root.w0(), definition.root.w1(), 0, 0]);
+        let pair = |a: Term, b: Term| [a.w0(), a.w1(), b.w0(), b.w1()];
+        encoded
+            .words
+            .extend(definition.redexes.iter().flat_map(|(a, b)| pair(*a, *b)));
+        encoded
+            .words
+            .extend(definition.nodes.iter().flat_map(|[a, b]| pair(*a, *b)));
+    }
+    debug_assert_eq!(encoded.words.len(), vectors * 4);
+    Ok(encoded)
+}

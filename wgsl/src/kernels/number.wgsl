@@ -257,6 +257,14 @@ fn float_add(a: Float, b: Float) -> Float {
     return Float(sign, more.exponent + 1, sum);
 }
 
+// Up to 8 bits of a long division. `state`: the rest, the quotient, the bits still wanted.
+fn float_divide_byte(state: vec3<u32>, divisor: u32) -> vec3<u32> {
+    let count = min(state.z, 8u);
+    let dividend = state.x << count;
+    let digits = dividend / divisor;
+    return vec3<u32>(dividend - digits * divisor, (state.y << count) | digits, state.z - count);
+}
+
 // Long division of 24-bit significands, 8 bits a time, 32 bits a trip. For the quotient 31 bits after the point are
 // enough to round; the remainder goes on for as many bits as the exponents differ.
 fn float_divide(remainder: bool, a: Float, b: Float) -> Float {
@@ -265,27 +273,20 @@ fn float_divide(remainder: bool, a: Float, b: Float) -> Float {
         return a;
     }
     let divisor = b.significand >> 8u;
-    var rest = a.significand >> 8u;
-    var quotient = 0u;
-    if (rest >= divisor) {
-        rest -= divisor;
-        quotient = 1u;
+    let dividend = a.significand >> 8u;
+    let first = select(0u, 1u, dividend >= divisor);
+    var state = vec3<u32>(dividend - first * divisor, first, select(31u, u32(difference), remainder));
+    while (state.z > 0u) {
+        state = float_divide_byte(state, divisor);
+        state = float_divide_byte(state, divisor);
+        state = float_divide_byte(state, divisor);
+        state = float_divide_byte(state, divisor);
     }
-    var bits = select(31u, u32(difference), remainder);
-    while (bits > 0u) {
-        for (var i = 0u; i < 4u; i++) {
-            let count = min(bits, 8u);
-            let dividend = rest << count;
-            let digits = dividend / divisor;
-            rest = dividend - digits * divisor;
-            quotient = (quotient << count) | digits;
-            bits -= count;
-        }
-    }
+    let rest = state.x;
     if (remainder) {
         return Float(a.sign, b.exponent, rest << 8u);
     }
-    return Float(a.sign ^ b.sign, difference + 127, quotient | select(0u, 1u, rest != 0u));
+    return Float(a.sign ^ b.sign, difference + 127, state.y | select(0u, 1u, rest != 0u));
 }
 
 // An operation of + * / %, not yet rounded.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use ffcm::spec::number::{Kind, Number, Operator, operate, predecessor};
 use ffcm::spec::word::{Class, Term};
 use ffcm_wgsl::RULES;
-use ffcm_wgsl::device::{Binding, Gpu, Groups, Options, Source};
+use ffcm_wgsl::device::{Binding, Gpu, GpuError, Groups, Options, Source};
 
 /// Arithmetic on numbers, as kernels include it.
 const NUMBER: &str = include_str!("../src/kernels/number.wgsl");
@@ -62,26 +62,27 @@ impl Bench {
             return;
         }
         let pairs = std::mem::take(&mut self.pairs);
-        let words: Vec<u32> = pairs
-            .iter()
-            .flat_map(|(a, b)| [a.w0(), a.w1(), b.w0(), b.w1()])
-            .collect();
-        let gpu = &self.gpu;
-        let kernel = gpu.kernel(&source()).unwrap();
-        let input = gpu.buffer_of("pairs", &words).unwrap();
-        let output = gpu.buffer("answers", pairs.len() as u64 * 6).unwrap();
-        let bound = gpu
-            .bind(&kernel, &[(&input).into(), (&output).into()])
-            .unwrap();
-        let mut commands = gpu.commands("number");
-        commands.dispatch(&bound, Groups::Count(pairs.len().div_ceil(64) as u32));
-        let found = commands
-            .submit_and_read(&output, 0, pairs.len() as u64 * 6)
-            .unwrap();
+        let found = self.answers(&pairs).expect("the device works");
         for ((a, b), found) in pairs.iter().zip(found.chunks_exact(6)) {
             self.left_to_host += usize::from(compare(*a, *b, found));
         }
         self.compared += pairs.len();
+    }
+
+    fn answers(&self, pairs: &[(Term, Term)]) -> Result<Vec<u32>, GpuError> {
+        let words: Vec<u32> = pairs
+            .iter()
+            .flat_map(|(a, b)| [a.w0(), a.w1(), b.w0(), b.w1()])
+            .collect();
+        let kernel = self.gpu.kernel(&source())?;
+        let input = self.gpu.buffer_of("pairs", &words)?;
+        let output = self.gpu.buffer("answers", pairs.len() as u64 * 6)?;
+        let bound = self
+            .gpu
+            .bind(&kernel, &[(&input).into(), (&output).into()])?;
+        let mut commands = self.gpu.commands("number");
+        commands.dispatch(&bound, Groups::Count(pairs.len().div_ceil(64) as u32));
+        commands.submit_and_read(&output, 0, output.words())
     }
 }
 
@@ -152,7 +153,7 @@ impl Random {
     }
 
     fn below(&mut self, n: u32) -> u32 {
-        (u64::from(self.word()) * u64::from(n) >> 32) as u32
+        ((u64::from(self.word()) * u64::from(n)) >> 32) as u32
     }
 
     fn one_of<T: Copy>(&mut self, list: &[T]) -> T {
@@ -416,6 +417,25 @@ fn forms_that_meet_and_words_of_no_form() {
         for b in others.iter().chain([a]) {
             bench.push(*a, *b);
         }
+    }
+    bench.flush();
+    println!("{} pairs", bench.compared);
+}
+
+#[test]
+fn words_at_random() {
+    let mut bench = Bench::open();
+    let mut random = Random(0x776f_7264);
+    for _ in 0..1 << 18 {
+        let mut words = || {
+            let (bits, payload) = (random.word(), random.next());
+            // Numbers as often as any other class, with an ext and a payload that may follow a form.
+            let number = Term::u24(0).w0() | bits & 0x8fff_ff3f;
+            let w1 = payload as u32 >> (payload >> 32 & 31);
+            term(if bits & 0x40 == 0 { bits } else { number }, w1)
+        };
+        let (a, b) = (words(), words());
+        bench.push(a, b);
     }
     bench.flush();
     println!("{} pairs", bench.compared);

@@ -183,14 +183,14 @@ impl Random {
         let (wide, kind) = (self.below(4) > 0, self.one_of(&Kind::ALL));
         let operator = self.one_of(&Operator::ALL);
         let float = self.one_of(&[Kind::F32, Kind::F32, Kind::F24]);
-        let cut = |bits: u32, wide: bool| if wide { bits } else { bits >> 8 };
+        let upper = |bits: u32, wide: bool| if wide { bits } else { bits >> 8 };
         match self.below(12) {
             0..8 => {
                 let operator =
                     self.one_of(&[Add, Sub, FlipSub, Mul, Div, FlipDiv, Rem, FlipRem, Lt]);
                 (
-                    partial(operator, wide, cut(a, wide)),
-                    plain(float, cut(b, float.is_wide())),
+                    partial(operator, wide, upper(a, wide)),
+                    plain(float, upper(b, float.is_wide())),
                 )
             }
             8 => {
@@ -205,7 +205,7 @@ impl Random {
                 };
                 (
                     partial(operator, true, a | first << 23),
-                    plain(float, cut(b | second.min(254) << 23, float.is_wide())),
+                    plain(float, upper(b | second.min(254) << 23, float.is_wide())),
                 )
             }
             9 => {
@@ -214,7 +214,7 @@ impl Random {
             }
             10 => (
                 Number::Cast(kind).term(),
-                plain(float, cut(a, float.is_wide())),
+                plain(float, upper(a, float.is_wide())),
             ),
             _ => {
                 let from = self.one_of(&Kind::ALL);
@@ -225,20 +225,16 @@ impl Random {
     }
 }
 
+fn cut(bits: u32, wide: bool) -> u32 {
+    if wide { bits } else { bits & 0xff_ffff }
+}
+
 fn plain(kind: Kind, bits: u32) -> Term {
-    Number::Plain(
-        kind,
-        if kind.is_wide() {
-            bits
-        } else {
-            bits & 0xff_ffff
-        },
-    )
-    .term()
+    Number::Plain(kind, cut(bits, kind.is_wide())).term()
 }
 
 fn partial(operator: Operator, wide: bool, bits: u32) -> Term {
-    let bits = if wide { bits } else { bits & 0xff_ffff };
+    let bits = cut(bits, wide);
     Number::Partial {
         operator,
         bits,
@@ -275,7 +271,7 @@ const EDGES: [u32; 56] = [
     0x0c00_0000,
     0x2000_0000,
     0x3380_0000, // 2^-24
-    0x3effffff,
+    0x3eff_ffff,
     0x3f00_0000, // 0.5
     0x3f7f_ffff,
     0x3f7f_ff80, // halfway between two f24
@@ -308,27 +304,26 @@ const EDGES: [u32; 56] = [
     0xffff_ffff,
 ];
 
-/// [`EDGES`] and their opposites as integers and as floats, for one width. Sorted, each once.
+/// [`EDGES`] as payloads of one width: as they are, or their upper and their lower 24 bits. Sorted, each once.
 fn edges(wide: bool) -> Vec<u32> {
-    let payloads = EDGES
-        .iter()
-        .flat_map(|bits| [*bits, bits.wrapping_neg(), bits ^ 0x8000_0000])
-        .flat_map(|bits| {
-            if wide {
-                [bits; 2]
-            } else {
-                [bits >> 8, bits & 0xff_ffff]
-            }
-        });
-    let mut payloads: Vec<u32> = payloads.collect();
+    payloads(wide, EDGES.into())
+}
+
+/// The same with their opposites as integers and as floats.
+fn edges_and_opposites(wide: bool) -> Vec<u32> {
+    let signs = |bits: u32| [bits, bits.wrapping_neg(), bits ^ 0x8000_0000];
+    payloads(wide, EDGES.map(signs).concat())
+}
+
+fn payloads(wide: bool, words: Vec<u32>) -> Vec<u32> {
+    let mut payloads = words;
+    if !wide {
+        let halves = |bits: &u32| [bits >> 8, bits & 0xff_ffff];
+        payloads = payloads.iter().flat_map(halves).collect();
+    }
     payloads.sort_unstable();
     payloads.dedup();
     payloads
-}
-
-/// A few of them, for the combinations of which there are many.
-fn few_edges(wide: bool) -> impl Iterator<Item = u32> + Clone {
-    edges(wide).into_iter().step_by(3)
 }
 
 /// Every plain number, cast, operator and partial on edge payloads.
@@ -336,12 +331,17 @@ fn edge_terms() -> Vec<Term> {
     let mut terms: Vec<Term> = vec![];
     for kind in Kind::ALL {
         terms.push(Number::Cast(kind).term());
-        terms.extend(edges(kind.is_wide()).iter().map(|bits| plain(kind, *bits)));
+        let payloads = edges_and_opposites(kind.is_wide());
+        terms.extend(payloads.iter().map(|bits| plain(kind, *bits)));
     }
     for operator in Operator::ALL {
         terms.push(Number::Operator(operator).term());
         for wide in [false, true] {
-            terms.extend(few_edges(wide).map(|bits| partial(operator, wide, bits)));
+            terms.extend(
+                edges(wide)
+                    .iter()
+                    .map(|bits| partial(operator, wide, *bits)),
+            );
         }
     }
     terms
@@ -352,11 +352,11 @@ fn operators_on_edge_values() {
     let mut bench = Bench::open();
     for kind in Kind::ALL {
         for wide in [false, true] {
-            let (left, right) = (edges(wide), few_edges(kind.is_wide()));
+            let (left, right) = (edges_and_opposites(wide), edges(kind.is_wide()));
             for operator in Operator::ALL {
                 for a in &left {
-                    for b in right.clone() {
-                        bench.push(partial(operator, wide, *a), plain(kind, b));
+                    for b in &right {
+                        bench.push(partial(operator, wide, *a), plain(kind, *b));
                     }
                 }
             }

@@ -313,9 +313,8 @@ impl LabelBuffers {
             shares: gpu.buffer("shares", room + room / 32)?,
             teleport: None,
         };
-        // Labels fall by out-degree: those from the first without out-edges on have zeros.
-        let sources = order.partition_point(|&node| node == u32::MAX || graph.out_degree(node) > 0);
-        let ratios: Vec<u32> = order[..sources]
+        // What is not written is zero: nobody's, and those of nodes without out-edges.
+        let ratios: Vec<u32> = order[..layout.labels.sources]
             .iter()
             .flat_map(|&node| ratio_words(graph.row(node).1))
             .collect();

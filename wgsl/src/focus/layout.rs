@@ -43,18 +43,30 @@ pub(super) struct Labels {
     pub(super) order: Vec<u32>,
     /// Label of each node.
     pub(super) of: Vec<u32>,
+    /// Labels below this had out-edges when the graph was laid out, the others had none.
+    pub(super) sources: usize,
 }
 
 impl Labels {
     fn by_out_degree(graph: &Graph) -> Labels {
-        let mut order: Vec<u32> = (0..graph.node_count()).collect();
-        order.sort_by_cached_key(|&node| (Reverse(graph.out_degree(node)), node));
-        order.insert(0, u32::MAX);
+        let (mut sources, mut others) = (Vec::new(), Vec::new());
+        for node in 0..graph.node_count() {
+            match graph.out_degree(node) {
+                0 => others.push(node),
+                degree => sources.push((Reverse(degree), node)),
+            }
+        }
+        sources.sort_unstable();
+        let mut order = Vec::with_capacity(1 + graph.node_count() as usize);
+        order.push(u32::MAX);
+        order.extend(sources.iter().map(|&(_, node)| node));
+        let sources = order.len();
+        order.append(&mut others);
         let mut of = vec![0; order.len() - 1];
         for (label, &node) in (1..).zip(&order[1..]) {
             of[node as usize] = label;
         }
-        Labels { order, of }
+        Labels { order, of, sources }
     }
 
     /// Gives labels to the nodes from the last labelled one to `nodes`.
@@ -227,9 +239,10 @@ pub(super) fn equal(weights: &[u64]) -> bool {
 }
 
 fn incoming(graph: &Graph, labels: &Labels) -> Incoming {
+    let sources = || (1u32..).zip(&labels.order[1..labels.sources]);
     let mut starts = vec![0u32; labels.order.len() + 1];
     let mut weighted = false;
-    for node in 0..graph.node_count() {
+    for (_, &node) in sources() {
         let (targets, weights) = graph.row(node);
         weighted |= !equal(weights);
         for &target in targets {
@@ -241,14 +254,14 @@ fn incoming(graph: &Graph, labels: &Labels) -> Incoming {
     }
     let edges = starts[starts.len() - 1] as usize;
     let mut next = starts.clone();
-    let mut sources = vec![0; edges];
+    let mut edge_sources = vec![0; edges];
     let mut quotas = vec![0; if weighted { edges } else { 0 }];
-    for (label, &node) in (1..).zip(&labels.order[1..]) {
+    for (label, &node) in sources() {
         let (targets, weights) = graph.row(node);
         let largest = weights.iter().copied().max().unwrap_or(0);
         for (&target, &weight) in targets.iter().zip(weights) {
             let at = &mut next[labels.of[target as usize] as usize];
-            sources[*at as usize] = label;
+            edge_sources[*at as usize] = label;
             if weighted {
                 quotas[*at as usize] = quota(weight, largest);
             }
@@ -257,7 +270,7 @@ fn incoming(graph: &Graph, labels: &Labels) -> Incoming {
     }
     Incoming {
         starts,
-        sources,
+        sources: edge_sources,
         quotas,
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde::Serialize;
@@ -14,6 +14,8 @@ pub struct Cargo<'a> {
     pub root: &'a Path,
     /// Standard output belongs to a JSON document, so what cargo prints goes to standard error.
     pub json: bool,
+    /// Standard output is for this process alone.
+    pub quiet: bool,
     /// Added to the environment.
     pub variables: Vec<(&'static str, OsString)>,
 }
@@ -25,30 +27,53 @@ impl Cargo<'_> {
     }
 
     /// Runs tests. That none ran is a failure.
-    pub fn tests(&self, arguments: &[&str], mut each: impl FnMut(&str)) -> Result<Tally, String> {
+    pub fn tests(&self, arguments: &[&str]) -> Result<Tally, String> {
         let mut tally = Tally::default();
-        self.lines(arguments, |line| {
-            tally.add(line);
-            each(line);
-        })?;
-        match tally.passed {
-            0 => Err("no test ran".into()),
-            _ => Ok(tally),
-        }
+        self.lines(arguments, |line| tally.add(line))?;
+        tally.some()
     }
 
     /// Runs cargo and shows what it prints while `each` looks at every line.
-    pub fn lines(&self, arguments: &[&str], mut each: impl FnMut(&str)) -> Result<(), String> {
+    pub fn lines(&self, arguments: &[&str], each: impl FnMut(&str)) -> Result<(), String> {
+        let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let name = format!("cargo {}", arguments.join(" "));
+        self.start(&name, Command::new(program).args(arguments), each)
+    }
+
+    /// Builds the test programs and examples of the workspace as the arguments select, and lists those of the package
+    /// with this manifest.
+    pub fn programs(&self, arguments: &[&str], manifest: &Path) -> Result<Vec<Program>, String> {
+        let mut built = Vec::new();
+        let mut arguments = arguments.to_vec();
+        arguments.extend(["--no-run", "--message-format=json-render-diagnostics"]);
+        let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let quiet = Cargo {
+            quiet: true,
+            variables: self.variables.clone(),
+            ..*self
+        };
+        let name = format!("cargo {}", arguments.join(" "));
+        quiet.start(&name, Command::new(program).args(&arguments), |line| {
+            built.extend(Program::of(line, manifest));
+        })?;
+        Ok(built)
+    }
+
+    /// Runs a program and shows what it prints while `each` looks at every line.
+    pub fn start(
+        &self,
+        name: &str,
+        command: &mut Command,
+        mut each: impl FnMut(&str),
+    ) -> Result<(), String> {
         let mut shown = String::new();
         for (name, value) in &self.variables {
             shown.push_str(&format!("{name}={} ", value.to_string_lossy()));
         }
-        shown.push_str(&format!("cargo {}", arguments.join(" ")));
+        shown.push_str(name);
         eprintln!("$ {shown}");
         let failed = |error: &dyn fmt::Display| format!("{shown}: {error}");
-        let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut child = Command::new(program)
-            .args(arguments)
+        let mut child = command
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(self.root)
             .stdout(Stdio::piped())
@@ -62,12 +87,7 @@ impl Cargo<'_> {
                 .map_err(|error| failed(&error))?
                 > 0
             {
-                let shown = if self.json {
-                    io::stderr().write_all(&line)
-                } else {
-                    io::stdout().write_all(&line)
-                };
-                shown.map_err(|error| failed(&error))?;
+                self.show(&line).map_err(|error| failed(&error))?;
                 each(String::from_utf8_lossy(&line).trim_end());
                 line.clear();
             }
@@ -77,6 +97,42 @@ impl Cargo<'_> {
             Ok(status) => Err(failed(&status)),
             Err(error) => Err(failed(&error)),
         }
+    }
+
+    fn show(&self, line: &[u8]) -> io::Result<()> {
+        match (self.quiet, self.json) {
+            (true, _) => Ok(()),
+            (false, true) => io::stderr().write_all(line),
+            (false, false) => io::stdout().write_all(line),
+        }
+    }
+}
+
+/// A program that cargo has built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Name of the target.
+    pub name: String,
+    /// Whether it runs tests.
+    pub is_test: bool,
+    /// Where it lies.
+    pub path: PathBuf,
+}
+
+impl Program {
+    /// The program that a line of cargo's messages tells of, if it is one of the package with this manifest.
+    fn of(line: &str, manifest: &Path) -> Option<Program> {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        let text = |pointer: &str| message.pointer(pointer).and_then(|value| value.as_str());
+        if text("/reason")? != "compiler-artifact" || Path::new(text("/manifest_path")?) != manifest
+        {
+            return None;
+        }
+        Some(Program {
+            name: text("/target/name")?.into(),
+            is_test: message.pointer("/profile/test")?.as_bool()?,
+            path: text("/executable")?.into(),
+        })
     }
 }
 
@@ -92,8 +148,16 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// The counts, if any test passed.
+    pub fn some(self) -> Result<Tally, String> {
+        match self.passed {
+            0 => Err("no test ran".into()),
+            _ => Ok(self),
+        }
+    }
+
     /// Adds one line of output, if it is a summary.
-    fn add(&mut self, line: &str) {
+    pub fn add(&mut self, line: &str) {
         let Some(counts) = line.strip_prefix("test result: ") else {
             return;
         };
@@ -143,12 +207,30 @@ mod tests {
         let cargo = Cargo {
             root: Path::new(env!("CARGO_MANIFEST_DIR")),
             json: true,
+            quiet: false,
             variables: vec![("XTASK_TEST", "1".into())],
         };
         assert!(cargo.run(&["no-such-command-of-cargo"]).is_err());
         assert!(cargo.run(&["--version"]).is_ok());
-        let error = cargo.tests(&["--version"], |_| {}).unwrap_err();
+        let error = cargo.tests(&["--version"]).unwrap_err();
         assert_eq!(error, "no test ran");
+    }
+
+    #[test]
+    fn programs_of_one_package_are_told_from_the_messages() {
+        let line = |package: &str, executable: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","manifest_path":"{package}/Cargo.toml","target":{{"name":"a"}},
+                "profile":{{"test":true}},"executable":{executable}}}"#
+            )
+        };
+        let of = |line: &str| Program::of(line, Path::new("/r/wgsl/Cargo.toml"));
+        let found = of(&line("/r/wgsl", "\"/t/a-1\"")).unwrap();
+        assert_eq!((found.name.as_str(), found.is_test), ("a", true));
+        assert_eq!(found.path, Path::new("/t/a-1"));
+        assert_eq!(of(&line("/r/wgsl", "null")), None);
+        assert_eq!(of(&line("/r/ffcm", "\"/t/a-1\"")), None);
+        assert_eq!(of("running 3 tests"), None);
     }
 
     #[test]

@@ -63,7 +63,7 @@ enum Action {
     NotRun(&'static str),
 }
 
-const STEPS: [(&str, Action); 10] = [
+const STEPS: [(&str, Action); 11] = [
     ("packages", Action::Check(deps::check)),
     ("fmt", Action::Cargo(&["fmt", "--all", "--check"])),
     ("tidy", Action::Check(tidy::run)),
@@ -104,7 +104,15 @@ const STEPS: [(&str, Action); 10] = [
             "peers",
             "--exclude",
             "ffcm-wgsl",
+            "--lib",
+            "--bins",
+            "--tests",
+            "--examples",
         ]),
+    ),
+    (
+        "doc tests",
+        Action::Tests(&["test", "--workspace", "--exclude", "peers", "--doc"]),
     ),
     ("WGSL", Action::Drivers),
     (
@@ -181,13 +189,14 @@ fn perform(
     let mut cargo = Cargo {
         root,
         json,
+        quiet: false,
         variables: environment(),
     };
     let result = match action {
         Action::Cargo(arguments) => cargo.run(arguments),
         Action::Tests(arguments) => one_driver().and_then(|driver| {
             cargo.variables.extend(driver);
-            *tally += cargo.tests(arguments, |_| {})?;
+            *tally += cargo.tests(arguments)?;
             Ok(())
         }),
         Action::Check(check) => check(root).map(|done| eprintln!("{done}")),

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Instant;
 
-use crate::cargo::Cargo;
+use crate::cargo::{Cargo, Program, Tally};
 use crate::test::{DeviceRun, Outcome, Status};
 use crate::vulkan::{self, Kind};
 
@@ -22,14 +23,35 @@ const DRIVERS: [(&str, Kind, &str); 3] = [
     ("WGSL on hardware", Kind::Other, "this machine has no GPU"),
 ];
 
+/// What `tests` selects and this backend besides, so that what both build is the same.
+const BUILD: [&str; 4] = ["test", "--workspace", "--exclude", "peers"];
+
 /// Tests every driver, also after one has failed. That no driver ran is a failure.
 pub fn run(cargo: &Cargo<'_>) -> Vec<Outcome> {
+    let start = Instant::now();
+    let folder = cargo.root.join("wgsl");
+    let programs = match cargo.programs(&BUILD, &folder.join("Cargo.toml")) {
+        Ok(programs) => programs,
+        Err(reason) => {
+            return vec![Outcome {
+                step: "WGSL".into(),
+                seconds: start.elapsed().as_secs_f64(),
+                status: Status::Failed { reason },
+                device: None,
+            }];
+        }
+    };
+    let cargo = &Cargo {
+        root: &folder,
+        variables: cargo.variables.clone(),
+        ..*cargo
+    };
     let manifests = vulkan::manifests();
     let mut outcomes = Vec::new();
     for (step, kind, absent) in DRIVERS {
         let start = Instant::now();
         let own = vulkan::of_kind(&manifests, kind);
-        let (status, device) = match test(cargo, kind, &own) {
+        let (status, device) = match test(cargo, &programs, kind, &own) {
             Ok(Some(device)) => (Status::Ok, Some(device)),
             Ok(None) => (
                 Status::NotRun {
@@ -77,7 +99,12 @@ fn judge(outcomes: &mut Vec<Outcome>) {
 }
 
 /// Runs the tests on one driver; nothing where it or its device is missing.
-fn test(cargo: &Cargo<'_>, kind: Kind, manifests: &[PathBuf]) -> Result<Option<DeviceRun>, String> {
+fn test(
+    cargo: &Cargo<'_>,
+    programs: &[Program],
+    kind: Kind,
+    manifests: &[PathBuf],
+) -> Result<Option<DeviceRun>, String> {
     // Elsewhere the system's own interface is used, and no manifests.
     let native = kind == Kind::Other && !cfg!(target_os = "linux");
     if manifests.is_empty() && !native {
@@ -87,15 +114,19 @@ fn test(cargo: &Cargo<'_>, kind: Kind, manifests: &[PathBuf]) -> Result<Option<D
     if !native {
         variables.extend(vulkan::only(manifests)?);
     }
+    variables.push(("CARGO_MANIFEST_DIR", cargo.root.into()));
     let cargo = Cargo {
         variables,
         ..*cargo
     };
+    let list = programs
+        .iter()
+        .find(|program| !program.is_test && program.name == "adapters");
+    let list = list.ok_or("cargo built no example `adapters`")?;
     let mut listed = Vec::new();
-    cargo.lines(
-        &["run", "--quiet", "-p", "ffcm-wgsl", "--example", "adapters"],
-        |line| listed.push(line.to_string()),
-    )?;
+    cargo.start(&list.name, &mut Command::new(&list.path), |line| {
+        listed.push(line.to_string());
+    })?;
     let Some(adapter) = first_usable(&listed, kind) else {
         return match kind {
             Kind::Other => Ok(None),
@@ -104,10 +135,17 @@ fn test(cargo: &Cargo<'_>, kind: Kind, manifests: &[PathBuf]) -> Result<Option<D
         };
     };
     let mut digests = Digests::default();
-    let tests = cargo.tests(
-        &["test", "-p", "ffcm-wgsl", "--", "--show-output"],
-        |line| digests.add(line),
-    )?;
+    let mut tests = Tally::default();
+    for program in programs.iter().filter(|program| program.is_test) {
+        let mut command = Command::new(&program.path);
+        command.arg("--show-output");
+        let name = format!("{} --show-output", program.name);
+        cargo.start(&name, &mut command, |line| {
+            tests.add(line);
+            digests.add(line);
+        })?;
+    }
+    let tests = tests.some()?;
     Ok(Some(DeviceRun {
         adapter,
         tests,
@@ -165,7 +203,6 @@ impl Digests {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cargo::Tally;
 
     #[test]
     fn the_first_usable_adapter_is_named_and_software_is_no_hardware() {

@@ -58,14 +58,16 @@ impl Process {
         }
     }
 
-    /// What it has printed: the page's console and its own complaints.
+    /// What it has printed: the page's console and its own complaints, but for those about the desktop it has not got.
     pub fn console(&self) -> String {
         let folder = self.folder.as_ref().expect("there until it is stopped");
-        let bytes = std::fs::read(folder.path().join("console"));
-        bytes.map_or_else(
-            |error| error.to_string(),
-            |b| String::from_utf8_lossy(&b).into_owned(),
-        )
+        let bytes = match std::fs::read(folder.path().join("console")) {
+            Ok(bytes) => bytes,
+            Err(error) => return error.to_string(),
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let lines = text.lines().filter(|line| !line.contains("dbus"));
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     /// Ends it. An error if a process or a file is left.

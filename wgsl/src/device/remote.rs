@@ -106,6 +106,8 @@ pub trait Remote: Send + Sync {
 pub(super) struct Handle {
     id: u64,
     remote: Arc<dyn Remote>,
+    /// Buffers of a bound kernel: as long as it can run, they are there.
+    _buffers: Vec<Arc<Handle>>,
 }
 
 impl fmt::Debug for Handle {
@@ -131,11 +133,12 @@ impl Gpu {
     }
 
     /// A number that no other remote thing of this process has.
-    fn handle(remote: &Arc<dyn Remote>) -> Arc<Handle> {
+    fn handle(remote: &Arc<dyn Remote>, buffers: Vec<Arc<Handle>>) -> Arc<Handle> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Arc::new(Handle {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             remote: Arc::clone(remote),
+            _buffers: buffers,
         })
     }
 
@@ -147,7 +150,7 @@ impl Gpu {
         let Some(remote) = &self.remote else {
             return Ok(None);
         };
-        let handle = Gpu::handle(remote);
+        let handle = Gpu::handle(remote, vec![]);
         let id = handle.id;
         remote.order(Order::Buffer { id, label, words })?;
         Ok(Some(handle))
@@ -183,7 +186,8 @@ impl Gpu {
         let Some(remote) = &self.remote else {
             return Ok(None);
         };
-        let handle = Gpu::handle(remote);
+        let buffers = slices.iter().map(|slice| slice.buffer.handle.clone());
+        let handle = Gpu::handle(remote, buffers.flatten().collect());
         let slices = slices
             .iter()
             .map(|slice| (id(&slice.buffer.handle), slice.start, slice.words))

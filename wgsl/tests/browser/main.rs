@@ -172,6 +172,11 @@ fn memory_arithmetic_is_that_of_the_machine() {
 }
 
 #[test]
+fn focus_is_that_of_the_machine() {
+    conforms(Suite::Focus);
+}
+
+#[test]
 fn tmp_number() {
     in_browser(|browser| {
         let gpu = open(browser);

@@ -2,14 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(unix)]
 
+mod jobs;
 mod page;
 mod process;
 mod server;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ffcm::conformance::Suite;
-use ffcm_wgsl::WgpuCoprocessor;
 use ffcm_wgsl::device::{Binding, Gpu, GpuError, Groups, Options, Source};
 use ffcm_wgsl::kernels;
 use page::Browser;
@@ -150,45 +149,6 @@ fn every_kernel_compiles() {
         assert!(refused.is_empty(), "{}", refused.join("\n\n"));
         let messages = browser.messages();
         assert!(messages.is_empty(), "{}", messages.join("\n\n"));
-    });
-}
-
-/// Runs a suite of the machine's conformance with the page's device, case by case against the oracle.
-fn conforms(suite: Suite) {
-    in_browser(|browser| {
-        let backend = WgpuCoprocessor::on(open(browser));
-        let report = suite.run(&backend).unwrap();
-        println!("{report}");
-        let stats = backend.gpu().stats();
-        println!("{stats:?}");
-        let digest = report.digest.expect("the job is there");
-        browser.show(suite.name(), &blake3::Hash::from_bytes(digest).to_hex(), true);
-    });
-}
-
-#[test]
-fn memory_arithmetic_is_that_of_the_machine() {
-    conforms(Suite::Memory);
-}
-
-#[test]
-fn focus_is_that_of_the_machine() {
-    conforms(Suite::Focus);
-}
-
-#[test]
-fn tmp_number() {
-    in_browser(|browser| {
-        let gpu = open(browser);
-        let source = Source {
-            name: "test.number",
-            text: [ffcm_wgsl::RULES, include_str!("../../src/kernels/number.wgsl"), include_str!("../../src/kernels/number_test.wgsl")].concat(),
-            entry: "main",
-            bindings: &[Binding::Read, Binding::Write],
-        };
-        let t = std::time::Instant::now();
-        gpu.kernel(&source).unwrap();
-        println!("number {:?} {:?}", t.elapsed(), browser.messages());
     });
 }
 

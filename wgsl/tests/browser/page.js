@@ -74,7 +74,7 @@ async function compile({ name, text, entry, bindings }) {
   }
   work.kernels += 1;
   work.compile_ms += performance.now() - start;
-  return { body: said };
+  return { body: said, failed: await errors() };
 }
 
 function command(encoder, step, pass) {
@@ -107,14 +107,15 @@ async function read({ id, start, words }) {
   const encoder = device.createCommandEncoder({ label: "read" });
   encoder.copyBufferToBuffer(things.get(id), 4 * start, staging, 0, size);
   device.queue.submit([encoder.finish()]);
+  const wrong = errors();
   await staging.mapAsync(GPUMapMode.READ);
   const body = staging.getMappedRange().slice(0);
   staging.destroy();
   work.readbacks += 1;
-  return { body, digest: hex(await crypto.subtle.digest("SHA-256", body)) };
+  return { body, digest: hex(await crypto.subtle.digest("SHA-256", body)), failed: await wrong };
 }
 
-// What each order does. Those that return something are answered.
+// What each order does. Those that return something are answered: with what failed, or else with the body.
 const ORDERS = {
   buffer({ id, label, words }) {
     const { STORAGE, UNIFORM, COPY_SRC, COPY_DST, INDIRECT } = GPUBufferUsage;
@@ -174,8 +175,7 @@ async function run() {
       work.orders += 1;
       const answer = await ORDERS[order.op](order);
       if (!answer) continue;
-      const wrong = answer.failed ?? await errors();
-      if (wrong) await post("failed", wrong);
+      if (answer.failed) await post("failed", answer.failed);
       else await post(`answer?${answer.digest ?? ""}`, answer.body);
     }
     show_work();

@@ -10,8 +10,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use focus_rpc::{
-    ApiError, BlockSummary, Feed, Health, KeyProof, Limits, MemoryActivity, Metrics, NodeApi,
-    Particle, Server, Stage, Submitted,
+    ApiError, BlockSummary, CoprocessorHealth, Feed, Health, KeyProof, Limits, MemoryActivity,
+    Metrics, NodeApi, Particle, Server, Stage, Submitted,
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -41,6 +41,10 @@ impl NodeApi for Mock {
             backend: "cpu".into(),
             device: "Mock Processor 9000".into(),
             threads: 2,
+            coprocessor: CoprocessorHealth {
+                serving: "cpu".into(),
+                ..CoprocessorHealth::default()
+            },
             pid: std::process::id(),
             rss: focus_rpc::resident_bytes(),
         })

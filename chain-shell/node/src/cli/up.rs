@@ -402,6 +402,9 @@ fn block_line(report: &BlockReport) -> String {
 }
 
 #[cfg(test)]
+mod failover;
+
+#[cfg(test)]
 mod tests {
     use focus_types::{Certificate, HEADER_VERSION, Hash32, Header};
 

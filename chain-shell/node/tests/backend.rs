@@ -4,12 +4,12 @@
 mod support;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use ffcm::coprocessor::{
-    Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, OracleCoprocessor,
-    RewriteJob, RewriteOutput, WithFallback,
+    Coprocessor, DeviceInfo, FallbackEvent, FocusJob, HashJob, HashOutput, JobError,
+    OracleCoprocessor, RewriteJob, RewriteOutput, WithFallback,
 };
 use ffcm::cpu::CpuCoprocessor;
 use ffcm::focus::Ranking;
@@ -17,6 +17,8 @@ use ffcm::memory::{Memory, MemoryError, MemoryOp, SlotId};
 use focus_node::{Node, NodeOptions, replay_data};
 use focus_types::Hash32;
 use support::{create, genesis, key, next_block};
+
+type Failures = Arc<Mutex<Vec<&'static str>>>;
 
 /// A device that is broken by `fault` when it is asked for its k-th job.
 struct Doomed<F> {
@@ -66,11 +68,17 @@ impl<F: Fn() -> Result<(), JobError> + Send + Sync> Coprocessor for Doomed<F> {
     }
 }
 
-fn with_cpu(device: Arc<dyn Coprocessor>) -> Arc<WithFallback> {
+/// `device` with the CPU behind it; the jobs in which a device is given up go to `failed`.
+fn with_cpu(device: Arc<dyn Coprocessor>, failed: &Failures) -> Arc<WithFallback> {
     let cpu = Arc::new(CpuCoprocessor::new(1).unwrap());
-    Arc::new(WithFallback::new(device, cpu, |event| {
-        println!("{event:?}")
-    }))
+    let failed = Arc::clone(failed);
+    let observer = move |event: &FallbackEvent<'_>| {
+        println!("{event:?}");
+        if let FallbackEvent::FailedOver { job, .. } = event {
+            failed.lock().unwrap().push(job);
+        }
+    };
+    Arc::new(WithFallback::new(device, cpu, observer))
 }
 
 /// The state roots of `blocks` seeded blocks.
@@ -92,16 +100,15 @@ fn a_device_that_fails_at_any_job_of_a_block_changes_no_root() {
     const BLOCKS: usize = 8;
     let expected = reference(BLOCKS);
     let unplugged = || Err(JobError::Device("unplugged".into()));
-    let mut kinds = 0;
+    let failed = Failures::default();
     for fails_at in 6..12 {
         let folder = tempfile::tempdir().unwrap();
         let device = Doomed::new(Arc::new(OracleCoprocessor), fails_at, unplugged);
-        let coprocessor = with_cpu(Arc::new(device));
+        let coprocessor = with_cpu(Arc::new(device), &failed);
         let found = roots(folder.path(), Arc::clone(&coprocessor) as _, BLOCKS);
         assert_eq!(found, expected, "{fails_at}");
         let state = coprocessor.state();
         assert_eq!((state.failovers, state.serving.as_str()), (1, "cpu"));
-        kinds += 1;
         if fails_at == 6 {
             // What was committed on two devices is one history.
             let oracle = Arc::new(OracleCoprocessor);
@@ -109,7 +116,11 @@ fn a_device_that_fails_at_any_job_of_a_block_changes_no_root() {
             assert_eq!(replayed.state_root, expected[BLOCKS - 1]);
         }
     }
-    assert_eq!(kinds, 6);
+    let mut kinds = failed.lock().unwrap().clone();
+    assert_eq!(kinds.len(), 6);
+    kinds.sort_unstable();
+    kinds.dedup();
+    assert_eq!(kinds, ["focus", "memory", "rewrite"]);
 }
 
 #[test]

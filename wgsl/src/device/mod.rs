@@ -4,8 +4,10 @@ mod adapter;
 mod commands;
 mod error;
 mod gpu;
+mod scratch;
 
 pub use adapter::{AdapterSummary, INSTALL_HINT, adapters};
 pub use commands::{Commands, Groups};
 pub use error::GpuError;
 pub use gpu::{Binding, Bound, Buffer, Gpu, Kernel, Options, Profile, Slice, Source, Stats};
+pub use scratch::Scratch;

@@ -14,6 +14,8 @@ use ffcm::coprocessor::{
 use ffcm::cpu::CpuCoprocessor;
 use ffcm::focus::Ranking;
 use ffcm::memory::{Memory, MemoryError, MemoryOp, SlotId};
+use ffcm_wgsl::WgpuCoprocessor;
+use ffcm_wgsl::device::Options;
 use focus_node::{Node, NodeOptions, replay_data};
 use focus_types::Hash32;
 use support::{create, genesis, key, next_block};
@@ -150,4 +152,48 @@ fn without_a_fallback_a_failing_device_stops_the_block_and_nothing_is_committed(
     // The fault was a single one: the block comes after all.
     node.produce().unwrap().unwrap();
     assert_eq!(node.head().height, height + 1);
+}
+
+/// The first adapter of this machine.
+fn adapter() -> WgpuCoprocessor {
+    WgpuCoprocessor::open(&Options::default()).expect("an adapter")
+}
+
+#[test]
+fn two_hundred_blocks_on_webgpu_have_the_same_roots() {
+    const BLOCKS: usize = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let failed = Failures::default();
+    let coprocessor = with_cpu(Arc::new(adapter()), &failed);
+    let start = std::time::Instant::now();
+    let found = roots(folder.path(), Arc::clone(&coprocessor) as _, BLOCKS);
+    println!("{:?}", start.elapsed());
+    assert_eq!(found, reference(BLOCKS));
+    let state = coprocessor.state();
+    assert_eq!((state.serving.as_str(), state.failovers), ("wgpu", 0));
+}
+
+#[test]
+fn a_gpu_lost_in_the_middle_is_replaced_and_no_root_changes() {
+    const BLOCKS: usize = 12;
+    let expected = reference(BLOCKS);
+    for fails_at in [10, 11, 12] {
+        let folder = tempfile::tempdir().unwrap();
+        let device = adapter();
+        let gpu = Arc::clone(device.gpu());
+        let destroy = move || {
+            gpu.destroy();
+            Ok(())
+        };
+        let failed = Failures::default();
+        let doomed = Doomed::new(Arc::new(device), fails_at, destroy);
+        let coprocessor = with_cpu(Arc::new(doomed), &failed);
+        let found = roots(folder.path(), Arc::clone(&coprocessor) as _, BLOCKS);
+        assert_eq!(found, expected, "{fails_at}");
+        let state = coprocessor.state();
+        assert_eq!((state.failovers, state.serving.as_str()), (1, "cpu"));
+        let reason = state.failure.unwrap();
+        assert!(reason.contains("the device is lost"), "{reason}");
+        assert_eq!(failed.lock().unwrap().len(), 1);
+    }
 }

@@ -3,6 +3,8 @@
 #[allow(dead_code)]
 mod book;
 #[allow(dead_code)]
+mod calls;
+#[allow(dead_code)]
 mod fire;
 
 use std::sync::Arc;
@@ -29,5 +31,5 @@ impl NetEngine {
 
 /// The kernels of this module.
 pub(crate) fn sources() -> Vec<Source> {
-    vec![]
+    vec![calls::source()]
 }

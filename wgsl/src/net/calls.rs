@@ -12,7 +12,7 @@ use ffcm::net::{Book, Call, Limits, Outcome, ReduceError};
 use ffcm::spec::rules::{Counts, Opcode};
 use ffcm::spec::word::{Class, Term};
 
-use super::book::Encoded;
+use super::book::{Encoded, encode as encode_book};
 use super::fire::FIRE;
 use crate::RULES;
 use crate::device::{Binding, Bound, Buffer, Gpu, GpuError, Groups, Kernel, Source};
@@ -74,12 +74,11 @@ pub(crate) fn source() -> Source {
     }
 }
 
-/// A book, its encoding, and the encoding on the device.
-#[derive(Clone, Copy)]
-pub(crate) struct DeviceBook<'a> {
-    pub(crate) book: &'a Book,
-    pub(crate) encoded: &'a Encoded,
-    pub(crate) buffer: &'a Buffer,
+/// A book on the device.
+struct Loaded {
+    book: Arc<Book>,
+    encoded: Encoded,
+    buffer: Buffer,
 }
 
 /// What became of a call; `None` if it was not finished here.
@@ -90,6 +89,7 @@ pub(crate) struct CallsEngine {
     gpu: Arc<Gpu>,
     kernel: Arc<Kernel>,
     params: Buffer,
+    loaded: Option<Loaded>,
     /// Kept from wave to wave, in the order of the bindings from `calls` on.
     memory: Vec<Buffer>,
     /// One group's nodes and wires, on their way to the host; made when first needed.
@@ -110,7 +110,7 @@ struct Wave<'a> {
     shape: Shape,
     calls: &'a [(usize, &'a Call)],
     limits: &'a Limits,
-    book: DeviceBook<'a>,
+    book: &'a Loaded,
 }
 
 impl CallsEngine {
@@ -119,6 +119,7 @@ impl CallsEngine {
             gpu: Arc::clone(gpu),
             kernel: gpu.kernel(&source())?,
             params: gpu.buffer("params of calls", 8)?,
+            loaded: None,
             memory: Vec::new(),
             gathered: None,
         })
@@ -127,14 +128,14 @@ impl CallsEngine {
     /// Reduces `calls`, each under `limits`, in as many waves as the device needs.
     pub(crate) fn run(
         &mut self,
-        book: DeviceBook<'_>,
+        book: &Arc<Book>,
         calls: &[Call],
         limits: &Limits,
     ) -> Result<Vec<Ending>, GpuError> {
         let mut endings: Vec<Ending> = vec![None; calls.len()];
         let mut valid = Vec::with_capacity(calls.len());
         for (index, call) in calls.iter().enumerate() {
-            match call.check(book.book) {
+            match call.check(book) {
                 Ok(()) => valid.push((index, call)),
                 Err(error) => endings[index] = Some(Err(error)),
             }
@@ -145,7 +146,8 @@ impl CallsEngine {
         let Some(most) = self.lanes_max().filter(|_| nodes > 0) else {
             return Ok(endings);
         };
-        let encoded = book.encoded;
+        let book = self.load(book)?;
+        let encoded = &book.encoded;
         let map = encoded.nodes_max.min(NODES) + encoded.wires_max.min(WIRES);
         let mut rest = &valid[..];
         while !rest.is_empty() {
@@ -161,11 +163,27 @@ impl CallsEngine {
                 shape,
                 calls: wave,
                 limits,
-                book,
+                book: &book,
             };
             self.run_wave(&wave, &mut endings)?;
         }
+        self.loaded = Some(book);
         Ok(endings)
+    }
+
+    /// The book on the device, brought there unless it is the last one.
+    fn load(&mut self, book: &Arc<Book>) -> Result<Loaded, GpuError> {
+        if let Some(loaded) = self.loaded.take()
+            && Arc::ptr_eq(&loaded.book, book)
+        {
+            return Ok(loaded);
+        }
+        let encoded = encode_book(book, self.gpu.profile().binding_bytes)?;
+        Ok(Loaded {
+            book: Arc::clone(book),
+            buffer: self.gpu.buffer_of("book of calls", &encoded.words)?,
+            encoded,
+        })
     }
 
     /// Lanes that the device's bindings allow; `None` if not one workgroup fits.
@@ -264,7 +282,7 @@ impl CallsEngine {
         ];
         self.gpu.upload(&self.params, 0, &params)?;
         self.gpu.upload(&self.memory[0], 0, &calls)?;
-        let mut buffers = vec![(&self.params).into(), wave.book.buffer.into()];
+        let mut buffers = vec![(&self.params).into(), (&wave.book.buffer).into()];
         buffers.extend(self.memory.iter().map(crate::device::Slice::from));
         self.gpu.bind(&self.kernel, &buffers)
     }
@@ -370,7 +388,7 @@ fn outcome(
     root: Term,
     counts: Counts,
 ) -> Result<Outcome, ReduceError> {
-    let result = readback(wave.book.book, heap, root, wave.limits.result_bytes)?;
+    let result = readback(&wave.book.book, heap, root, wave.limits.result_bytes)?;
     Ok(Outcome {
         result: result.text,
         number: result.number,

@@ -17,6 +17,8 @@
 // Layout as `calls.rs` knows it.
 const LANES_PER_GROUP: u32 = 64u;
 const FUEL: u32 = 4096u;
+// Trips that one step of arithmetic takes at most.
+const ARITHMETIC_TRIPS: i32 = 9;
 const NONE: u32 = 0xffffffffu;
 
 // What has become of a call.
@@ -305,6 +307,9 @@ fn interact() -> vec2<u32> {
         for (var i = 0u; i < fresh_wires; i += 1u) {
             fuel -= 1;
             wire_ids[i] = take_wire();
+        }
+        if op == OP_SUCC {
+            fuel -= ARITHMETIC_TRIPS;
         }
         fired = fire(op, a, b, body_a, body_b, ids, wire_ids);
         if fired.needs_host {

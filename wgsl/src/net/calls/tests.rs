@@ -4,7 +4,6 @@ use ffcm::testing::Rng;
 
 use super::*;
 use crate::device::Options;
-use crate::net::book;
 
 fn open(binding_bytes_max: Option<u64>) -> Arc<Gpu> {
     let options = Options {
@@ -14,19 +13,17 @@ fn open(binding_bytes_max: Option<u64>) -> Arc<Gpu> {
     Arc::new(Gpu::open(&options).expect("an adapter"))
 }
 
-fn run(engine: &mut CallsEngine, text: &Book, calls: &[Call], limits: &Limits) -> Vec<Ending> {
-    let encoded = book::encode(text, engine.gpu.profile().binding_bytes).expect("it fits");
-    let buffer = engine.gpu.buffer_of("book", &encoded.words).unwrap();
-    let book = DeviceBook {
-        book: text,
-        encoded: &encoded,
-        buffer: &buffer,
-    };
+fn run(engine: &mut CallsEngine, book: &Arc<Book>, calls: &[Call], limits: &Limits) -> Vec<Ending> {
     engine.run(book, calls, limits).expect("the device works")
 }
 
 /// Runs `calls` and compares what is finished with the oracle. How many are not.
-fn unfinished(engine: &mut CallsEngine, book: &Book, calls: &[Call], limits: &Limits) -> usize {
+fn unfinished(
+    engine: &mut CallsEngine,
+    book: &Arc<Book>,
+    calls: &[Call],
+    limits: &Limits,
+) -> usize {
     let endings = run(engine, book, calls, limits);
     assert_eq!(endings.len(), calls.len());
     let mut unfinished = 0;
@@ -68,8 +65,8 @@ fn limits(gas: u64) -> Limits {
     }
 }
 
-fn parse(text: &str) -> Book {
-    Book::parse(text).expect("a valid book")
+fn parse(text: &str) -> Arc<Book> {
+    Arc::new(Book::parse(text).expect("a valid book"))
 }
 
 #[test]

@@ -6,10 +6,10 @@
 
 mod coprocessor;
 pub mod device;
-mod focus;
-mod hash;
+pub mod focus;
+pub mod hash;
 pub mod kernels;
-mod memory;
+pub mod memory;
 mod net;
 
 pub use coprocessor::{WgpuCoprocessor, WgpuProvider};

@@ -413,9 +413,12 @@ fn a_hub_is_the_work_of_many_lanes() {
 
 #[test]
 fn many_dangling_nodes() {
-    let nodes = 10_000_000;
+    let gpu = open(None);
+    // The slowest driver there is gets a tenth of them.
+    let slow = gpu.adapter().name.contains("SwiftShader");
+    let nodes = if slow { 1_000_000 } else { 10_000_000 };
     let graph = graph(nodes, &[edge(nodes - 1, 0, 1)]);
-    let mut engine = engine(&open(None), FocusOptions::default());
+    let mut engine = engine(&gpu, FocusOptions::default());
     let params = iterations(1);
     let found = rank(&mut engine, &graph, params, None);
     assert!(found == ffcm::focus::rank(&graph, &params, None).unwrap());

@@ -68,6 +68,15 @@ impl WgpuCoprocessor {
         })
     }
 
+    /// Runs jobs on an open device.
+    pub fn on(gpu: Gpu) -> WgpuCoprocessor {
+        WgpuCoprocessor {
+            gpu: Arc::new(gpu),
+            index: None,
+            engines: Mutex::default(),
+        }
+    }
+
     /// The device, for its limits and counters.
     pub fn gpu(&self) -> &Arc<Gpu> {
         &self.gpu

@@ -6,7 +6,7 @@
 
 mod coprocessor;
 pub mod device;
-mod focus;
+pub mod focus;
 mod hash;
 pub mod kernels;
 mod memory;

@@ -12,22 +12,22 @@ const MANTISSA_BITS: u32 = 27;
 const QUOTA_BITS: u32 = 31;
 
 /// Quota of the heaviest edges of a source.
-pub(crate) const QUOTA_ONE: u32 = 1 << QUOTA_BITS;
+pub const QUOTA_ONE: u32 = 1 << QUOTA_BITS;
 
 const _: () = assert!(MASS == 1 << MASS_BITS);
 
 /// What part of a source's damped mass its heaviest edge carries: `ratio / 2^scale`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ratio {
+pub struct Ratio {
     /// r, with its top bit set.
-    pub(crate) ratio: u32,
+    pub ratio: u32,
     /// k, from 31 to 63.
-    pub(crate) scale: u8,
+    pub scale: u8,
 }
 
 impl Ratio {
     /// r and k of a source with these out-weights, which are positive, sum to at most `u64::MAX` and are not none.
-    pub(crate) fn of(weights: &[u64]) -> Ratio {
+    pub fn of(weights: &[u64]) -> Ratio {
         let total: u64 = weights.iter().sum();
         let largest = u128::from(weights.iter().copied().max().unwrap_or(0));
         debug_assert!(largest > 0);
@@ -58,8 +58,8 @@ fn truncate(share: u64) -> u64 {
     share & (u64::MAX << even)
 }
 
-/// Quota q of an edge of `weight` where the source's heaviest weighs `largest`.
-pub(crate) fn quota(weight: u64, largest: u64) -> u32 {
+/// Quota q of an edge of `weight` where the source's heaviest weighs `largest`: 1 ≤ `weight` ≤ `largest`.
+pub fn quota(weight: u64, largest: u64) -> u32 {
     debug_assert!(weight <= largest && largest > 0);
     if weight == largest {
         QUOTA_ONE

@@ -52,6 +52,7 @@
 mod arith;
 mod blocks;
 mod outbox;
+pub mod prepare;
 mod ranker;
 mod shards;
 mod teleport;
@@ -137,7 +138,7 @@ pub struct Ranking {
 
 impl Ranking {
     /// The only ranking of no nodes.
-    pub(crate) fn of_empty_graph() -> Ranking {
+    pub fn of_empty_graph() -> Ranking {
         Ranking {
             mass: vec![],
             iterations: 0,
@@ -193,8 +194,12 @@ pub enum FocusError {
     InvalidStart(String),
 }
 
-/// What `start` misses to [`MASS`].
-pub(crate) fn missing_mass(nodes: u32, start: &[u64]) -> Result<u64, FocusError> {
+/// What `start`, masses for a graph of `nodes` nodes, misses to [`MASS`].
+///
+/// # Errors
+///
+/// More masses than nodes, or a sum above [`MASS`].
+pub fn missing_mass(nodes: u32, start: &[u64]) -> Result<u64, FocusError> {
     if start.len() > nodes as usize {
         let given = start.len();
         let what = format!("{given} masses for a graph of {nodes} nodes");

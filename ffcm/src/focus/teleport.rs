@@ -8,7 +8,7 @@ use crate::graph::Graph;
 
 /// τ of every node.
 #[derive(Debug)]
-pub(crate) enum Teleport {
+pub enum Teleport {
     /// Equal stakes: every node has `each`, and the first `more` nodes one unit more.
     Uniform {
         /// τ of most nodes.
@@ -35,7 +35,7 @@ pub(crate) struct Spread<'a> {
 
 impl Teleport {
     /// τ of `graph`, where label l is node `order[l]`.
-    pub(crate) fn new(graph: &Graph, order: &[u32]) -> Teleport {
+    pub fn new(graph: &Graph, order: &[u32]) -> Teleport {
         let nodes = graph.node_count();
         let first = graph.stake(0);
         let equal = graph.stake_total() == u128::from(first) * u128::from(nodes)

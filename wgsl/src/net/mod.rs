@@ -2,6 +2,8 @@
 
 #[allow(dead_code)]
 mod book;
+#[allow(dead_code)]
+mod fire;
 
 use std::sync::Arc;
 

@@ -1,0 +1,373 @@
+//! The edges as the kernels read them: rows by destination, cut into segments, stored in slices.
+//!
+//! A *row* is a node's in-edges. It is cut into *segments* of bounded length, so that a hub is the work of many lanes, and
+//! where its sources, which ascend, cross into another block of labels, so that what runs at one time reads shares close
+//! to one another. Segments are sorted by block and falling length; 64 in a row make a *slice*, as wide as its longest
+//! segment, stored lane by lane. Slices fill *parts*, each small enough for one binding. Empty slots have source 0, a
+//! label that nobody has and whose share is 0.
+//!
+//! The last part is spare: short segments that belong to nobody until a row outgrows its own.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use ffcm::focus::prepare::{Ratio, quota};
+use ffcm::graph::Graph;
+
+use crate::device::GpuError;
+
+/// Segments of a slice: the lanes of a workgroup.
+pub(super) const LANES: usize = 64;
+
+/// Slots of a spare segment.
+const SPARE_WIDTH: usize = 4;
+
+/// Set on the segments of a row that has several.
+pub(super) const SPLIT: u32 = 1 << 31;
+
+/// Where rows and parts are cut.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cuts {
+    /// Slots of a segment at most.
+    pub(super) segment_slots: u32,
+    /// Labels of a block of sources.
+    pub(super) block_labels: u32,
+    /// Bytes of one buffer at most.
+    pub(super) binding_bytes: u64,
+}
+
+/// Labels: by falling out-degree, then ascending, from 1; nodes appended later follow.
+#[derive(Debug, Default)]
+pub(super) struct Labels {
+    /// Node of each label; label 0 is nobody.
+    pub(super) order: Vec<u32>,
+    /// Label of each node.
+    pub(super) of: Vec<u32>,
+}
+
+impl Labels {
+    fn by_out_degree(graph: &Graph) -> Labels {
+        let mut order: Vec<u32> = (0..graph.node_count()).collect();
+        order.sort_by_cached_key(|&node| (Reverse(graph.out_degree(node)), node));
+        order.insert(0, u32::MAX);
+        let mut of = vec![0; order.len() - 1];
+        for (label, &node) in (1..).zip(&order[1..]) {
+            of[node as usize] = label;
+        }
+        Labels { order, of }
+    }
+
+    /// Gives labels to the nodes from the last labelled one to `nodes`.
+    pub(super) fn append(&mut self, nodes: u32) {
+        let known = self.of.len() as u32;
+        self.order.extend(known..nodes);
+        self.of.extend((known..nodes).map(|node| node + 1));
+    }
+}
+
+/// Slices of one binding.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    /// First slot and width.
+    pub(super) slices: Vec<[u32; 2]>,
+    /// Row of each segment, with [`SPLIT`]; 0 where there is none.
+    pub(super) segments: Vec<u32>,
+    /// Label of the source of each slot, 0 where it is empty.
+    pub(super) sources: Vec<u32>,
+}
+
+impl Part {
+    /// Slots of a segment.
+    pub(super) fn slots(&self, segment: usize) -> impl Iterator<Item = usize> + use<> {
+        let [first, width] = self.slices[segment / LANES];
+        let first = first as usize + segment % LANES;
+        (0..width as usize).map(move |step| first + step * LANES)
+    }
+}
+
+/// A part of a row.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    block: u32,
+    length: u32,
+    row: u32,
+    first: u32,
+}
+
+/// In-edges by row, sources ascending.
+struct Incoming {
+    /// First edge of each row, and the end.
+    starts: Vec<u32>,
+    sources: Vec<u32>,
+    /// Empty where the weights of each source are equal.
+    quotas: Vec<u32>,
+}
+
+/// The layout of a graph, kept to follow its changes.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) labels: Labels,
+    /// Whether slots have quotas.
+    pub(super) weighted: bool,
+    /// The last is the spare one.
+    pub(super) parts: Vec<Part>,
+    /// Number of the first segment of each part, counted through all parts.
+    starts: Vec<u32>,
+    /// Where each row's segments are in `row_segments`.
+    row_starts: Vec<u32>,
+    row_segments: Vec<u32>,
+    /// Segments of the spare part that rows have.
+    extra: HashMap<u32, Vec<u32>>,
+    /// Segments of the spare part in use.
+    pub(super) spare_used: u32,
+    /// Edges in slots.
+    pub(super) edges: u64,
+}
+
+impl Layout {
+    /// Lays out `graph`; also gives the quotas of each part's slots, none where weights are equal.
+    pub(super) fn new(graph: &Graph, cuts: Cuts) -> Result<(Layout, Vec<Vec<u32>>), GpuError> {
+        if graph.edge_count() > u64::from(u32::MAX) {
+            return Err(GpuError::TooLarge {
+                what: format!("{} edges", graph.edge_count()),
+                needs: graph.edge_count().saturating_mul(4),
+                limit: u64::from(u32::MAX) * 4,
+            });
+        }
+        let labels = Labels::by_out_degree(graph);
+        let incoming = incoming(graph, &labels);
+        let weighted = !incoming.quotas.is_empty();
+        let cut = cut_rows(&incoming, cuts);
+        let (row_starts, row_segments) = segments_by_row(&cut, labels.order.len());
+        let (mut parts, mut quotas) = (Vec::new(), Vec::new());
+        let mut rest = &cut[..];
+        while !rest.is_empty() {
+            let (here, later) = rest.split_at(part_end(rest, cuts));
+            let (part, part_quotas) = fill(here, &incoming, &row_starts);
+            parts.push(part);
+            quotas.push(part_quotas);
+            rest = later;
+        }
+        parts.push(spare(graph.edge_count(), cuts));
+        quotas.push(Vec::new());
+        let starts = parts
+            .iter()
+            .scan(0, |next, part| {
+                let start = *next;
+                *next += part.segments.len() as u32;
+                Some(start)
+            })
+            .collect();
+        let layout = Layout {
+            labels,
+            weighted,
+            parts,
+            starts,
+            row_starts,
+            row_segments,
+            extra: HashMap::new(),
+            spare_used: 0,
+            edges: graph.edge_count(),
+        };
+        Ok((layout, quotas))
+    }
+
+    /// Segments of a row, counted through all parts.
+    pub(super) fn segments_of(&self, row: u32) -> Vec<u32> {
+        let row_at = row as usize;
+        let mut segments = match self.row_starts.get(row_at..row_at + 2) {
+            Some(range) => self.row_segments[range[0] as usize..range[1] as usize].to_vec(),
+            None => Vec::new(),
+        };
+        segments.extend(self.extra.get(&row).into_iter().flatten());
+        segments
+    }
+
+    /// Part of a segment, and its number there.
+    pub(super) fn locate(&self, segment: u32) -> (usize, usize) {
+        let part = self.starts.partition_point(|&start| start <= segment) - 1;
+        (part, (segment - self.starts[part]) as usize)
+    }
+
+    /// Gives a spare segment to a row; `None` when there is none left.
+    pub(super) fn take_spare(&mut self, row: u32) -> Option<u32> {
+        let spare = self.parts.len() - 1;
+        if self.spare_used as usize == self.parts[spare].segments.len() {
+            return None;
+        }
+        let segment = self.starts[spare] + self.spare_used;
+        self.spare_used += 1;
+        self.extra.entry(row).or_default().push(segment);
+        Some(segment)
+    }
+
+    /// Slices of a part that hold anything.
+    pub(super) fn used_slices(&self, part: usize) -> u32 {
+        if part + 1 == self.parts.len() {
+            self.spare_used.div_ceil(LANES as u32)
+        } else {
+            self.parts[part].slices.len() as u32
+        }
+    }
+}
+
+/// Ratio, and scale with the out-degree (as much of it as fits) above its 6 bits; zeros for no out-edges.
+pub(super) fn ratio_words(weights: &[u64]) -> [u32; 2] {
+    if weights.is_empty() {
+        return [0, 0];
+    }
+    let Ratio { ratio, scale } = Ratio::of(weights);
+    let degree = weights.len().min((1 << 26) - 1) as u32;
+    [ratio, u32::from(scale) | degree << 6]
+}
+
+/// Whether all these weights are one.
+pub(super) fn equal(weights: &[u64]) -> bool {
+    weights.windows(2).all(|pair| pair[0] == pair[1])
+}
+
+fn incoming(graph: &Graph, labels: &Labels) -> Incoming {
+    let mut starts = vec![0u32; labels.order.len() + 1];
+    let mut weighted = false;
+    for node in 0..graph.node_count() {
+        let (targets, weights) = graph.row(node);
+        weighted |= !equal(weights);
+        for &target in targets {
+            starts[labels.of[target as usize] as usize + 1] += 1;
+        }
+    }
+    for row in 1..starts.len() {
+        starts[row] += starts[row - 1];
+    }
+    let edges = starts[starts.len() - 1] as usize;
+    let mut next = starts.clone();
+    let mut sources = vec![0; edges];
+    let mut quotas = vec![0; if weighted { edges } else { 0 }];
+    for (label, &node) in (1..).zip(&labels.order[1..]) {
+        let (targets, weights) = graph.row(node);
+        let largest = weights.iter().copied().max().unwrap_or(0);
+        for (&target, &weight) in targets.iter().zip(weights) {
+            let at = &mut next[labels.of[target as usize] as usize];
+            sources[*at as usize] = label;
+            if weighted {
+                quotas[*at as usize] = quota(weight, largest);
+            }
+            *at += 1;
+        }
+    }
+    Incoming {
+        starts,
+        sources,
+        quotas,
+    }
+}
+
+/// All segments in the order of their slices.
+fn cut_rows(incoming: &Incoming, cuts: Cuts) -> Vec<Cut> {
+    let mut cut = Vec::with_capacity(incoming.starts.len());
+    for (row, range) in (0u32..).zip(incoming.starts.windows(2)) {
+        let mut first = range[0];
+        while first < range[1] {
+            let block = incoming.sources[first as usize] / cuts.block_labels;
+            let most = (range[1] - first).min(cuts.segment_slots);
+            let candidates = &incoming.sources[first as usize..(first + most) as usize];
+            let inside = |&source: &u32| source / cuts.block_labels == block;
+            let length = candidates.partition_point(inside) as u32;
+            cut.push(Cut {
+                block,
+                length,
+                row,
+                first,
+            });
+            first += length;
+        }
+    }
+    cut.sort_unstable_by_key(|cut| (cut.block, Reverse(cut.length), cut.row, cut.first));
+    cut
+}
+
+fn segments_by_row(cut: &[Cut], rows: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut starts = vec![0u32; rows + 1];
+    for cut in cut {
+        starts[cut.row as usize + 1] += 1;
+    }
+    for row in 1..starts.len() {
+        starts[row] += starts[row - 1];
+    }
+    let mut next = starts.clone();
+    let mut segments = vec![0; cut.len()];
+    for (segment, cut) in (0u32..).zip(cut) {
+        let at = &mut next[cut.row as usize];
+        segments[*at as usize] = segment;
+        *at += 1;
+    }
+    (starts, segments)
+}
+
+/// Width of a slice whose segments begin a list.
+fn width(cut: &[Cut]) -> u32 {
+    let longest = cut.iter().take(LANES).map(|cut| cut.length).max();
+    longest.unwrap_or(0)
+}
+
+/// How many segments of the list, whole slices but for the end, fit one binding.
+fn part_end(cut: &[Cut], cuts: Cuts) -> usize {
+    let slots_most = cuts.binding_bytes / 4;
+    // Eight bytes per segment for its sum.
+    let slices_most = cuts.binding_bytes / (8 * LANES as u64);
+    let (mut slots, mut slices) = (0, 0);
+    for (index, slice) in cut.chunks(LANES).enumerate() {
+        slots += u64::from(width(slice)) * LANES as u64;
+        slices += 1;
+        // A part has at least a slice; one that does not fit is refused where its buffer is made.
+        if index > 0 && (slots > slots_most || slices > slices_most) {
+            return index * LANES;
+        }
+    }
+    cut.len()
+}
+
+fn fill(cut: &[Cut], incoming: &Incoming, row_starts: &[u32]) -> (Part, Vec<u32>) {
+    let mut part = Part::default();
+    let mut quotas = Vec::new();
+    for slice in cut.chunks(LANES) {
+        let first = part.sources.len();
+        let width = width(slice);
+        let slots = first + width as usize * LANES;
+        part.slices.push([first as u32, width]);
+        part.sources.resize(slots, 0);
+        if !incoming.quotas.is_empty() {
+            quotas.resize(slots, 0);
+        }
+        for (lane, cut) in slice.iter().enumerate() {
+            let row = cut.row as usize;
+            let split = row_starts[row + 1] - row_starts[row] > 1;
+            part.segments
+                .push(if split { cut.row | SPLIT } else { cut.row });
+            for step in 0..cut.length as usize {
+                let (slot, edge) = (first + step * LANES + lane, cut.first as usize + step);
+                part.sources[slot] = incoming.sources[edge];
+                if let Some(&quota) = incoming.quotas.get(edge) {
+                    quotas[slot] = quota;
+                }
+            }
+        }
+        part.segments.resize(part.slices.len() * LANES, 0);
+    }
+    (part, quotas)
+}
+
+/// A part of empty segments for a graph of so many edges.
+fn spare(edges: u64, cuts: Cuts) -> Part {
+    // A slot takes 4 bytes in each buffer, and the sum of a segment 8.
+    let most = cuts.binding_bytes / (4 * SPARE_WIDTH as u64);
+    let segments = (edges / 16).max(1024).min(most) as usize / LANES * LANES;
+    let slices = 0..segments / LANES;
+    Part {
+        slices: slices
+            .map(|slice| [(slice * LANES * SPARE_WIDTH) as u32, SPARE_WIDTH as u32])
+            .collect(),
+        segments: vec![0; segments],
+        sources: vec![0; segments * SPARE_WIDTH],
+    }
+}

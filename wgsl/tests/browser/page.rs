@@ -1,0 +1,199 @@
+//! A browser that is somebody else's device: a headless one with a page that does on its WebGPU what the host orders.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use ffcm_wgsl::device::{Binding, GpuError, Order, Remote, RemoteCommand, Source};
+use serde_json::{Value, json};
+
+use crate::lock;
+use crate::process::Process;
+use crate::server::{self, Answer, Server};
+
+/// How long a browser may live.
+const LIFETIME: Duration = Duration::from_secs(60);
+/// If set, no browser is started: the test waits for somebody to open the page it prints.
+const BY_HAND: &str = "FFCM_BROWSER_BY_HAND";
+
+/// A browser with an open device.
+pub struct Browser {
+    server: Server,
+    /// `None` if somebody opened the page by hand.
+    process: Option<Process>,
+    deadline: Instant,
+    /// What the browser calls its adapter.
+    pub adapter: String,
+    digests: Mutex<Vec<(u64, String)>>,
+    messages: Mutex<Vec<String>>,
+    /// An error of the page's own; nothing works after it.
+    fault: Mutex<Option<String>>,
+}
+
+impl Browser {
+    /// Starts a browser and waits until its page has a device.
+    pub fn start() -> Arc<Browser> {
+        let server = Server::start().unwrap();
+        let url = server.url();
+        let by_hand = std::env::var_os(BY_HAND).is_some();
+        let (process, lifetime) = if by_hand {
+            eprintln!("open {url} in a browser with WebGPU");
+            (None, 10 * LIFETIME)
+        } else {
+            (Some(Process::start(&url)), LIFETIME)
+        };
+        let mut browser = Browser {
+            server,
+            process,
+            deadline: Instant::now() + lifetime,
+            adapter: String::new(),
+            digests: Mutex::default(),
+            messages: Mutex::default(),
+            fault: Mutex::default(),
+        };
+        browser.adapter = match browser.answer() {
+            Ok(Answer { body, .. }) => String::from_utf8(body).unwrap(),
+            Err(error) => panic!("{error}"),
+        };
+        Arc::new(browser)
+    }
+
+    /// SHA-256 of each readback so far, as the page computed it, with the number of words.
+    pub fn digests(&self) -> Vec<(u64, String)> {
+        lock(&self.digests).clone()
+    }
+
+    /// What the page's compiler has said about kernels that it took.
+    pub fn messages(&self) -> Vec<String> {
+        lock(&self.messages).clone()
+    }
+
+    /// Shows a result on the page.
+    pub fn show(&self, job: &str, digest: &str, same: bool) {
+        self.tell(&json!({ "op": "result", "job": job, "digest": digest, "same": same }));
+    }
+
+    /// Ends the browser; nothing of it is left.
+    pub fn stop(self: Arc<Browser>) -> io::Result<()> {
+        self.tell(&json!({ "op": "end" }));
+        self.server.flush();
+        let browser = Arc::into_inner(self).expect("the device was dropped before its browser");
+        match browser.process {
+            Some(process) => process.stop(),
+            None => Ok(()),
+        }
+    }
+
+    fn tell(&self, order: &Value) {
+        self.server.push(order.to_string());
+    }
+
+    /// The page's next answer.
+    fn answer(&self) -> Result<Answer, GpuError> {
+        self.server.flush();
+        let driver = |message: String| GpuError::Driver { message };
+        if let Some(message) = lock(&self.fault).clone() {
+            return Err(driver(message));
+        }
+        let error = match self.server.answer(self.deadline) {
+            Some(Ok(answer)) => return Ok(answer),
+            Some(Err(server::Failure::Order(message))) => return Err(driver(message)),
+            Some(Err(server::Failure::Page(message))) => message,
+            None => "the browser does not answer".into(),
+        };
+        let console = self
+            .process
+            .as_ref()
+            .map_or(String::new(), Process::console);
+        let message = format!("{error}\n--- the browser's output:\n{console}");
+        *lock(&self.fault) = Some(message.clone());
+        Err(driver(message))
+    }
+
+    fn compile(&self, source: &Source) -> Result<(), GpuError> {
+        let bindings: Vec<&str> = source.bindings.iter().map(binding_type).collect();
+        self.tell(&json!({
+            "op": "kernel", "name": source.name, "text": source.text, "entry": source.entry, "bindings": bindings,
+        }));
+        let Answer { body, .. } = self.answer().map_err(|error| match error {
+            GpuError::Driver { message } => GpuError::Kernel {
+                kernel: source.name,
+                message,
+            },
+            other => other,
+        })?;
+        if !body.is_empty() {
+            let said = String::from_utf8_lossy(&body);
+            lock(&self.messages).push(format!("{}: {said}", source.name));
+        }
+        Ok(())
+    }
+}
+
+impl Remote for Browser {
+    fn order(&self, order: Order<'_>) -> Result<(), GpuError> {
+        let order = match order {
+            Order::Kernel(source) => return self.compile(source),
+            Order::Buffer { id, label, words } => {
+                json!({ "op": "buffer", "id": id, "label": label, "words": words })
+            }
+            Order::Upload { id, start, data } => {
+                json!({ "op": "upload", "id": id, "start": start, "data": data })
+            }
+            Order::Bind { id, kernel, slices } => {
+                json!({ "op": "bind", "id": id, "kernel": kernel, "slices": slices })
+            }
+            Order::Submit { label, commands } => {
+                let commands: Vec<Value> = commands.iter().map(command).collect();
+                json!({ "op": "submit", "label": label, "commands": commands })
+            }
+            Order::Drop { id } => json!({ "op": "drop", "id": id }),
+        };
+        self.tell(&order);
+        Ok(())
+    }
+
+    fn read(&self, buffer: u64, start: u64, words: u64) -> Result<Vec<u32>, GpuError> {
+        self.tell(&json!({ "op": "read", "id": buffer, "start": start, "words": words }));
+        let Answer { body, digest } = self.answer()?;
+        if body.len() as u64 != words * 4 {
+            let message = format!("{} bytes for {words} words", body.len());
+            return Err(GpuError::Driver { message });
+        }
+        lock(&self.digests).push((words, digest));
+        let chunks = body.as_chunks::<4>().0;
+        Ok(chunks
+            .iter()
+            .map(|word| u32::from_le_bytes(*word))
+            .collect())
+    }
+}
+
+fn binding_type(binding: &Binding) -> &'static str {
+    match binding {
+        Binding::Read => "read-only-storage",
+        Binding::Write => "storage",
+        Binding::Uniform => "uniform",
+    }
+}
+
+fn command(command: &RemoteCommand) -> Value {
+    match *command {
+        RemoteCommand::Dispatch { bound, groups } => {
+            json!({ "do": "dispatch", "bound": bound, "groups": groups })
+        }
+        RemoteCommand::Indirect {
+            bound,
+            buffer,
+            word,
+        } => json!({ "do": "indirect", "bound": bound, "buffer": buffer, "word": word }),
+        RemoteCommand::Copy { from, to, words } => {
+            json!({ "do": "copy", "from": from, "to": to, "words": words })
+        }
+        RemoteCommand::Clear {
+            buffer,
+            start,
+            words,
+        } => json!({ "do": "clear", "buffer": buffer, "start": start, "words": words }),
+    }
+}

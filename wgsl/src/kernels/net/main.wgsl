@@ -218,9 +218,9 @@ fn carry_out(now: Order, lane: u32) {
     }
 }
 
-// Gives the workgroup the oldest pairs of a lane.
-fn give_away(most: u32) {
-    for (var i = 0u; i < most && stack_count > 0u; i++) {
+// Gives the workgroup the pairs of a lane, the oldest first, all but `keeps`.
+fn give_away(keeps: u32) {
+    for (var i = 0u; i < STACK && stack_count > keeps; i++) {
         if (!push_local(stack[stack_base % STACK])) { break; }
         stack_base += 1u;
         stack_count -= 1u;
@@ -238,14 +238,14 @@ fn take_part(now: Order, lane: u32) {
     lacks = 0u;
     let gathers = now.solo != 0u && lane != 0u;
     stack_enough = select(STACK + 1u, 8u, now.solo != 0u);
-    if (now.share != 0u) { give_away(STACK); }
+    if (now.share != 0u) { give_away(select(0u, 1u, lane_mode == IDLE)); }
     work(now.trips, now.share != 0u, gathers, false);
     if (gathers && lane_mode == PAIR) {
         // Room: a few pairs are all there are.
         stack_push(current);
         lane_mode = IDLE;
     }
-    if (gathers) { give_away(STACK); }
+    if (gathers) { give_away(0u); }
     if (lacks != 0u) { atomicOr(&control[STALL], lacks & (STALL_BAG | STALL_HOST | STALL_EXPAND)); }
     let has = lane_mode != IDLE || stack_count > 0u || is_held;
     let pairs = stack_count + select(0u, 1u, lane_mode != IDLE) + select(0u, 1u, is_held);

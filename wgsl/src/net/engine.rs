@@ -209,7 +209,9 @@ impl ParallelEngine {
         let mut rounds = 1;
         let mut batches = 0;
         loop {
-            if std::env::var_os("NETDBG").is_some() { eprintln!("{control:?}"); }
+            if std::env::var_os("NETDBG").is_some() {
+                eprintln!("{control:?}");
+            }
             let started = Instant::now();
             let reports = batches < 2;
             let before = control[ROUND as usize];
@@ -330,13 +332,7 @@ impl ParallelEngine {
             commands
                 .copy(&buffers.control, 0, to, 0, words)
                 .copy(&buffers.nodes, 0, to, words, REPORT_HEAP * 4)
-                .copy(
-                    &buffers.stamps,
-                    0,
-                    to,
-                    words + REPORT_HEAP * 4,
-                    REPORT_HEAP,
-                )
+                .copy(&buffers.stamps, 0, to, words + REPORT_HEAP * 4, REPORT_HEAP)
                 .copy(
                     &buffers.payloads,
                     0,

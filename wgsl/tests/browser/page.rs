@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::lock;
 use crate::process::Process;
-use crate::server::{self, Answer, Server};
+use crate::server::{self, Server};
 
 /// How long a browser may live.
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -24,7 +24,6 @@ pub struct Browser {
     deadline: Instant,
     /// What the browser calls its adapter.
     pub adapter: String,
-    digests: Mutex<Vec<(u64, String)>>,
     messages: Mutex<Vec<String>>,
     /// An error of the page's own; nothing works after it.
     fault: Mutex<Option<String>>,
@@ -47,20 +46,26 @@ impl Browser {
             process,
             deadline: Instant::now() + lifetime,
             adapter: String::new(),
-            digests: Mutex::default(),
             messages: Mutex::default(),
             fault: Mutex::default(),
         };
         browser.adapter = match browser.answer() {
-            Ok(Answer { body, .. }) => String::from_utf8(body).unwrap(),
+            Ok(body) => String::from_utf8(body).unwrap(),
             Err(error) => panic!("{error}"),
         };
         Arc::new(browser)
     }
 
-    /// SHA-256 of each readback so far, as the page computed it, with the number of words.
-    pub fn digests(&self) -> Vec<(u64, String)> {
-        lock(&self.digests).clone()
+    /// SHA-256, as the page computes it, of parts of buffers: label of the newest one so called, first word, words.
+    pub fn digest(&self, parts: &[(&str, u64, u64)]) -> String {
+        self.tell(&json!({ "op": "digest", "parts": parts }));
+        String::from_utf8(self.answer().unwrap()).unwrap()
+    }
+
+    /// Words of the newest buffer so called.
+    pub fn words(&self, label: &str, start: u64, words: u64) -> Vec<u32> {
+        self.tell(&json!({ "op": "words", "parts": [(label, start, words)] }));
+        to_words(&self.answer().unwrap())
     }
 
     /// What the page's compiler has said about kernels that it took.
@@ -89,7 +94,7 @@ impl Browser {
     }
 
     /// The page's next answer.
-    fn answer(&self) -> Result<Answer, GpuError> {
+    fn answer(&self) -> Result<Vec<u8>, GpuError> {
         self.server.flush();
         let driver = |message: String| GpuError::Driver { message };
         if let Some(message) = lock(&self.fault).clone() {
@@ -115,7 +120,7 @@ impl Browser {
         self.tell(&json!({
             "op": "kernel", "name": source.name, "text": source.text, "entry": source.entry, "bindings": bindings,
         }));
-        let Answer { body, .. } = self.answer().map_err(|error| match error {
+        let body = self.answer().map_err(|error| match error {
             GpuError::Driver { message } => GpuError::Kernel {
                 kernel: source.name,
                 message,
@@ -155,18 +160,18 @@ impl Remote for Browser {
 
     fn read(&self, buffer: u64, start: u64, words: u64) -> Result<Vec<u32>, GpuError> {
         self.tell(&json!({ "op": "read", "id": buffer, "start": start, "words": words }));
-        let Answer { body, digest } = self.answer()?;
+        let body = self.answer()?;
         if body.len() as u64 != words * 4 {
             let message = format!("{} bytes for {words} words", body.len());
             return Err(GpuError::Driver { message });
         }
-        lock(&self.digests).push((words, digest));
-        let chunks = body.as_chunks::<4>().0;
-        Ok(chunks
-            .iter()
-            .map(|word| u32::from_le_bytes(*word))
-            .collect())
+        Ok(to_words(&body))
     }
+}
+
+fn to_words(bytes: &[u8]) -> Vec<u32> {
+    let words = bytes.as_chunks::<4>().0.iter();
+    words.map(|word| u32::from_le_bytes(*word)).collect()
 }
 
 fn binding_type(binding: &Binding) -> &'static str {

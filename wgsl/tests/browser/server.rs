@@ -15,15 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of the largest answer that is taken.
 const ANSWER: u64 = 1 << 28;
 
-/// What the page answers to an order.
-pub struct Answer {
-    /// The bytes read, or the compiler's messages.
-    pub body: Vec<u8>,
-    /// SHA-256 of bytes read, in hexadecimal.
-    pub digest: String,
-}
-
-/// What the page says instead.
+/// What the page says instead of an answer.
 pub enum Failure {
     /// The order failed; the page goes on.
     Order(String),
@@ -31,7 +23,8 @@ pub enum Failure {
     Page(String),
 }
 
-type Message = Result<Answer, Failure>;
+/// Bytes read, or text.
+type Message = Result<Vec<u8>, Failure>;
 
 #[derive(Default)]
 struct Queue {
@@ -148,16 +141,12 @@ fn serve(mut client: TcpStream, shared: &Shared, sender: &Sender<Message>) -> io
     }
     let mut body = Vec::new();
     reader.take(length).read_to_end(&mut body)?;
-    let (path, digest) = request.1.split_once('?').unwrap_or((&request.1, ""));
     let text = |body: Vec<u8>| String::from_utf8_lossy(&body).into_owned();
-    let (kind, content) = match (request.0, path) {
+    let (kind, content) = match (request.0, &request.1[..]) {
         ("GET", "/") => ("text/html", include_str!("page.html").to_owned()),
         ("GET", "/page.js") => ("text/javascript", include_str!("page.js").to_owned()),
         ("GET", "/orders") => ("application/json", shared.take()),
-        ("POST", "/answer") => {
-            let digest = digest.to_owned();
-            return accept(client, sender, Ok(Answer { body, digest }));
-        }
+        ("POST", "/answer") => return accept(client, sender, Ok(body)),
         ("POST", "/failed") => return accept(client, sender, Err(Failure::Order(text(body)))),
         ("POST", "/fault") => return accept(client, sender, Err(Failure::Page(text(body)))),
         _ => {

@@ -23,8 +23,10 @@ fn in_browser(test: impl FnOnce(&Arc<Browser>)) {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = lock(&ONE);
     let browser = Browser::start();
-    println!("adapter: {}", browser.adapter);
     test(&browser);
+    let shown = browser.text();
+    assert!(shown.contains(&browser.adapter), "{shown}");
+    println!("{shown}");
     browser.stop().unwrap();
 }
 
@@ -95,6 +97,7 @@ fn the_page_does_what_the_host_orders() {
         let digest = browser.digest(&[("data", 0, 1000), ("spare", 499, 102)]);
         assert_eq!(digest, sha256(&[found, copied].concat()));
         browser.show("one step", &digest, true);
+        assert!(browser.text().contains(&format!("one step\t{digest}\tyes")));
         let stats = gpu.stats();
         assert_eq!(
             (stats.submissions, stats.dispatches, stats.round_trips),

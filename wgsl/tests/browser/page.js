@@ -25,9 +25,11 @@ function show_work() {
   }
 }
 
+// Tells the host something; gives its next orders.
 async function post(path, body) {
   const answer = await fetch(path, { method: "POST", body });
   if (!answer.ok) throw new Error(`${path}: HTTP ${answer.status}`);
+  return answer.json();
 }
 
 const hex = (bytes) => [...new Uint8Array(bytes)].map((b) => b.toString(16).padStart(2, "0")).join("");
@@ -129,6 +131,11 @@ function labelled(label) {
   return found.at(-1);
 }
 
+function text() {
+  show_work();
+  return { body: document.body.innerText };
+}
+
 const words = ({ parts }) =>
   bytes(parts.map(([label, start, words]) => ({ buffer: labelled(label), start, words })));
 
@@ -175,6 +182,7 @@ const ORDERS = {
   read,
   words,
   digest,
+  text,
 };
 
 async function open() {
@@ -188,22 +196,21 @@ async function open() {
   const { vendor, architecture, device: name, description } = adapter.info;
   const text = [vendor, architecture, name, description].filter((part) => part).join(" ");
   element("adapter").replaceChildren(`Adapter: ${text}.`);
-  await post("answer", text);
+  return post("answer", text);
 }
 
 async function run() {
-  await open();
+  let orders = await open();
   for (;;) {
-    const orders = await (await fetch("orders", { cache: "no-store" })).json();
+    const next = [];
     for (const order of orders) {
       if (order.op === "end") return;
       work.orders += 1;
       const answer = await ORDERS[order.op](order);
-      if (!answer) continue;
-      if (answer.failed) await post("failed", answer.failed);
-      else await post("answer", answer.body);
+      if (answer?.failed) next.push(...await post("failed", answer.failed));
+      else if (answer) next.push(...await post("answer", answer.body));
     }
-    show_work();
+    orders = next.length > 0 ? next : await (await fetch("orders", { cache: "no-store" })).json();
   }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ffcm_wgsl::device::{Binding, GpuError, Order, Remote, RemoteCommand, Source};
 use serde_json::{Value, json};
@@ -11,9 +11,10 @@ use crate::lock;
 use crate::process::Process;
 use crate::server::{self, Server};
 
-/// How long a browser may live.
-const LIFETIME: Duration = Duration::from_secs(60);
-/// If set, no browser is started: the test waits for somebody to open the page it prints.
+/// How long a page may take to answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// If set, no browser is started: the test waits for somebody to open the page it names (`-- --nocapture` shows it), on
+/// whatever GPU that browser has.
 const BY_HAND: &str = "FFCM_BROWSER_BY_HAND";
 
 /// A browser with an open device.
@@ -21,7 +22,6 @@ pub struct Browser {
     server: Server,
     /// `None` if somebody opened the page by hand.
     process: Option<Process>,
-    deadline: Instant,
     /// What the browser calls its adapter.
     pub adapter: String,
     messages: Mutex<Vec<String>>,
@@ -35,21 +35,20 @@ impl Browser {
         let server = Server::start().unwrap();
         let url = server.url();
         let by_hand = std::env::var_os(BY_HAND).is_some();
-        let (process, lifetime) = if by_hand {
+        let process = if by_hand {
             eprintln!("open {url} in a browser with WebGPU");
-            (None, 10 * LIFETIME)
+            None
         } else {
-            (Some(Process::start(&url)), LIFETIME)
+            Some(Process::start(&url))
         };
         let mut browser = Browser {
             server,
             process,
-            deadline: Instant::now() + lifetime,
             adapter: String::new(),
             messages: Mutex::default(),
             fault: Mutex::default(),
         };
-        browser.adapter = match browser.answer() {
+        browser.adapter = match browser.answer(if by_hand { 10 * PATIENCE } else { PATIENCE }) {
             Ok(body) => String::from_utf8(body).unwrap(),
             Err(error) => panic!("{error}"),
         };
@@ -59,13 +58,19 @@ impl Browser {
     /// SHA-256, as the page computes it, of parts of buffers: label of the newest one so called, first word, words.
     pub fn digest(&self, parts: &[(&str, u64, u64)]) -> String {
         self.tell(&json!({ "op": "digest", "parts": parts }));
-        String::from_utf8(self.answer().unwrap()).unwrap()
+        String::from_utf8(self.answer(PATIENCE).unwrap()).unwrap()
+    }
+
+    /// What a reader sees on the page.
+    pub fn text(&self) -> String {
+        self.tell(&json!({ "op": "text" }));
+        String::from_utf8(self.answer(PATIENCE).unwrap()).unwrap()
     }
 
     /// Words of the newest buffer so called.
     pub fn words(&self, label: &str, start: u64, words: u64) -> Vec<u32> {
         self.tell(&json!({ "op": "words", "parts": [(label, start, words)] }));
-        to_words(&self.answer().unwrap())
+        to_words(&self.answer(PATIENCE).unwrap())
     }
 
     /// What the page's compiler has said about kernels that it took.
@@ -94,17 +99,17 @@ impl Browser {
     }
 
     /// The page's next answer.
-    fn answer(&self) -> Result<Vec<u8>, GpuError> {
+    fn answer(&self, patience: Duration) -> Result<Vec<u8>, GpuError> {
         self.server.flush();
         let driver = |message: String| GpuError::Driver { message };
         if let Some(message) = lock(&self.fault).clone() {
             return Err(driver(message));
         }
-        let error = match self.server.answer(self.deadline) {
+        let error = match self.server.answer(patience) {
             Some(Ok(answer)) => return Ok(answer),
             Some(Err(server::Failure::Order(message))) => return Err(driver(message)),
             Some(Err(server::Failure::Page(message))) => message,
-            None => "the browser does not answer".into(),
+            None => format!("the page does not answer within {} s", patience.as_secs()),
         };
         let console = self
             .process
@@ -120,7 +125,7 @@ impl Browser {
         self.tell(&json!({
             "op": "kernel", "name": source.name, "text": source.text, "entry": source.entry, "bindings": bindings,
         }));
-        let body = self.answer().map_err(|error| match error {
+        let body = self.answer(PATIENCE).map_err(|error| match error {
             GpuError::Driver { message } => GpuError::Kernel {
                 kernel: source.name,
                 message,
@@ -160,7 +165,7 @@ impl Remote for Browser {
 
     fn read(&self, buffer: u64, start: u64, words: u64) -> Result<Vec<u32>, GpuError> {
         self.tell(&json!({ "op": "read", "id": buffer, "start": start, "words": words }));
-        let body = self.answer()?;
+        let body = self.answer(PATIENCE)?;
         if body.len() as u64 != words * 4 {
             let message = format!("{} bytes for {words} words", body.len());
             return Err(GpuError::Driver { message });

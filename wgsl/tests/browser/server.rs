@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::lock;
 
@@ -95,9 +95,8 @@ impl Server {
     }
 
     /// The page's next answer, if it comes in time.
-    pub fn answer(&self, deadline: Instant) -> Option<Message> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        lock(&self.answers).recv_timeout(left).ok()
+    pub fn answer(&self, patience: Duration) -> Option<Message> {
+        lock(&self.answers).recv_timeout(patience).ok()
     }
 }
 
@@ -146,9 +145,15 @@ fn serve(mut client: TcpStream, shared: &Shared, sender: &Sender<Message>) -> io
         ("GET", "/") => ("text/html", include_str!("page.html").to_owned()),
         ("GET", "/page.js") => ("text/javascript", include_str!("page.js").to_owned()),
         ("GET", "/orders") => ("application/json", shared.take()),
-        ("POST", "/answer") => return accept(client, sender, Ok(body)),
-        ("POST", "/failed") => return accept(client, sender, Err(Failure::Order(text(body)))),
-        ("POST", "/fault") => return accept(client, sender, Err(Failure::Page(text(body)))),
+        ("POST", "/answer") => ("application/json", exchange(shared, sender, Ok(body))),
+        ("POST", "/failed") => {
+            let failure = Failure::Order(text(body));
+            ("application/json", exchange(shared, sender, Err(failure)))
+        }
+        ("POST", "/fault") => {
+            let failure = Failure::Page(text(body));
+            ("application/json", exchange(shared, sender, Err(failure)))
+        }
         _ => {
             return write!(
                 client,
@@ -159,12 +164,11 @@ fn serve(mut client: TcpStream, shared: &Shared, sender: &Sender<Message>) -> io
     respond(&mut client, kind, &content)
 }
 
-/// Confirms an answer before the host hears of it, so that the page is not cut off in the middle of the last one.
-fn accept(mut client: TcpStream, sender: &Sender<Message>, message: Message) -> io::Result<()> {
-    let confirmed = respond(&mut client, "text/plain", "");
+/// Gives the host what the page says, and the page the host's next orders.
+fn exchange(shared: &Shared, sender: &Sender<Message>, message: Message) -> String {
     // The host may have given up.
     let _ = sender.send(message);
-    confirmed
+    shared.take()
 }
 
 fn respond(client: &mut TcpStream, kind: &str, content: &str) -> io::Result<()> {

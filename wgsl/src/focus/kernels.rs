@@ -37,7 +37,7 @@ pub(super) mod control {
     pub(crate) const EACH: usize = 10;
     pub(crate) const MORE: usize = 12;
     pub(crate) const STAKES: usize = 13;
-    pub(crate) const EDGES: usize = 14;
+    pub(crate) const FRONTIER_BELOW: usize = 14;
     pub(crate) const ROUNDS: usize = 16;
     pub(crate) const START: usize = 17;
     pub(crate) const CHANGED: usize = 18;

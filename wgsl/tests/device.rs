@@ -479,3 +479,99 @@ fn an_adapter_beyond_the_list_is_refused() {
         }
     );
 }
+
+/// A sequence of numbers that looks random (Marsaglia's xorshift64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+/// One operation with arguments that are often wrong. `counts` is for indirect dispatches; nobody writes to it.
+fn anything(
+    gpu: &Gpu,
+    counts: &Buffer,
+    buffers: &mut Vec<Buffer>,
+    random: &mut Random,
+) -> Result<(), GpuError> {
+    let mut word = || match random.below(8) {
+        0 => u64::MAX,
+        1 => 64,
+        _ => random.below(160),
+    };
+    let (x, y, z) = (word(), word(), word());
+    let pick = |at: u64| &buffers[at as usize % buffers.len()];
+    let (a, b) = (pick(x), pick(y));
+    match random.below(9) {
+        0 => {
+            let buffer = gpu.buffer("any", z)?;
+            buffers.truncate(8);
+            buffers.push(buffer);
+            Ok(())
+        }
+        1 => gpu.upload(a, y, &vec![7; z.min(200) as usize]),
+        2 => gpu.read(a, y, z).map(drop),
+        3 => gpu.kernel(&triple()).map(drop),
+        4 => gpu.kernel(&source("test.broken", "nothing")).map(drop),
+        operation => {
+            let kernel = gpu.kernel(&triple())?;
+            let bound = gpu.bind(&kernel, &[a.slice(x & !63, y)])?;
+            let mut commands = gpu.commands("any");
+            match operation {
+                5 => commands.copy(a, y, b, z, x),
+                6 => commands.clear(a, y, z),
+                7 => commands.dispatch(&bound, Groups::Indirect(counts, z)),
+                _ => commands.dispatch(&bound, Groups::Count(z.min(1 << 20) as u32 % 5)),
+            };
+            match z % 3 {
+                0 => commands.submit(),
+                1 => commands.submit_and_read(b, x, y).map(drop),
+                _ => commands.submit_and_read_timed(b, x, y).map(drop),
+            }
+        }
+    }
+}
+
+#[test]
+fn random_operations_and_a_loss_among_them_end_in_answers_or_errors() {
+    const OPERATIONS: u64 = 300;
+    for seed in 1..=4 {
+        let gpu = Gpu::open(&Options {
+            memory_bytes_max: Some(1 << 20),
+            ..Options::default()
+        })
+        .unwrap();
+        let random = &mut Random(seed * 0x9E37_79B9_7F4A_7C15);
+        let mut buffers = vec![gpu.buffer_of("first", &[3; 128]).unwrap()];
+        let counts = gpu.buffer_of("counts", &[2; 64]).unwrap();
+        let (mut done, mut refused) = (0, 0);
+        for _ in 0..OPERATIONS {
+            match anything(&gpu, &counts, &mut buffers, random) {
+                Ok(()) => done += 1,
+                Err(error @ (GpuError::Lost { .. } | GpuError::Timeout { .. })) => {
+                    panic!("seed {seed}: {error}")
+                }
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(done > 20 && refused > 20, "{done} done, {refused} refused");
+        let buffer = gpu.buffer_of("after", &[5; 64]).unwrap();
+        assert_eq!(gpu.read(&buffer, 0, 64).unwrap(), [5; 64]);
+        // Now with a loss at some time, from another thread.
+        thread::scope(|scope| {
+            scope.spawn(|| gpu.destroy());
+            for _ in 0..OPERATIONS {
+                // Whatever the answer: no panic and no hang.
+                let _ = anything(&gpu, &counts, &mut buffers, random);
+            }
+        });
+        let error = gpu.check().unwrap_err();
+        let message = "destroyed".to_string();
+        assert_eq!(error, GpuError::Lost { message });
+    }
+}

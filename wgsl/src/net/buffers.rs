@@ -106,7 +106,13 @@ fn enlarged(
 }
 
 impl Buffers {
+    /// At least what a report shows of the heap.
     pub(super) fn new(gpu: &Gpu, capacity: Capacity) -> Result<Buffers, GpuError> {
+        let capacity = Capacity {
+            nodes: capacity.nodes.max(REPORT_HEAP as u32),
+            wires: capacity.wires.max(REPORT_HEAP as u32),
+            ..capacity
+        };
         let least = 2 * u64::from(SLACK);
         if u64::from(capacity.pairs) < least {
             return Err(GpuError::TooLarge {
@@ -271,10 +277,7 @@ impl Window {
         let start = self.head & self.mask;
         let before_end = self.length().min(self.mask + 1 - start);
         let base = u64::from(self.base);
-        let (first, rest) = (
-            u64::from(before_end),
-            u64::from(self.length() - before_end),
-        );
+        let (first, rest) = (u64::from(before_end), u64::from(self.length() - before_end));
         commands
             .copy(old, base + u64::from(start), new, to, first)
             .copy(old, base, new, to + first, rest);

@@ -8,6 +8,8 @@ mod fire;
 mod fuel;
 mod heap;
 mod sources;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

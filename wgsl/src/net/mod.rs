@@ -8,6 +8,8 @@ mod engine;
 mod fire;
 mod fuel;
 mod heap;
+#[cfg(test)]
+mod races;
 mod sources;
 #[cfg(test)]
 mod tests;

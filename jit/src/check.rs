@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ffcm::focus::{self, FocusParams};
 use ffcm::memory;
-use ffcm::spec::number::{self, Kind, Operator};
+use ffcm::spec::number::{self, Kind, Number, Operator};
 use ffcm::spec::rules::{Opcode, opcode};
 use ffcm::spec::word::{Class, LABEL_MAX, OFFSET_MAX, Term, variant};
 
@@ -152,6 +152,19 @@ impl Check<'_> {
     fn numbers(&mut self) {
         self.expect("NUM_SYMBOL", number::SYMBOL.into());
         self.expect("NUM_WIDE", number::WIDE.into());
+        // 0 - 1 in 24 bits, and 0 / 0 in both widths.
+        let zero = |operator| {
+            Number::Partial {
+                operator,
+                bits: 0,
+                wide: true,
+            }
+            .term()
+        };
+        let step = |operator, right| number::operate(zero(operator), right).w1();
+        self.expect("NUM_NARROW_MASK", step(Operator::Sub, Term::u24(1)));
+        self.expect("NUM_NAN_F24", step(Operator::Div, Term::f24(0.0)));
+        self.expect("NUM_NAN_F32", step(Operator::Div, Term::f32(0.0)));
         for kind in Kind::ALL {
             self.expect(&format!("NUM_{}", kind.name().to_uppercase()), kind as u32);
         }

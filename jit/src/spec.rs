@@ -95,6 +95,9 @@ fn numbers() -> Vec<Item> {
         Item::Section("Numbers: ext of a NUM term."),
         constant("NUM_SYMBOL", number::SYMBOL.into()),
         constant("NUM_WIDE", number::WIDE.into()),
+        constant("NUM_NARROW_MASK", Term::u24(u32::MAX).w1()),
+        constant("NUM_NAN_F24", Term::f24(f32::NAN).w1()),
+        constant("NUM_NAN_F32", Term::f32(f32::NAN).w1()),
     ];
     items.extend(
         Kind::ALL.map(|kind| constant(format!("NUM_{}", kind.name().to_uppercase()), kind as u32)),

@@ -56,6 +56,28 @@ pub struct SlotId {
     pub slot: u8,
 }
 
+impl SlotId {
+    /// Position of the slot in tensor order, the same for any number of shards. The address must be one of a tensor:
+    /// layer and slot within their ranges.
+    pub fn position(self) -> usize {
+        debug_assert!(self.layer < LAYERS && self.slot < SLOTS);
+        let layer = usize::from(self.shard) * usize::from(LAYERS) + usize::from(self.layer);
+        layer * SLOTS_PER_LAYER + usize::from(self.slot)
+    }
+
+    /// The address at a position in tensor order, the inverse of [`SlotId::position`]. Below 2^24, which every
+    /// position of a tensor is.
+    pub fn at(position: usize) -> SlotId {
+        debug_assert!(position < SLOTS_PER_SHARD << 16);
+        SlotId {
+            // A tensor holds at most 2^16 shards, so each quotient fits its type.
+            shard: (position / SLOTS_PER_SHARD) as u16,
+            layer: (position / SLOTS_PER_LAYER % usize::from(LAYERS)) as u8,
+            slot: (position % SLOTS_PER_LAYER) as u8,
+        }
+    }
+}
+
 /// One operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemoryOp {
@@ -78,6 +100,46 @@ pub enum MemoryOp {
     },
     /// slot ← clip(slot).
     Clip,
+}
+
+/// An operation whose operands are all within their ranges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckedOp<'a> {
+    /// See [`MemoryOp::Add`].
+    Add(&'a [i16; DIMENSION]),
+    /// See [`MemoryOp::Decay`]; the factor.
+    Decay(u16),
+    /// See [`MemoryOp::Mix`].
+    Mix {
+        /// α in 1e-4 units, 0..=10000.
+        alpha: u16,
+        /// Source slot, below [`SLOTS`].
+        source: u8,
+    },
+    /// See [`MemoryOp::Clip`].
+    Clip,
+}
+
+impl MemoryOp {
+    /// The operation if its operands are within their ranges, else why it is refused wherever it is applied.
+    pub fn check(&self) -> Result<CheckedOp<'_>, MemoryError> {
+        match *self {
+            MemoryOp::Add { ref vector } => {
+                let vector = vector.as_slice().try_into();
+                vector
+                    .map(CheckedOp::Add)
+                    .map_err(|_| MemoryError::BadVector)
+            }
+            MemoryOp::Decay { factor } if !(DECAY_MIN..=DECAY_MAX).contains(&factor) => {
+                Err(MemoryError::BadScalar)
+            }
+            MemoryOp::Decay { factor } => Ok(CheckedOp::Decay(factor)),
+            MemoryOp::Mix { source, .. } if source >= SLOTS => Err(MemoryError::BadSlot),
+            MemoryOp::Mix { alpha, .. } if alpha > SCALAR_ONE => Err(MemoryError::BadScalar),
+            MemoryOp::Mix { alpha, source } => Ok(CheckedOp::Mix { alpha, source }),
+            MemoryOp::Clip => Ok(CheckedOp::Clip),
+        }
+    }
 }
 
 /// Why an operation was refused; the state is unchanged by it.
@@ -159,15 +221,10 @@ impl Memory {
 
     /// Every slot with its address, in tensor order.
     pub fn iter(&self) -> impl Iterator<Item = (SlotId, &[i32])> {
-        self.slots.iter().enumerate().map(|(index, values)| {
-            let id = SlotId {
-                // The tensor holds at most 2^16 shards, so each quotient fits its type.
-                shard: (index / SLOTS_PER_SHARD) as u16,
-                layer: (index / SLOTS_PER_LAYER % usize::from(LAYERS)) as u8,
-                slot: (index % SLOTS_PER_LAYER) as u8,
-            };
-            (id, values.as_slice())
-        })
+        self.slots
+            .iter()
+            .enumerate()
+            .map(|(index, values)| (SlotId::at(index), values.as_slice()))
     }
 
     /// Overwrites one slot with stored values; [`MemoryError::BadVector`] unless there are [`DIMENSION`] of them,
@@ -180,6 +237,17 @@ impl Memory {
         }
         self.slots[index] = *values;
         Ok(())
+    }
+
+    /// What [`Memory::apply`] would say to this operation, and its operands if it would be applied. No operation
+    /// changes the answer for another.
+    pub fn check<'a>(
+        &self,
+        target: SlotId,
+        op: &'a MemoryOp,
+    ) -> Result<CheckedOp<'a>, MemoryError> {
+        self.index(target)?;
+        op.check()
     }
 
     /// Applies one operation.
@@ -259,38 +327,21 @@ impl Memory {
         if id.slot >= SLOTS {
             return Err(MemoryError::BadSlot);
         }
-        let layer = usize::from(id.shard) * usize::from(LAYERS) + usize::from(id.layer);
-        Ok(layer * SLOTS_PER_LAYER + usize::from(id.slot))
+        Ok(id.position())
     }
 }
 
 /// Applies `op` to slot `target` (already checked) of one layer.
 fn apply_in_layer(layer: &mut [Slot], target: u8, op: &MemoryOp) -> Result<(), MemoryError> {
     let target = usize::from(target);
-    match op {
-        MemoryOp::Add { vector } => {
-            let vector = vector
-                .as_slice()
-                .try_into()
-                .map_err(|_| MemoryError::BadVector)?;
-            kernels::add(&mut layer[target], vector);
+    match op.check()? {
+        CheckedOp::Add(vector) => kernels::add(&mut layer[target], vector),
+        CheckedOp::Decay(factor) => kernels::decay(&mut layer[target], factor),
+        CheckedOp::Mix { alpha, source } => {
+            let source = layer[usize::from(source)];
+            kernels::mix(&mut layer[target], &source, alpha);
         }
-        MemoryOp::Decay { factor } => {
-            if !(DECAY_MIN..=DECAY_MAX).contains(factor) {
-                return Err(MemoryError::BadScalar);
-            }
-            kernels::decay(&mut layer[target], *factor);
-        }
-        MemoryOp::Mix { alpha, source } => {
-            let source = *layer
-                .get(usize::from(*source))
-                .ok_or(MemoryError::BadSlot)?;
-            if *alpha > SCALAR_ONE {
-                return Err(MemoryError::BadScalar);
-            }
-            kernels::mix(&mut layer[target], &source, *alpha);
-        }
-        MemoryOp::Clip => kernels::clip(&mut layer[target]),
+        CheckedOp::Clip => kernels::clip(&mut layer[target]),
     }
     Ok(())
 }

@@ -215,6 +215,7 @@ fn refused_operations_change_nothing() {
     let mut memory = Memory::from_seed(2, [7; 32]);
     let before = memory.clone();
     for (target, op, error) in refused_ops() {
+        assert_eq!(memory.check(target, &op), Err(error), "{op:?}");
         assert_eq!(memory.apply(target, &op), Err(error), "{op:?}");
         assert_eq!(memory.apply_batch(&[(target, op)]), [Err(error)]);
     }
@@ -358,7 +359,8 @@ fn seeded_genesis_has_known_values() {
 fn iteration_visits_every_slot_at_its_address() {
     let memory = Memory::from_seed(3, [9; 32]);
     let mut count = 0;
-    for (id, values) in memory.iter() {
+    for (position, (id, values)) in memory.iter().enumerate() {
+        assert_eq!(id.position(), position);
         assert_eq!(memory.slot(id).unwrap(), values);
         count += 1;
     }

@@ -67,6 +67,9 @@ static __constant__ const unsigned int RULES[64] = {
 // Numbers: ext of a NUM term.
 constexpr unsigned int NUM_SYMBOL = 0u;
 constexpr unsigned int NUM_WIDE = 32u;
+constexpr unsigned int NUM_NARROW_MASK = 16777215u;
+constexpr unsigned int NUM_NAN_F24 = 8372225u;
+constexpr unsigned int NUM_NAN_F32 = 2143289344u;
 constexpr unsigned int NUM_U24 = 1u;
 constexpr unsigned int NUM_I24 = 2u;
 constexpr unsigned int NUM_F24 = 3u;

@@ -64,6 +64,9 @@ const RULES: array<u32, 64> = array<u32, 64>(
 // Numbers: ext of a NUM term.
 const NUM_SYMBOL: u32 = 0u;
 const NUM_WIDE: u32 = 32u;
+const NUM_NARROW_MASK: u32 = 16777215u;
+const NUM_NAN_F24: u32 = 8372225u;
+const NUM_NAN_F32: u32 = 2143289344u;
 const NUM_U24: u32 = 1u;
 const NUM_I24: u32 = 2u;
 const NUM_F24: u32 = 3u;

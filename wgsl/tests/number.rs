@@ -1,0 +1,457 @@
+//! Arithmetic of the kernels on the first adapter of this machine, against `ffcm`.
+
+use std::time::Instant;
+
+use ffcm::spec::number::{Kind, Number, Operator, operate, predecessor};
+use ffcm::spec::word::{Class, Term};
+use ffcm_wgsl::RULES;
+use ffcm_wgsl::device::{Binding, Gpu, GpuError, Groups, Options, Source};
+
+/// Arithmetic on numbers, as kernels include it.
+const NUMBER: &str = include_str!("../src/kernels/number.wgsl");
+/// Pairs of a submission.
+const BATCH: usize = 1 << 18;
+
+fn source() -> Source {
+    Source {
+        name: "test.number",
+        text: [
+            RULES,
+            NUMBER,
+            include_str!("../src/kernels/number_test.wgsl"),
+        ]
+        .concat(),
+        entry: "main",
+        bindings: &[Binding::Read, Binding::Write],
+    }
+}
+
+/// Runs pairs of terms on the device and compares every answer with the specification.
+struct Bench {
+    gpu: Gpu,
+    pairs: Vec<(Term, Term)>,
+    /// Pairs compared so far, and how many of them the device left to the host.
+    compared: usize,
+    left_to_host: usize,
+}
+
+impl Bench {
+    /// A bench that has run one pair, which is when drivers compile.
+    fn open() -> Bench {
+        let mut bench = Bench {
+            gpu: Gpu::open(&Options::default()).expect("an adapter"),
+            pairs: vec![(partial(Operator::Add, false, 2), Term::u24(3))],
+            compared: 0,
+            left_to_host: 0,
+        };
+        let started = Instant::now();
+        bench.flush();
+        println!("compiled in {:?}", started.elapsed());
+        bench
+    }
+
+    fn push(&mut self, a: Term, b: Term) {
+        self.pairs.push((a, b));
+        if self.pairs.len() == BATCH {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.pairs.is_empty() {
+            return;
+        }
+        let pairs = std::mem::take(&mut self.pairs);
+        let found = self.answers(&pairs).expect("the device works");
+        for ((a, b), found) in pairs.iter().zip(found.chunks_exact(6)) {
+            self.left_to_host += usize::from(compare(*a, *b, found));
+        }
+        self.compared += pairs.len();
+    }
+
+    fn answers(&self, pairs: &[(Term, Term)]) -> Result<Vec<u32>, GpuError> {
+        let words: Vec<u32> = pairs
+            .iter()
+            .flat_map(|(a, b)| [a.w0(), a.w1(), b.w0(), b.w1()])
+            .collect();
+        let kernel = self.gpu.kernel(&source())?;
+        let input = self.gpu.buffer_of("pairs", &words)?;
+        let output = self.gpu.buffer("answers", pairs.len() as u64 * 6)?;
+        let bound = self
+            .gpu
+            .bind(&kernel, &[(&input).into(), (&output).into()])?;
+        let mut commands = self.gpu.commands("number");
+        commands.dispatch(&bound, Groups::Count(pairs.len().div_ceil(64) as u32));
+        commands.submit_and_read(&output, 0, output.words())
+    }
+}
+
+/// Compares the device's answers for one pair; whether it left the pair to the host.
+fn compare(a: Term, b: Term, found: &[u32]) -> bool {
+    let about = || format!("{} with {}", show(a), show(b));
+    let host = left_to_host(a, b);
+    let expected = if host { Term::ABSENT } else { operate(a, b) };
+    for found in [&found[0..2], &found[2..4]] {
+        assert!(
+            found == [expected.w0(), expected.w1()],
+            "{}: {}, not {}",
+            about(),
+            show(term(found[0], found[1])),
+            show(expected)
+        );
+    }
+    let before = predecessor(a).unwrap_or(Term::ABSENT);
+    assert_eq!(
+        found[4..6],
+        [before.w0(), before.w1()],
+        "before {}",
+        show(a)
+    );
+    host
+}
+
+/// Whether two terms make one of the five operations that only the host computes.
+fn left_to_host(a: Term, b: Term) -> bool {
+    let (Some(a), Some(b)) = (Number::from_term(a), Number::from_term(b)) else {
+        return false;
+    };
+    use Operator::{And, Or, Shl, Shr, Xor};
+    match (a, b) {
+        (Number::Partial { operator, .. }, Number::Plain(kind, _))
+        | (Number::Plain(kind, _), Number::Partial { operator, .. }) => {
+            kind.is_float() && matches!(operator, And | Or | Xor | Shl | Shr)
+        }
+        _ => false,
+    }
+}
+
+fn term(w0: u32, w1: u32) -> Term {
+    Term(u64::from(w1) << 32 | u64::from(w0))
+}
+
+fn show(term: Term) -> String {
+    let bits = format!("{:08x}:{:08x}", term.w0(), term.w1());
+    match Number::from_term(term) {
+        Some(number) => format!("{bits} {number}"),
+        None => bits,
+    }
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn word(&mut self) -> u32 {
+        self.next() as u32
+    }
+
+    fn below(&mut self, n: u32) -> u32 {
+        ((u64::from(self.word()) * u64::from(n)) >> 32) as u32
+    }
+
+    fn one_of<T: Copy>(&mut self, list: &[T]) -> T {
+        list[self.below(list.len() as u32) as usize]
+    }
+
+    /// Bits of a binary32: mostly of an exponent near `near`, now and then any bits, an integer or an edge.
+    fn float(&mut self, near: u32) -> u32 {
+        let sign = self.word() & 0x8000_0000;
+        let fraction = self.word() & 0x007f_ffff;
+        match self.below(16) {
+            0 => self.word(),
+            1 => self.one_of(&EDGES),
+            2 => sign | fraction >> self.below(24), // subnormal
+            3 => sign | 0x4b00_0000 | fraction,     // an integer of 24 bits
+            // Few bits set, so that sums cancel and products and quotients are ties.
+            4..8 => sign | near << 23 | fraction & (self.word() << 12 | 0x40_0000),
+            _ => sign | (near + self.below(27)).saturating_sub(13).min(254) << 23 | fraction,
+        }
+    }
+
+    /// A pair that makes a step: two of three are arithmetic on floats, the others arithmetic on anything and casts.
+    fn pair(&mut self) -> (Term, Term) {
+        use Operator::{Add, Div, FlipDiv, FlipRem, FlipSub, Lt, Mul, Rem, Sub};
+        let near = self.below(256);
+        let (a, b) = (self.float(near), self.float(near));
+        let (wide, kind) = (self.below(4) > 0, self.one_of(&Kind::ALL));
+        let operator = self.one_of(&Operator::ALL);
+        let float = self.one_of(&[Kind::F32, Kind::F32, Kind::F24]);
+        let upper = |bits: u32, wide: bool| if wide { bits } else { bits >> 8 };
+        match self.below(12) {
+            0..8 => {
+                let operator =
+                    self.one_of(&[Add, Sub, FlipSub, Mul, Div, FlipDiv, Rem, FlipRem, Lt]);
+                (
+                    partial(operator, wide, upper(a, wide)),
+                    plain(float, upper(b, float.is_wide())),
+                )
+            }
+            8 => {
+                // The exponent of a product or quotient comes near the ends of the range.
+                let (a, b) = (a & 0x807f_ffff, b & 0x807f_ffff);
+                let (first, edge) = (self.below(254), self.below(60));
+                let (operator, second) = match self.below(4) {
+                    0 => (Mul, (127 + 30_u32).saturating_sub(first + edge)),
+                    1 => (Mul, (254 + 157 - edge).saturating_sub(first)),
+                    2 => (Div, (first + 157).saturating_sub(edge)),
+                    _ => (Div, first.saturating_sub(157 - edge)),
+                };
+                (
+                    partial(operator, true, a | first << 23),
+                    plain(float, upper(b | second.min(254) << 23, float.is_wide())),
+                )
+            }
+            9 => {
+                let (a, b) = (self.word() >> self.below(32), self.word() >> self.below(32));
+                (partial(operator, wide, a), plain(kind, b))
+            }
+            10 => (
+                Number::Cast(kind).term(),
+                plain(float, upper(a, float.is_wide())),
+            ),
+            _ => {
+                let from = self.one_of(&Kind::ALL);
+                let bits = self.word() >> self.below(32);
+                (Number::Cast(kind).term(), plain(from, bits))
+            }
+        }
+    }
+}
+
+fn cut(bits: u32, wide: bool) -> u32 {
+    if wide { bits } else { bits & 0xff_ffff }
+}
+
+fn plain(kind: Kind, bits: u32) -> Term {
+    Number::Plain(kind, cut(bits, kind.is_wide())).term()
+}
+
+fn partial(operator: Operator, wide: bool, bits: u32) -> Term {
+    let bits = cut(bits, wide);
+    Number::Partial {
+        operator,
+        bits,
+        wide,
+    }
+    .term()
+}
+
+/// Payloads at the edges of 32 bits: small, extreme, powers of two, and as floats zeros, subnormals, ties of rounding
+/// to 24 bits, integers around the ranges of the casts, infinities and NaNs.
+const EDGES: [u32; 56] = [
+    0,
+    1,
+    2,
+    3,
+    7,
+    23,
+    24,
+    31,
+    32,
+    33,
+    0x7f,
+    0x80,
+    0x81,
+    0xff,
+    0x180,
+    0x1_0000,
+    0x007f_ffff, // the largest subnormal; the largest i24
+    0x0080_0000, // the smallest normal; the smallest i24
+    0x0080_0001,
+    0x00ff_ffff, // the largest u24
+    0x0100_0000,
+    0x0100_007f,
+    0x0c00_0000,
+    0x2000_0000,
+    0x3380_0000, // 2^-24
+    0x3eff_ffff,
+    0x3f00_0000, // 0.5
+    0x3f7f_ffff,
+    0x3f7f_ff80, // halfway between two f24
+    0x3f80_0000, // 1.0
+    0x3f80_0001,
+    0x3f80_0080, // halfway between two f24
+    0x3f80_0180, // the same, to the even one above
+    0x4000_0000,
+    0x4040_0000, // 3.0
+    0x4aff_fffe, // 8388607.0
+    0x4b00_0000, // 2^23
+    0x4b7f_ffff, // 16777215.0
+    0x4b80_0000, // 2^24
+    0x4eff_ffff,
+    0x4f00_0000, // 2^31
+    0x4f7f_ffff,
+    0x4f80_0000, // 2^32
+    0x7149_f2ca, // 1e30
+    0x7f7f_7fff,
+    0x7f7f_ffff, // the largest binary32
+    0x7f80_0000, // infinity
+    0x7f80_0001, // NaNs
+    0x7fc0_0000,
+    0x7fc0_0100,
+    0x7fff_ffff,
+    0x8000_0000, // the smallest i32; -0.0
+    0x8000_0001,
+    0xbf80_0000, // -1.0
+    0xff80_0000, // negative infinity
+    0xffff_ffff,
+];
+
+/// [`EDGES`] as payloads of one width: as they are, or their upper and their lower 24 bits. Sorted, each once.
+fn edges(wide: bool) -> Vec<u32> {
+    payloads(wide, EDGES.into())
+}
+
+/// The same with their opposites as integers and as floats.
+fn edges_and_opposites(wide: bool) -> Vec<u32> {
+    let signs = |bits: u32| [bits, bits.wrapping_neg(), bits ^ 0x8000_0000];
+    payloads(wide, EDGES.map(signs).concat())
+}
+
+fn payloads(wide: bool, words: Vec<u32>) -> Vec<u32> {
+    let mut payloads = words;
+    if !wide {
+        let halves = |bits: &u32| [bits >> 8, bits & 0xff_ffff];
+        payloads = payloads.iter().flat_map(halves).collect();
+    }
+    payloads.sort_unstable();
+    payloads.dedup();
+    payloads
+}
+
+/// Every plain number, cast, operator and partial on edge payloads.
+fn edge_terms() -> Vec<Term> {
+    let mut terms: Vec<Term> = vec![];
+    for kind in Kind::ALL {
+        terms.push(Number::Cast(kind).term());
+        let payloads = edges_and_opposites(kind.is_wide());
+        terms.extend(payloads.iter().map(|bits| plain(kind, *bits)));
+    }
+    for operator in Operator::ALL {
+        terms.push(Number::Operator(operator).term());
+        for wide in [false, true] {
+            terms.extend(
+                edges(wide)
+                    .iter()
+                    .map(|bits| partial(operator, wide, *bits)),
+            );
+        }
+    }
+    terms
+}
+
+#[test]
+fn operators_on_edge_values() {
+    let mut bench = Bench::open();
+    for kind in Kind::ALL {
+        for wide in [false, true] {
+            let (left, right) = (edges_and_opposites(wide), edges(kind.is_wide()));
+            for operator in Operator::ALL {
+                for a in &left {
+                    for b in &right {
+                        bench.push(partial(operator, wide, *a), plain(kind, *b));
+                    }
+                }
+            }
+        }
+    }
+    bench.flush();
+    println!(
+        "{} pairs, {} left to the host",
+        bench.compared, bench.left_to_host
+    );
+    assert!(bench.compared > 1_000_000);
+}
+
+#[test]
+fn forms_that_meet_and_words_of_no_form() {
+    let mut bench = Bench::open();
+    let terms = edge_terms();
+    let symbols: Vec<Term> = Kind::ALL
+        .map(|kind| Number::Cast(kind).term())
+        .into_iter()
+        .chain(Operator::ALL.map(|operator| Number::Operator(operator).term()))
+        .collect();
+    for symbol in &symbols {
+        for other in &terms {
+            bench.push(*symbol, *other);
+        }
+    }
+    // Terms of every class, variant and ext; payloads that no form allows.
+    let mut odd = vec![Term::ABSENT, Term::ERA, Term::u24(5).with_sub()];
+    for ext in 0..=255 {
+        for class in [Class::Num, Class::Var, Class::Ref, Class::Con, Class::Swi] {
+            for bits in [
+                0,
+                1,
+                2,
+                0x21,
+                0x24,
+                0x100,
+                0x00ff_ffff,
+                0x0100_0000,
+                u32::MAX,
+            ] {
+                odd.push(Term::new(class, (ext & 3) as u8, 77 * ext, ext as u8, bits));
+            }
+        }
+    }
+    odd.extend((0..1024).map(|bits| Term::new(Class::Num, 0, 0, 0, bits)));
+    let others = [
+        Term::u24(3),
+        Term::i32(-3),
+        Term::f32(1.5),
+        Number::Cast(Kind::I24).term(),
+        Number::Operator(Operator::Sub).term(),
+        partial(Operator::Sub, false, 9),
+        partial(Operator::FlipRem, true, 9),
+    ];
+    for a in &odd {
+        for b in others.iter().chain([a]) {
+            bench.push(*a, *b);
+        }
+    }
+    bench.flush();
+    println!("{} pairs", bench.compared);
+}
+
+#[test]
+fn words_at_random() {
+    let mut bench = Bench::open();
+    let mut random = Random(0x776f_7264);
+    for _ in 0..1 << 18 {
+        let mut words = || {
+            let (bits, payload) = (random.word(), random.next());
+            // Numbers as often as any other class, with an ext and a payload that may follow a form.
+            let number = Term::u24(0).w0() | bits & 0x8fff_ff3f;
+            let w1 = payload as u32 >> (payload >> 32 & 31);
+            term(if bits & 0x40 == 0 { bits } else { number }, w1)
+        };
+        let (a, b) = (words(), words());
+        bench.push(a, b);
+    }
+    bench.flush();
+    println!("{} pairs", bench.compared);
+}
+
+#[test]
+fn random_pairs() {
+    let mut bench = Bench::open();
+    let mut random = Random(0x6e75_6d62_6572);
+    for _ in 0..1 << 21 {
+        let (a, b) = random.pair();
+        bench.push(a, b);
+    }
+    bench.flush();
+    println!(
+        "{} pairs, {} left to the host",
+        bench.compared, bench.left_to_host
+    );
+}

@@ -255,7 +255,7 @@ fn extreme_graphs() {
         graph(1_023, &[edge(1_022, 0, 3), edge(0, 1_022, most / 2)]),
     ];
     for graph in &graphs {
-        for params in [FocusParams::default(), iterations(1), iterations(65)] {
+        for params in [FocusParams::default(), iterations(1), iterations(20)] {
             check(&mut engine, graph, params, None);
         }
         let nodes = graph.node_count() as usize;

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ffcm::conformance::Suite;
-use ffcm::coprocessor::{Coprocessor, FocusJob, OracleCoprocessor, RewriteJob};
+use ffcm::coprocessor::{
+    Coprocessor, FocusJob, OracleCoprocessor, RewriteJob, ending, rewrite_digest,
+};
 use ffcm::focus::{FocusParams, Ranking};
 use ffcm::graph::{EdgeDelta, Graph};
-use ffcm::net::{Book, Limits, Outcome};
+use ffcm::net::{Book, Call, Limits, Outcome};
 use ffcm::oracle;
 use ffcm::spec::word::{Class, Term};
 use ffcm_formats::{Format, read_path};
@@ -184,6 +186,57 @@ fn golden_programs_have_the_results_and_counts_of_the_machine() {
             .filter(|name| reduce_in(browser, &backend, name))
             .count();
         assert!(numbers > 2, "{numbers}");
+        println!("{:?}", backend.gpu().stats());
+    });
+}
+
+/// The sum of a tree of a depth.
+const CALLS: &str = "
+@main = r & @sum ~ (3 r)
+@sum = (?((1 @both) r) r)
+@both = ({a b} r) & @sum ~ (a $([+] $(c r))) & @sum ~ (b c)
+";
+
+#[test]
+fn small_calls_have_the_results_and_counts_of_the_machine() {
+    let book = Arc::new(Book::parse(CALLS).unwrap());
+    let sum = book.find("sum").unwrap();
+    let call = |index: u32| Call {
+        entry: sum,
+        arguments: vec![match index % 7 {
+            6 => Term::ERA,
+            depth => Term::u24(depth),
+        }],
+    };
+    let limits = Limits {
+        gas: 300,
+        ..Limits::default()
+    };
+    let calls = (0..500).map(call).collect();
+    let job = RewriteJob {
+        book,
+        calls,
+        limits,
+    };
+    let expected = OracleCoprocessor.rewrite(&job).unwrap();
+    let ended = |kind: &str| {
+        expected
+            .iter()
+            .filter(|result| ending(result) == kind)
+            .count()
+    };
+    assert!(
+        ended("ok") > 100 && ended("out of gas") > 50,
+        "{} {}",
+        ended("ok"),
+        ended("out of gas")
+    );
+    in_browser(|browser| {
+        let backend = WgpuCoprocessor::on(open(browser));
+        let found = backend.rewrite(&job).unwrap();
+        assert_eq!(found, expected);
+        let digest = blake3::Hash::from_bytes(rewrite_digest(&found)).to_string();
+        browser.show("500 small calls", &digest, true);
         println!("{:?}", backend.gpu().stats());
     });
 }

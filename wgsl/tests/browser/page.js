@@ -132,6 +132,7 @@ function labelled(label) {
   return found.at(-1);
 }
 
+// What a reader sees.
 function text() {
   show_work();
   return { body: document.body.innerText };
@@ -174,10 +175,10 @@ const ORDERS = {
     things.get(id)?.destroy?.();
     things.delete(id);
   },
-  result({ job, digest, same }) {
+  result({ job, found, expected }) {
     const code = document.createElement("code");
-    code.append(digest);
-    row([job, code, same ? "yes" : "NO"], "results", "td");
+    code.append(found);
+    row([job, code, found === expected ? "yes" : `NO: ${expected}`], "results", "td");
   },
   kernel: compile,
   read,

@@ -78,9 +78,12 @@ impl Browser {
         lock(&self.messages).clone()
     }
 
-    /// Shows a result on the page.
-    pub fn show(&self, job: &str, digest: &str, same: bool) {
-        self.tell(&json!({ "op": "result", "job": job, "digest": digest, "same": same }));
+    /// Shows the digest of a result on the page, beside whether it is the one that is expected. It must be.
+    pub fn show(&self, job: &str, found: &str, expected: &str) {
+        self.tell(&json!({ "op": "result", "job": job, "found": found, "expected": expected }));
+        self.server.flush();
+        assert_eq!(found, expected, "{job}");
+        println!("{job}: {found}");
     }
 
     /// Ends the browser; nothing of it is left.

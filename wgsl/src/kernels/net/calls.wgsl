@@ -12,7 +12,8 @@
 // One dispatch runs a lane for FUEL trips of all its loops together, then the lane's registers are saved. A lane ends
 // when its net has no pairs left, when its gas is spent, or when it needs what it does not have here.
 //
-// The text comes after `rules.wgsl`, `number.wgsl` and `net/fire.wgsl`.
+// The text comes after `rules.wgsl`, `number.wgsl` and `net/fire.wgsl`. As there, truth values are joined by & and |,
+// and functions return at their end, because some drivers compile branches slowly.
 
 // Layout as `calls.rs` knows it.
 const LANES_PER_GROUP: u32 = 64u;
@@ -91,13 +92,14 @@ fn slot(capacity: u32, index: u32) -> u32 {
 // The caller has checked that there is one.
 fn take_node() -> u32 {
     nodes_left -= 1u;
-    let node = free_node;
+    var node = free_node;
     if node != NONE {
         free_node = nodes[slot(params.nodes, node)].x;
-        return node;
+    } else {
+        node = nodes_used;
+        nodes_used += 1u;
     }
-    nodes_used += 1u;
-    return nodes_used - 1u;
+    return node;
 }
 
 fn give_node(node: u32) {
@@ -109,14 +111,15 @@ fn give_node(node: u32) {
 // An empty wire. The caller has checked that there is one.
 fn take_wire() -> u32 {
     wires_left -= 1u;
-    let wire = free_wire;
+    var wire = free_wire;
     if wire != NONE {
         free_wire = wires[slot(params.wires, wire)].y;
-        return wire;
+    } else {
+        wire = wires_used;
+        wires_used += 1u;
+        wires[slot(params.wires, wire)] = vec2<u32>(0u, 0u);
     }
-    wires[slot(params.wires, wires_used)] = vec2<u32>(0u, 0u);
-    wires_used += 1u;
-    return wires_used - 1u;
+    return wire;
 }
 
 fn give_wire(wire: u32) {
@@ -129,7 +132,7 @@ fn give_wire(wire: u32) {
 fn push_pair(pair: vec4<u32>) {
     let op = opcode(pair.xy, pair.zw);
     var at: u32;
-    if op == OP_APPLY || op == OP_DUPLICATE || op == OP_COLLAPSE {
+    if (op == OP_APPLY) | (op == OP_DUPLICATE) | (op == OP_COLLAPSE) {
         at = shrinking;
         shrinking += 1u;
     } else {
@@ -156,19 +159,18 @@ fn pop_pair() -> vec4<u32> {
 // wire. What waits at a wire never has something waiting for it in turn: a wire that was joined to this one is empty
 // again, anything else is no wire.
 fn arrive(term: vec2<u32>) -> vec2<u32> {
-    if class_of(term) != CLASS_VAR {
-        return term;
+    var found = term;
+    if class_of(term) == CLASS_VAR {
+        let waiting = wires[slot(params.wires, term.y)];
+        if waiting.x != 0u {
+            give_wire(term.y);
+            if (waiting.x & SUB) != 0u {
+                wires[slot(params.wires, waiting.y)].x = 0u;
+            }
+            found = vec2<u32>(waiting.x & ~SUB, waiting.y);
+        }
     }
-    let wire = offset_of(term);
-    let waiting = wires[slot(params.wires, wire)];
-    if waiting.x == 0u {
-        return term;
-    }
-    give_wire(wire);
-    if (waiting.x & SUB) != 0u {
-        wires[slot(params.wires, waiting.y)].x = 0u;
-    }
-    return vec2<u32>(waiting.x & ~SUB, waiting.y);
+    return found;
 }
 
 // Joins two terms: through a wire if one is a VAR, as a pair to reduce otherwise.
@@ -177,33 +179,32 @@ fn link(pair: vec4<u32>) {
     let b = arrive(pair.zw);
     let a_is_wire = class_of(a) == CLASS_VAR;
     let b_is_wire = class_of(b) == CLASS_VAR;
-    if a_is_wire && b_is_wire {
-        if a.y == b.y {
-            // Both ends of one wire: a loop without anything on it.
-            give_wire(a.y);
-        } else {
-            wires[slot(params.wires, a.y)] = vec2<u32>(b.x | SUB, b.y);
-            wires[slot(params.wires, b.y)] = vec2<u32>(a.x | SUB, a.y);
-        }
-    } else if a_is_wire {
-        wires[slot(params.wires, a.y)] = b;
-    } else if b_is_wire {
-        wires[slot(params.wires, b.y)] = a;
+    let both = a_is_wire & b_is_wire;
+    if both & (a.y == b.y) {
+        // Both ends of one wire: a loop without anything on it.
+        give_wire(a.y);
     } else {
-        push_pair(vec4<u32>(a, b));
+        let sub = select(0u, SUB, both);
+        if a_is_wire {
+            wires[slot(params.wires, a.y)] = vec2<u32>(b.x | sub, b.y);
+        }
+        if b_is_wire {
+            wires[slot(params.wires, b.y)] = vec2<u32>(a.x | sub, a.y);
+        }
+        if !(a_is_wire | b_is_wire) {
+            push_pair(vec4<u32>(a, b));
+        }
     }
 }
 
 // A term of the definition being expanded, with its local numbers replaced. The wires follow `node_count` nodes.
 fn relocate(term: vec2<u32>, node_count: u32) -> vec2<u32> {
-    let kind = class_of(term);
-    if kind == CLASS_VAR {
-        return vec2<u32>(term.x, map[slot(params.map, node_count + term.y)]);
+    let is_wire = class_of(term) == CLASS_VAR;
+    var offset = term.y;
+    if is_wire | is_node_class(class_of(term)) {
+        offset = map[slot(params.map, offset + select(0u, node_count, is_wire))];
     }
-    if is_node_class(kind) {
-        return vec2<u32>(term.x, map[slot(params.map, term.y)]);
-    }
-    return term;
+    return vec2<u32>(term.x, offset);
 }
 
 // Makes the nodes and wires of the definition with this header, all but the redexes and the root. There is room.
@@ -262,7 +263,7 @@ fn interact() -> vec2<u32> {
     let found = opcode(a, b);
     // The entry at the root.
     let op = select(found, OP_SPECIALIZE, found == OP_LINK);
-    if gas.x == 0u && gas.y == 0u {
+    if (gas.x | gas.y) == 0u {
         return vec2<u32>(STATUS_OUT_OF_GAS, 0u);
     }
     let expands = op == OP_SPECIALIZE;
@@ -275,8 +276,8 @@ fn interact() -> vec2<u32> {
         header = book[select(b.y, a.y, a_refers)];
         other = select(a, b, a_refers);
         links = header.w + 1u;
-        if header.y > nodes_left || header.z > wires_left || links > pairs_left
-            || header.y + header.z > params.map {
+        if (header.y > nodes_left) | (header.z > wires_left) | (links > pairs_left)
+            | (header.y + header.z > params.map) {
             return vec2<u32>(STATUS_ELSEWHERE, 0u);
         }
         expand(header);
@@ -287,7 +288,7 @@ fn interact() -> vec2<u32> {
         let own = select(0u, 1u, a_is_node) + select(0u, 1u, b_is_node);
         let more = max(NEED_NODES[op], own) - own;
         let fresh_wires = need_wires(op);
-        if more > nodes_left || fresh_wires > wires_left || NEED_REDEXES[op] > pairs_left {
+        if (more > nodes_left) | (fresh_wires > wires_left) | (NEED_REDEXES[op] > pairs_left) {
             return vec2<u32>(STATUS_ELSEWHERE, 0u);
         }
         var body_a: vec4<u32>;
@@ -418,7 +419,7 @@ fn main(
     }
     // By opcode; the first is never counted.
     var made: array<u32, 8>;
-    while status == STATUS_RUNNING && fuel > 0 {
+    while (status == STATUS_RUNNING) & (fuel > 0) {
         fuel -= 1;
         let step = interact();
         status = step.x;

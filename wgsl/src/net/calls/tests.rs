@@ -1,3 +1,5 @@
+use std::sync::OnceLock;
+
 use ffcm::net::sample::{self, Dialect};
 use ffcm::oracle;
 use ffcm::testing::Rng;
@@ -15,6 +17,12 @@ fn open(binding_bytes_max: Option<u64>) -> Arc<Gpu> {
 
 fn run(engine: &mut CallsEngine, book: &Arc<Book>, calls: &[Call], limits: &Limits) -> Vec<Ending> {
     engine.run(book, calls, limits).expect("the device works")
+}
+
+/// On one device for all tests, so that the kernel is compiled once.
+fn engine() -> CallsEngine {
+    static GPU: OnceLock<Arc<Gpu>> = OnceLock::new();
+    CallsEngine::new(GPU.get_or_init(|| open(None))).expect("the kernel compiles")
 }
 
 /// Runs `calls` and compares what is finished with the oracle. How many are not.
@@ -96,7 +104,7 @@ fn host_and_kernel_agree_on_their_constants() {
 
 #[test]
 fn random_nets_end_as_those_of_the_oracle() {
-    let mut engine = CallsEngine::new(&open(None)).unwrap();
+    let mut engine = engine();
     let (mut all, mut left) = (0, 0);
     for seed in 0..150 {
         for dialect in [Dialect::Integers, Dialect::Floats] {
@@ -128,7 +136,7 @@ fn gas_is_exact() {
     let calls: Vec<Call> = (0..20)
         .map(|n| book.call("fact", vec![Term::u24(n)]).unwrap())
         .collect();
-    let mut engine = CallsEngine::new(&open(None)).unwrap();
+    let mut engine = engine();
     let total = |call| match oracle::reduce(&book, call, &limits(10_000)) {
         Ok(outcome) => outcome.counts.total(),
         Err(error) => panic!("{error}"),
@@ -153,7 +161,7 @@ fn a_long_call_goes_on_from_dispatch_to_dispatch() {
          @loop.s = (n r) & @loop ~ (n $([+2] r))\n\
          @endless = (a r) & @endless ~ (a r)\n",
     );
-    let mut engine = CallsEngine::new(&open(None)).unwrap();
+    let mut engine = engine();
     let calls = [10, 40, 63].map(|n| book.call("loop", vec![Term::u32(n)]).unwrap());
     assert_eq!(unfinished(&mut engine, &book, &calls, &limits(1 << 20)), 0);
     let endless = [book.call("endless", vec![Term::u24(0)]).unwrap()];
@@ -184,7 +192,7 @@ fn normal_forms_that_are_no_numbers_are_read_back() {
         calls.push(book.call(name, vec![Term::i24(4); 3]).unwrap());
         calls.push(book.call(name, vec![]).unwrap());
     }
-    let mut engine = CallsEngine::new(&open(None)).unwrap();
+    let mut engine = engine();
     for result_bytes in [0, 1, 2, 40, 10_000] {
         let limits = Limits {
             result_bytes,
@@ -216,7 +224,7 @@ fn what_does_not_fit_is_left_and_the_rest_is_done() {
     calls.push(book.call("large", vec![Term::u24(0)]).unwrap());
     let many = vec![Term::u24(0); NODES as usize + 1];
     calls.push(book.call("double", many).unwrap());
-    let mut engine = CallsEngine::new(&open(None)).unwrap();
+    let mut engine = engine();
     let left = unfinished(&mut engine, &book, &calls, &limits(100_000));
     assert_eq!(left, 22);
     // A heap smaller than a lane's is respected.
@@ -246,7 +254,7 @@ fn calls_that_do_not_fit_the_book_are_named() {
         call(0, &[Term::var(0)]),
         call(0, &[]),
     ];
-    let mut engine = CallsEngine::new(&open(None)).unwrap();
+    let mut engine = engine();
     assert_eq!(unfinished(&mut engine, &book, &calls, &limits(100)), 0);
     assert_eq!(unfinished(&mut engine, &book, &[], &limits(100)), 0);
 }

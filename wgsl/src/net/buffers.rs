@@ -106,7 +106,13 @@ fn enlarged(
 }
 
 impl Buffers {
+    /// At least what a report shows of the heap.
     pub(super) fn new(gpu: &Gpu, capacity: Capacity) -> Result<Buffers, GpuError> {
+        let capacity = Capacity {
+            nodes: capacity.nodes.max(REPORT_HEAP as u32),
+            wires: capacity.wires.max(REPORT_HEAP as u32),
+            ..capacity
+        };
         let least = 2 * u64::from(SLACK);
         if u64::from(capacity.pairs) < least {
             return Err(GpuError::TooLarge {

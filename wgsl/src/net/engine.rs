@@ -209,9 +209,6 @@ impl ParallelEngine {
         let mut rounds = 1;
         let mut batches = 0;
         loop {
-            if std::env::var_os("NETDBG").is_some() {
-                eprintln!("{control:?}");
-            }
             let started = Instant::now();
             let reports = batches < 2;
             let before = control[ROUND as usize];
@@ -369,11 +366,13 @@ impl ParallelEngine {
         if operations == 0 && pairs(control) == 0 && waiting(control) == 0 {
             return Ok(Progress::Ends);
         }
+        let mut grew = false;
         if status == STATUS_STALLED {
             let stall = control[STALL as usize];
             let lacking = stall & (STALL_NODES | STALL_WIRES | STALL_BAG);
             if lacking != 0 {
-                if !self.grow(control, lacking, bounds)? {
+                grew = self.grow(control, lacking, bounds)?;
+                if !grew {
                     return Ok(Progress::Fails(out_of_heap(bounds)));
                 }
             } else if operations == 0 {
@@ -383,10 +382,11 @@ impl ParallelEngine {
             }
         } else {
             let scarce = self.scarce(control);
-            self.grow(control, scarce, bounds)?;
+            grew = self.grow(control, scarce, bounds)?;
         }
         control[STATUS as usize] = STATUS_RUNNING;
-        if status != STATUS_RUNNING {
+        if grew || operations > 0 {
+            // A round in which nothing moved says nothing about the next.
             control[GROUPS_RAN as usize] = 0;
         }
         Ok(Progress::Goes)

@@ -9,6 +9,8 @@ mod fire;
 mod fuel;
 mod heap;
 mod sources;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

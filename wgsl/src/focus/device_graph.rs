@@ -198,8 +198,7 @@ impl DeviceGraph {
         let nodes = self.graph.node_count();
         words[control::LABELS] = nodes + 1;
         words[control::NODES] = nodes;
-        // A frontier round reads the source of every slot all the same: it pays where it spares half of the segments.
-        words[control::FRONTIER_BELOW] = self.layout.segment_count() / 2;
+        words[control::FRONTIER_BELOW] = self.layout.frontier_below();
         words[control::CHANGED] = self.capacity;
         match self.teleport {
             Teleport::Uniform { each, more } => {

@@ -146,6 +146,8 @@ pub(super) struct Layout {
     pub(super) spare_used: u32,
     /// Edges in slots.
     pub(super) edges: u64,
+    /// Blocks of sources.
+    blocks: u32,
     /// Edges when the graph was laid out.
     pub(super) edges_at_first: u64,
 }
@@ -185,6 +187,7 @@ impl Layout {
             })
             .collect();
         let layout = Layout {
+            blocks: labels.sources.div_ceil(cuts.block_labels as usize) as u32,
             labels,
             weighted,
             parts,
@@ -228,9 +231,16 @@ impl Layout {
         Some(segment)
     }
 
-    /// Segments that rows have.
-    pub(super) fn segment_count(&self) -> u32 {
-        self.row_segments.len() as u32 + self.spare_used
+    /// Frontier rounds are chosen where the changed sources have fewer out-edges than this.
+    ///
+    /// A frontier round reads the source of every slot all the same; it spares quotas, and shares where they are too many
+    /// to stay close. Where there is neither, a dense round is no dearer. Elsewhere seven of eight segments are spared.
+    pub(super) fn frontier_below(&self) -> u32 {
+        if self.weighted || self.blocks > 1 {
+            (self.row_segments.len() as u32 + self.spare_used) / 8
+        } else {
+            0
+        }
     }
 
     /// What a dense round visits.

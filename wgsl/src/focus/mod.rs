@@ -14,6 +14,8 @@ mod changes;
 mod device_graph;
 mod kernels;
 mod layout;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -34,11 +36,11 @@ pub(crate) use kernels::sources;
 pub enum Rounds {
     /// As the number of changed shares says.
     #[default]
-    Auto,
+    Auto = 0,
     /// Every edge, every time.
-    Dense,
+    Dense = 1,
     /// Only rows with a changed source, after the first gather.
-    Frontier,
+    Frontier = 2,
 }
 
 /// How an engine lays graphs out and goes through them. Never changes a result.

@@ -119,10 +119,23 @@ const STEPS: [(&str, Action); 11] = [
 
 /// Runs the steps until one fails. Prints a line per step at the end, or one JSON document.
 pub fn run(root: &Path, json: bool) -> ExitCode {
+    run_steps(root, json, STEPS)
+}
+
+/// Runs the tests of the WebGPU backend alone.
+pub fn run_drivers(root: &Path) -> ExitCode {
+    run_steps(root, false, [("WGSL", Action::Drivers)])
+}
+
+fn run_steps(
+    root: &Path,
+    json: bool,
+    steps: impl IntoIterator<Item = (&'static str, Action)>,
+) -> ExitCode {
     let mut outcomes: Vec<Outcome> = Vec::new();
     let mut failed: Option<String> = None;
     let mut tally = Tally::default();
-    for (step, action) in STEPS {
+    for (step, action) in steps {
         let done = match (&failed, action) {
             (_, Action::NotRun(reason)) => vec![not_run(step, reason)],
             (Some(earlier), _) => vec![not_run(step, &format!("`{earlier}` failed"))],
@@ -152,7 +165,7 @@ pub fn run(root: &Path, json: bool) -> ExitCode {
     match failed {
         None => ExitCode::SUCCESS,
         Some(step) => {
-            eprintln!("cargo xtask test: step `{step}` failed");
+            eprintln!("cargo xtask: step `{step}` failed");
             ExitCode::FAILURE
         }
     }

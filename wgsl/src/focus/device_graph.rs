@@ -133,6 +133,10 @@ impl DeviceGraph {
             return Ok(false);
         }
         lists.write(gpu, kernels)?;
+        if let (Some(part), Some(layout)) = (self.parts.last(), self.layout.parts.last()) {
+            let start = changes.spare.start as u64;
+            gpu.upload(&part.segments, start, &layout.segments[changes.spare])?;
+        }
         if changes.teleport {
             self.upload_teleport(gpu, kernels)?;
         }

@@ -3,6 +3,8 @@
 //! At the small sizes every thread count is held against the oracle: result and interactions by opcode. At the sizes
 //! measured, every single run must give the result computed without nets and always the same interactions.
 
+pub mod gpu;
+
 use std::fmt::Write;
 
 use ffcm::cpu::NetEngine;

@@ -271,10 +271,7 @@ impl Window {
         let start = self.head & self.mask;
         let before_end = self.length().min(self.mask + 1 - start);
         let base = u64::from(self.base);
-        let (first, rest) = (
-            u64::from(before_end),
-            u64::from(self.length() - before_end),
-        );
+        let (first, rest) = (u64::from(before_end), u64::from(self.length() - before_end));
         commands
             .copy(old, base + u64::from(start), new, to, first)
             .copy(old, base, new, to + first, rest);

@@ -329,13 +329,7 @@ impl ParallelEngine {
             commands
                 .copy(&buffers.control, 0, to, 0, words)
                 .copy(&buffers.nodes, 0, to, words, REPORT_HEAP * 4)
-                .copy(
-                    &buffers.stamps,
-                    0,
-                    to,
-                    words + REPORT_HEAP * 4,
-                    REPORT_HEAP,
-                )
+                .copy(&buffers.stamps, 0, to, words + REPORT_HEAP * 4, REPORT_HEAP)
                 .copy(
                     &buffers.payloads,
                     0,

@@ -3,25 +3,46 @@
 use std::env;
 use std::path::Path;
 
-/// A Debian package, and the programs of which any one shows that it or an equivalent is there.
-const PACKAGES: [(&str, &[&str]); 1] = [(
-    "chromium",
-    &[
-        "chromium",
-        "chromium-browser",
-        "google-chrome",
-        "google-chrome-stable",
-    ],
-)];
+use crate::vulkan::{self, Kind};
 
-/// Packages none of whose programs is on the search path.
-pub fn missing() -> Vec<&'static str> {
+/// A Debian package, and how to see that it or an equivalent is there.
+type Package = (&'static str, fn() -> bool);
+
+const PACKAGES: [Package; 3] = [
+    ("chromium", has_browser),
+    ("mesa-vulkan-drivers", has_driver),
+    ("libvulkan1", has_loader),
+];
+
+const BROWSERS: [&str; 4] = [
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+];
+
+fn has_browser() -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
-    let there =
-        |program: &&str| env::split_paths(&path).any(|folder| folder.join(program).is_file());
-    let lacks = PACKAGES
-        .iter()
-        .filter(|(_, programs)| !programs.iter().any(there));
+    let mut folders = env::split_paths(&path);
+    folders.any(|folder| BROWSERS.iter().any(|name| folder.join(name).is_file()))
+}
+
+/// Whatever the environment names, else any driver but the one inside a browser, which its next version may drop.
+/// Systems other than Linux bring theirs.
+fn has_driver() -> bool {
+    let manifests = vulkan::manifests();
+    let of = |kind| !vulkan::of_kind(&manifests, kind).is_empty();
+    let chosen = vulkan::is_chosen() && !manifests.is_empty();
+    !cfg!(target_os = "linux") || chosen || of(Kind::Lavapipe) || of(Kind::Other)
+}
+
+fn has_loader() -> bool {
+    !cfg!(target_os = "linux") || vulkan::has_loader()
+}
+
+/// Packages of which nothing was found.
+pub fn missing() -> Vec<&'static str> {
+    let lacks = PACKAGES.iter().filter(|(_, there)| !there());
     lacks.map(|(package, _)| *package).collect()
 }
 

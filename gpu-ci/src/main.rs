@@ -1,12 +1,15 @@
 //! Check every backend on every device.
 //!
-//! `cargo xtask` is the one entry point for checks, here and in continuous integration. In this version it knows the
-//! CPU; what a GPU would run is reported as not run, never as passed.
+//! `cargo xtask` is the one entry point for checks, here and in continuous integration. It runs the WebGPU backend on
+//! every Vulkan driver of the machine; what did not run is reported as not run, never as passed.
 
+mod cargo;
 mod codegen;
 mod deps;
 mod test;
 mod tidy;
+mod vulkan;
+mod wgsl;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,8 +18,8 @@ const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
 
 Commands:
-  test [--json]       packages, fmt, tidy, codegen --check, clippy, docs, all tests, tiny benchmarks; stops at the
-                      first failure
+  test [--json]       packages, fmt, tidy, codegen --check, clippy, docs, all tests, the WebGPU backend on each
+                      driver, tiny benchmarks; stops at the first failure
   codegen [--check]   write the generated headers of wgsl/ and cuda/, or only say which are stale
   tidy                conventions of this repository
   ci-deps             system packages that the tests need and this machine lacks, one a line

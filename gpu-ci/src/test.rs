@@ -1,29 +1,53 @@
 //! `cargo xtask test`: every check, in the order that fails soonest.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::{codegen, deps, tidy};
+use crate::cargo::{Cargo, Program, Tally};
+use crate::vulkan::{self, Kind};
+use crate::{codegen, deps, tidy, wgsl};
 
 /// What became of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
-enum Status {
+pub enum Status {
+    /// It passed.
     Ok,
+    /// It did not.
     Failed { reason: String },
+    /// It could not be tried.
     NotRun { reason: String },
 }
 
+/// A step with what became of it.
 #[derive(Debug, Serialize)]
-struct Outcome {
-    step: &'static str,
-    seconds: f64,
+pub struct Outcome {
+    /// Its name.
+    pub step: String,
+    /// Time it took.
+    pub seconds: f64,
+    /// What became of it.
     #[serde(flatten)]
-    status: Status,
+    pub status: Status,
+    /// For a step that ran on a device.
+    #[serde(flatten)]
+    pub device: Option<DeviceRun>,
+}
+
+/// What tests on a device gave.
+#[derive(Debug, Serialize)]
+pub struct DeviceRun {
+    /// Name and driver.
+    pub adapter: String,
+    /// How many tests.
+    pub tests: Tally,
+    /// Digest of each conformance suite, or that it is not supported.
+    pub digests: BTreeMap<String, String>,
 }
 
 enum Action {
@@ -33,11 +57,15 @@ enum Action {
     Tests(&'static [&'static str]),
     /// A check in this process.
     Check(fn(&Path) -> Result<String, String>),
+    /// The workspace's test programs; that no test ran is a failure.
+    Programs,
+    /// Tests on every driver, each a step of its own.
+    Drivers,
     /// Nothing, for the reason given.
     NotRun(&'static str),
 }
 
-const STEPS: [(&str, Action); 10] = [
+const STEPS: [(&str, Action); 11] = [
     ("packages", Action::Check(deps::check)),
     ("fmt", Action::Cargo(&["fmt", "--all", "--check"])),
     ("tidy", Action::Check(tidy::run)),
@@ -70,12 +98,14 @@ const STEPS: [(&str, Action); 10] = [
     ),
     (
         "tests",
-        Action::Tests(&["test", "--workspace", "--exclude", "peers"]),
+        // The WebGPU backend's own tests come next, on each driver.
+        Action::Programs,
     ),
     (
-        "WGSL",
-        Action::NotRun("no GPU kernels in this version; the header is checked in `tests`"),
+        "doc tests",
+        Action::Tests(&["test", "--workspace", "--exclude", "peers", "--doc"]),
     ),
+    ("WGSL", Action::Drivers),
     (
         "CUDA",
         Action::NotRun("no GPU kernels in this version; the header is checked in `tests`"),
@@ -89,39 +119,24 @@ const STEPS: [(&str, Action); 10] = [
 
 /// Runs the steps until one fails. Prints a line per step at the end, or one JSON document.
 pub fn run(root: &Path, json: bool) -> ExitCode {
-    let mut outcomes = Vec::new();
-    let mut failed = None;
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    let mut failed: Option<String> = None;
     let mut tally = Tally::default();
     for (step, action) in STEPS {
-        let mut seconds = 0.0;
-        let status = match (&failed, action) {
-            (_, Action::NotRun(reason)) => Status::NotRun {
-                reason: reason.into(),
-            },
-            (Some(earlier), _) => Status::NotRun {
-                reason: format!("`{earlier}` failed"),
-            },
-            (None, action) => {
-                let start = Instant::now();
-                let result = perform(root, &action, json);
-                seconds = start.elapsed().as_secs_f64();
-                match result {
-                    Ok(counted) => {
-                        tally = counted.unwrap_or(tally);
-                        Status::Ok
-                    }
-                    Err(reason) => Status::Failed { reason },
-                }
-            }
+        let done = match (&failed, action) {
+            (_, Action::NotRun(reason)) => vec![not_run(step, reason)],
+            (Some(earlier), _) => vec![not_run(step, &format!("`{earlier}` failed"))],
+            (None, action) => perform(root, step, &action, json, &mut tally),
         };
-        if matches!(status, Status::Failed { .. }) {
-            failed = Some(step);
+        for outcome in done {
+            if let Some(device) = &outcome.device {
+                tally += device.tests;
+            }
+            if failed.is_none() && matches!(outcome.status, Status::Failed { .. }) {
+                failed = Some(outcome.step.clone());
+            }
+            outcomes.push(outcome);
         }
-        outcomes.push(Outcome {
-            step,
-            seconds,
-            status,
-        });
     }
     if json {
         println!(
@@ -132,12 +147,7 @@ pub fn run(root: &Path, json: bool) -> ExitCode {
         outcomes
             .iter()
             .for_each(|outcome| println!("{}", line(outcome)));
-        let Tally {
-            passed,
-            failed,
-            skipped,
-        } = tally;
-        println!("total: {passed} passed, {failed} failed, {skipped} skipped");
+        println!("total: {tally}");
     }
     match failed {
         None => ExitCode::SUCCESS,
@@ -148,112 +158,103 @@ pub fn run(root: &Path, json: bool) -> ExitCode {
     }
 }
 
-fn perform(root: &Path, action: &Action, json: bool) -> Result<Option<Tally>, String> {
-    match action {
-        Action::Cargo(arguments) => cargo_lines(root, arguments, json, None, |_, _| {}),
-        Action::Tests(arguments) => {
-            let tally = Tally::default();
-            let tally = cargo_lines(root, arguments, json, tally, |tally, line| tally.add(line))?;
-            match tally.passed {
-                0 => Err("no test ran".into()),
-                _ => Ok(Some(tally)),
-            }
-        }
-        Action::Check(check) => {
-            eprintln!("{}", check(root)?);
-            Ok(None)
-        }
-        Action::NotRun(_) => Ok(None),
+fn not_run(step: &str, reason: &str) -> Outcome {
+    Outcome {
+        step: step.into(),
+        seconds: 0.0,
+        status: Status::NotRun {
+            reason: reason.into(),
+        },
+        device: None,
     }
 }
 
-/// Sums of the `test result:` lines of all test programs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-struct Tally {
-    passed: u64,
-    failed: u64,
-    skipped: u64,
-}
-
-impl Tally {
-    /// Adds one line of output, if it is a summary.
-    fn add(&mut self, line: &str) {
-        let Some(counts) = line.strip_prefix("test result: ") else {
-            return;
-        };
-        for part in counts.split([';', '.']) {
-            let mut words = part.split_whitespace();
-            let (Some(count), Some(what)) = (words.next(), words.next()) else {
-                continue;
-            };
-            let Ok(count) = count.parse::<u64>() else {
-                continue;
-            };
-            match what {
-                "passed" => self.passed += count,
-                "failed" => self.failed += count,
-                "ignored" => self.skipped += count,
-                _ => {}
-            }
-        }
-    }
-}
-
-/// Runs cargo and shows what it prints while `each` looks at every line. With `json`, standard output belongs to the
-/// document, so what cargo prints goes to standard error.
-fn cargo_lines<T>(
+fn perform(
     root: &Path,
-    arguments: &[&str],
+    step: &str,
+    action: &Action,
     json: bool,
-    mut state: T,
-    mut each: impl FnMut(&mut T, &str),
-) -> Result<T, String> {
-    let shown = format!("cargo {}", arguments.join(" "));
-    eprintln!("$ {shown}");
-    let failed = |error: &dyn std::fmt::Display| format!("{shown}: {error}");
-    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut child = Command::new(program)
-        .args(arguments)
-        .current_dir(root)
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| failed(&error))?;
-    if let Some(output) = child.stdout.take() {
-        let mut output = BufReader::new(output);
-        let mut line = Vec::new();
-        while output
-            .read_until(b'\n', &mut line)
-            .map_err(|error| failed(&error))?
-            > 0
-        {
-            let shown = if json {
-                io::stderr().write_all(&line)
-            } else {
-                io::stdout().write_all(&line)
-            };
-            shown.map_err(|error| failed(&error))?;
-            each(&mut state, String::from_utf8_lossy(&line).trim_end());
-            line.clear();
-        }
+    tally: &mut Tally,
+) -> Vec<Outcome> {
+    let start = Instant::now();
+    let mut cargo = Cargo {
+        root,
+        json,
+        quiet: false,
+        variables: environment(),
+    };
+    let result = match action {
+        Action::Cargo(arguments) => cargo.run(arguments),
+        Action::Tests(arguments) => cargo.tests(arguments).map(|counted| *tally += counted),
+        Action::Programs => one_driver().and_then(|driver| {
+            cargo.variables.extend(driver);
+            *tally += programs(&cargo)?;
+            Ok(())
+        }),
+        Action::Check(check) => check(root).map(|done| eprintln!("{done}")),
+        Action::Drivers => return wgsl::run(&cargo),
+        Action::NotRun(reason) => return vec![not_run(step, reason)],
+    };
+    vec![Outcome {
+        step: step.into(),
+        seconds: start.elapsed().as_secs_f64(),
+        status: match result {
+            Ok(()) => Status::Ok,
+            Err(reason) => Status::Failed { reason },
+        },
+        device: None,
+    }]
+}
+
+/// Runs the test programs that need no particular driver, until one fails.
+fn programs(cargo: &Cargo<'_>) -> Result<Tally, String> {
+    let mut tally = Tally::default();
+    let programs = cargo.programs()?;
+    let here = |program: &&Program| program.is_test && !wgsl::runs_on_drivers(program);
+    for program in programs.iter().filter(here) {
+        cargo.start_program(program, &[], |line| tally.add(line))?;
     }
-    match child.wait() {
-        Ok(status) if status.success() => Ok(state),
-        Ok(status) => Err(failed(&status)),
-        Err(error) => Err(failed(&error)),
+    tally.some()
+}
+
+/// Mesa warns about a missing runtime folder in every program.
+fn environment() -> Vec<(&'static str, OsString)> {
+    match std::env::var_os("XDG_RUNTIME_DIR") {
+        Some(_) => vec![],
+        None => vec![("XDG_RUNTIME_DIR", std::env::temp_dir().into())],
     }
 }
 
+/// The software driver for tests that need some device, so that they run alike everywhere; whatever there is where it
+/// is missing.
+fn one_driver() -> Result<Vec<(&'static str, OsString)>, String> {
+    let lavapipe = vulkan::of_kind(&vulkan::manifests(), Kind::Lavapipe);
+    if lavapipe.is_empty() {
+        return Ok(vec![]);
+    }
+    vulkan::only(&lavapipe)
+}
+
+/// One line, and one for each digest.
 fn line(outcome: &Outcome) -> String {
     let Outcome {
         step,
         seconds,
         status,
+        device,
     } = outcome;
-    match status {
+    let mut text = match status {
         Status::Ok => format!("{step}: ok ({seconds:.1} s)"),
         Status::Failed { reason } => format!("{step}: FAILED ({seconds:.1} s): {reason}"),
         Status::NotRun { reason } => format!("{step}: NOT RUN ({reason})"),
+    };
+    if let Some(device) = device {
+        text.push_str(&format!(": {}; {}", device.adapter, device.tests));
+        for (suite, digest) in &device.digests {
+            text.push_str(&format!("\n    {suite} {digest}"));
+        }
     }
+    text
 }
 
 #[cfg(test)]
@@ -263,34 +264,25 @@ mod tests {
     #[test]
     fn a_failing_program_and_a_failing_check_are_failures() {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        assert!(perform(here, &Action::Cargo(&["no-such-command-of-cargo"]), true).is_err());
-        assert!(perform(here, &Action::Check(|_| Err("wrong".into())), true).is_err());
-        assert!(perform(here, &Action::Cargo(&["--version"]), true).is_ok());
-    }
-
-    #[test]
-    fn summaries_of_test_programs_add_up() {
-        let mut tally = Tally::default();
-        tally.add("test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 1 filtered out");
-        tally.add("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured");
-        tally.add("running 7 passed tests");
-        let (passed, failed, skipped) = (13, 2, 3);
-        assert_eq!(
-            tally,
-            Tally {
-                passed,
-                failed,
-                skipped
-            }
-        );
+        let status = |action: Action| {
+            let outcomes = perform(here, "a", &action, true, &mut Tally::default());
+            assert_eq!(outcomes.len(), 1);
+            outcomes.into_iter().next().unwrap().status
+        };
+        let failed = |status: Status| matches!(status, Status::Failed { .. });
+        assert!(failed(status(Action::Cargo(&["no-such-command-of-cargo"]))));
+        assert!(failed(status(Action::Check(|_| Err("wrong".into())))));
+        assert!(failed(status(Action::Tests(&["--version"]))));
+        assert_eq!(status(Action::Cargo(&["--version"])), Status::Ok);
     }
 
     #[test]
     fn lines_say_what_happened() {
         let outcome = |status| Outcome {
-            step: "CUDA",
+            step: "CUDA".into(),
             seconds: 1.25,
             status,
+            device: None,
         };
         let reason = || "no device".to_string();
         assert_eq!(
@@ -307,5 +299,24 @@ mod tests {
             json,
             serde_json::json!({"step": "CUDA", "seconds": 1.25, "status": "failed", "reason": "no device"})
         );
+        let device = Some(DeviceRun {
+            adapter: "Soft, drv".into(),
+            tests: Tally {
+                passed: 3,
+                ..Tally::default()
+            },
+            digests: [("nets".to_string(), "00ff".to_string())].into(),
+        });
+        let outcome = Outcome {
+            device,
+            ..outcome(Status::Ok)
+        };
+        assert_eq!(
+            line(&outcome),
+            "CUDA: ok (1.2 s): Soft, drv; 3 passed, 0 failed, 0 skipped\n    nets 00ff"
+        );
+        let json = serde_json::to_value(outcome).unwrap();
+        assert_eq!(json["digests"]["nets"], "00ff");
+        assert_eq!(json["tests"]["passed"], 3);
     }
 }

@@ -1,5 +1,6 @@
 //! Conventions of this repository, as checks over its files.
 
+mod kernels;
 mod manifests;
 mod sources;
 
@@ -32,7 +33,7 @@ type Problems = Vec<String>;
 type Check = fn(&[File]) -> Problems;
 
 /// Every check with the convention it holds up.
-const CHECKS: [(&str, Check); 10] = [
+const CHECKS: [(&str, Check); 12] = [
     ("only the agreed names at the top level", top_level),
     ("no file over 1 MiB", blobs),
     ("the changelog has a section", changelog),
@@ -46,6 +47,8 @@ const CHECKS: [(&str, Check); 10] = [
         "no float, clock or hash map where consensus looks",
         sources::determinism,
     ),
+    ("no float in a kernel", kernels::no_floats),
+    ("every kernel file is used", kernels::included),
     ("every crate takes the workspace's lints", manifests::lints),
     ("uses run one way", manifests::direction),
     ("ffcm stands alone", manifests::ffcm_alone),

@@ -21,7 +21,7 @@ pub enum Groups<'a> {
     Indirect(&'a Buffer, u64),
 }
 
-enum Step<'a> {
+pub(super) enum Step<'a> {
     Dispatch(&'a Bound, Groups<'a>),
     Copy {
         from: &'a Buffer,
@@ -96,6 +96,10 @@ impl<'a> Commands<'a> {
 
     /// Submits without waiting.
     pub fn submit(self) -> Result<(), GpuError> {
+        #[cfg(feature = "remote")]
+        if self.gpu.remote_submit(self.label, &self.steps)? {
+            return Ok(());
+        }
         self.encode_and_submit(None).map(|_| ())
     }
 
@@ -112,6 +116,12 @@ impl<'a> Commands<'a> {
             return Ok(vec![]);
         }
         let gpu = self.gpu;
+        #[cfg(feature = "remote")]
+        if gpu.remote_submit(self.label, &self.steps)?
+            && let Some(data) = gpu.remote_read(buffer, start, words)?
+        {
+            return Ok(data);
+        }
         let bytes = words * 4;
         let mut kept = lock(&gpu.staging);
         let staging = match kept.take() {
@@ -223,13 +233,19 @@ impl<'a> Commands<'a> {
     }
 }
 
+/// Two dimensions, neither above `limit`, that hold at least `count` workgroups.
+pub(super) fn spread(count: u32, limit: u32) -> (u32, u32) {
+    let rows = count.div_ceil(limit).max(1);
+    (count.div_ceil(rows), rows)
+}
+
 fn encode_dispatch(gpu: &Gpu, pass: &mut wgpu::ComputePass<'_>, bound: &Bound, groups: Groups<'_>) {
     pass.set_pipeline(&bound.kernel.pipeline);
     pass.set_bind_group(0, &bound.group, &[]);
     match groups {
         Groups::Count(count) => {
-            let rows = count.div_ceil(gpu.profile().workgroups).max(1);
-            pass.dispatch_workgroups(count.div_ceil(rows), rows, 1);
+            let (columns, rows) = spread(count, gpu.profile().workgroups);
+            pass.dispatch_workgroups(columns, rows, 1);
         }
         Groups::Indirect(buffer, word) => pass.dispatch_workgroups_indirect(&buffer.raw, word * 4),
     }

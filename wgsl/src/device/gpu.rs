@@ -98,6 +98,8 @@ impl fmt::Debug for Kernel {
 pub struct Buffer {
     pub(super) raw: wgpu::Buffer,
     words: u64,
+    #[cfg(feature = "remote")]
+    pub(super) handle: Option<Arc<super::remote::Handle>>,
 }
 
 impl Buffer {
@@ -120,9 +122,9 @@ impl Buffer {
 /// Part of a buffer, to bind.
 #[derive(Clone, Copy, Debug)]
 pub struct Slice<'a> {
-    buffer: &'a Buffer,
-    start: u64,
-    words: u64,
+    pub(super) buffer: &'a Buffer,
+    pub(super) start: u64,
+    pub(super) words: u64,
 }
 
 impl<'a> From<&'a Buffer> for Slice<'a> {
@@ -140,6 +142,8 @@ impl<'a> From<&'a Buffer> for Slice<'a> {
 pub struct Bound {
     pub(super) kernel: Arc<Kernel>,
     pub(super) group: wgpu::BindGroup,
+    #[cfg(feature = "remote")]
+    pub(super) handle: Option<Arc<super::remote::Handle>>,
 }
 
 /// What has gone over the wire since the device was opened.
@@ -178,6 +182,9 @@ pub struct Gpu {
     /// Kept for readback, replaced by a larger one when needed.
     pub(super) staging: Mutex<Option<wgpu::Buffer>>,
     pub(super) counters: Counters,
+    /// Who does everything instead.
+    #[cfg(feature = "remote")]
+    pub(super) remote: Option<Arc<dyn super::Remote>>,
 }
 
 impl fmt::Debug for Gpu {
@@ -278,6 +285,8 @@ impl Gpu {
             kernels: Mutex::default(),
             staging: Mutex::default(),
             counters: Counters::default(),
+            #[cfg(feature = "remote")]
+            remote: None,
         })
     }
 
@@ -346,7 +355,12 @@ impl Gpu {
             });
         }
         self.check()?;
-        Ok(Buffer { raw, words })
+        Ok(Buffer {
+            raw,
+            words,
+            #[cfg(feature = "remote")]
+            handle: self.remote_buffer(label, words)?,
+        })
     }
 
     /// Allocates a buffer that holds `data`.
@@ -362,10 +376,14 @@ impl Gpu {
             return Ok(());
         }
         debug_assert!(start + data.len() as u64 <= buffer.words);
-        self.queue
-            .write_buffer(&buffer.raw, start * 4, bytemuck::cast_slice(data));
         let bytes = data.len() as u64 * 4;
         self.counters.uploaded.fetch_add(bytes, Ordering::Relaxed);
+        #[cfg(feature = "remote")]
+        if self.remote_upload(buffer, start, data)? {
+            return Ok(());
+        }
+        self.queue
+            .write_buffer(&buffer.raw, start * 4, bytemuck::cast_slice(data));
         self.check()
     }
 
@@ -421,6 +439,8 @@ impl Gpu {
             return Err(failed(error));
         }
         self.check()?;
+        #[cfg(feature = "remote")]
+        self.remote_kernel(source)?;
         let kernel = Arc::new(Kernel {
             name: source.name,
             pipeline,
@@ -470,6 +490,8 @@ impl Gpu {
         Ok(Bound {
             kernel: Arc::clone(kernel),
             group,
+            #[cfg(feature = "remote")]
+            handle: self.remote_bind(kernel.name, buffers)?,
         })
     }
 

@@ -4,10 +4,14 @@ mod adapter;
 mod commands;
 mod error;
 mod gpu;
+#[cfg(feature = "remote")]
+mod remote;
 mod scratch;
 
 pub use adapter::{AdapterSummary, INSTALL_HINT, adapters};
 pub use commands::{Commands, Groups};
 pub use error::GpuError;
 pub use gpu::{Binding, Bound, Buffer, Gpu, Kernel, Options, Profile, Slice, Source, Stats};
+#[cfg(feature = "remote")]
+pub use remote::{Order, Remote, RemoteCommand};
 pub use scratch::Scratch;

@@ -209,6 +209,9 @@ impl ParallelEngine {
         let mut rounds = 1;
         let mut batches = 0;
         loop {
+            if std::env::var_os("NETDBG").is_some() {
+                eprintln!("{control:?}");
+            }
             let started = Instant::now();
             let reports = batches < 2;
             let before = control[ROUND as usize];

@@ -21,9 +21,8 @@ struct Refill {
     seen: u32,
 }
 
+// Written by lane 0 between two barriers, read by all after the second.
 struct Order {
-    // 0 when the round is over for this workgroup.
-    go: u32,
     step: u32,
     trips: u32,
     // Some lanes have nothing: pairs go to the bag.
@@ -43,6 +42,8 @@ struct Order {
 }
 
 var<workgroup> order: Order;
+// 0 when the round is over for this workgroup.
+var<workgroup> goes: u32;
 // Lanes with work, and 256 times the pairs they have.
 var<workgroup> alive: atomic<u32>;
 var<workgroup> lanes_moved: atomic<u32>;
@@ -69,9 +70,8 @@ fn between(head: u32, tail: u32) -> u32 {
 // Sets out what the pool of nodes (0) or wires (1) takes in or gives back. Whether it got anything.
 fn set_out_pool(which: u32) -> bool {
     let words = which * POOL_WORDS;
-    let last = order.pools[which];
-    let take = min(atomicLoad(&pool_take[which]), last.seen);
-    let top = min(atomicLoad(&pool_put[which]), last.taken + POOL);
+    let take = min(atomicLoad(&pool_take[which]), order.pools[which].seen);
+    let top = min(atomicLoad(&pool_put[which]), order.pools[which].taken + POOL);
     let have = top - take;
     let lack = atomicExchange(&pool_lack[which], 0u);
     let chunk = word(NODE_CHUNK + words);
@@ -163,14 +163,15 @@ fn set_out() {
     let stuck = !has_moved && !got && dealt + intake == 0u && order.step > 1u;
     let spent = atomicLoad(&interactions) > word(GAS_LEFT);
     let over = order.step > word(STEPS_MAX) || order.trips < 16u;
-    order.go = select(1u, 0u, pairs == 0u || enough || stuck || spent || over);
+    goes = select(1u, 0u, pairs == 0u || enough || stuck || spent || over);
     if (pairs == 0u) {
         atomicAdd(&control[FINISHED], 1u);
     }
 }
 
 // All lanes: fills the pool of nodes (0) or wires (1), or empties it in part.
-fn carry_out_pool(which: u32, refill: Refill, lane: u32) {
+fn carry_out_pool(which: u32, lane: u32) {
+    let refill = order.pools[which];
     let words = which * POOL_WORDS;
     let ring = word(NODE_RING_BASE + words);
     let mask = word(NODE_MASK + words);
@@ -189,63 +190,63 @@ fn carry_out_pool(which: u32, refill: Refill, lane: u32) {
 }
 
 // The i-th pair that is dealt in this step.
-fn dealt_pair(now: Order, i: u32) -> vec4<u32> {
-    if (i < now.dealt) {
-        return local_bag_load((now.bag_top - 1u - i) % LOCAL_BAG);
+fn dealt_pair(i: u32) -> vec4<u32> {
+    if (i < order.dealt) {
+        return local_bag_load((order.bag_top - 1u - i) % LOCAL_BAG);
     }
-    return bag_load(now.intake_top - 1u - (i - now.dealt));
+    return bag_load(order.intake_top - 1u - (i - order.dealt));
 }
 
 // All lanes: takes and gives what the order says.
-fn carry_out(now: Order, lane: u32) {
+fn carry_out(lane: u32) {
     for (var which = 0u; which < 2u; which++) {
-        carry_out_pool(which, now.pools[which], lane);
+        carry_out_pool(which, lane);
     }
-    if (lane < now.spilled) {
-        bag_store(now.spilled_to + lane, local_bag_load((now.bag_base - now.spilled + lane) % LOCAL_BAG));
+    if (lane < order.spilled) {
+        bag_store(order.spilled_to + lane, local_bag_load((order.bag_base - order.spilled + lane) % LOCAL_BAG));
     }
     // A lane without work draws one pair; lane 0 alone gets all of a few.
     var mine_now = 0u;
     var first = 0u;
-    if (now.solo != 0u) {
-        mine_now = select(0u, now.dealt + now.intake, lane == 0u);
+    if (order.solo != 0u) {
+        mine_now = select(0u, order.dealt + order.intake, lane == 0u);
     } else if (lane_mode == IDLE && stack_count == 0u && !is_held) {
         first = atomicAdd(&ticket, 1u);
-        mine_now = select(0u, 1u, first < now.dealt + now.intake);
+        mine_now = select(0u, 1u, first < order.dealt + order.intake);
     }
     for (var i = 0u; i < mine_now; i++) {
-        stack_push(dealt_pair(now, first + i));
+        stack_push(dealt_pair(first + i));
     }
 }
 
-// Gives the workgroup the oldest pairs of a lane.
-fn give_away(most: u32) {
-    for (var i = 0u; i < most && stack_count > 0u; i++) {
+// Gives the workgroup the pairs of a lane, the oldest first, all but `keeps`.
+fn give_away(keeps: u32) {
+    for (var i = 0u; i < STACK && stack_count > keeps; i++) {
         if (!push_local(stack[stack_base % STACK])) { break; }
         stack_base += 1u;
         stack_count -= 1u;
     }
 }
 
-fn take_part(now: Order, lane: u32) {
-    mine = stamp_of(word(ROUND), stamp_group, now.step, lane);
-    pool_seen = vec2<u32>(now.pools[0].seen, now.pools[1].seen);
-    pool_taken = vec2<u32>(now.pools[0].taken, now.pools[1].taken);
-    local_bag_base = now.bag_base;
+fn take_part(lane: u32) {
+    mine = stamp_of(word(ROUND), stamp_group, order.step, lane);
+    pool_seen = vec2<u32>(order.pools[0].seen, order.pools[1].seen);
+    pool_taken = vec2<u32>(order.pools[0].taken, order.pools[1].taken);
+    local_bag_base = order.bag_base;
     fired = 0u;
     steps_of_arithmetic = 0u;
     moved = false;
     lacks = 0u;
-    let gathers = now.solo != 0u && lane != 0u;
-    stack_enough = select(STACK + 1u, 8u, now.solo != 0u);
-    if (now.share != 0u) { give_away(STACK); }
-    work(now.trips, now.share != 0u, gathers, false);
+    let gathers = order.solo != 0u && lane != 0u;
+    stack_enough = select(STACK + 1u, 8u, order.solo != 0u);
+    if (order.share != 0u) { give_away(select(0u, 1u, lane_mode == IDLE)); }
+    work(order.trips, order.share != 0u, gathers, false);
     if (gathers && lane_mode == PAIR) {
         // Room: a few pairs are all there are.
         stack_push(current);
         lane_mode = IDLE;
     }
-    if (gathers) { give_away(STACK); }
+    if (gathers) { give_away(0u); }
     if (lacks != 0u) { atomicOr(&control[STALL], lacks & (STALL_BAG | STALL_HOST | STALL_EXPAND)); }
     let has = lane_mode != IDLE || stack_count > 0u || is_held;
     let pairs = stack_count + select(0u, 1u, lane_mode != IDLE) + select(0u, 1u, is_held);
@@ -271,14 +272,14 @@ fn count_leaving() -> vec3<u32> {
 }
 
 // Lane 0: room for everything that leaves, and the counters.
-fn place_leaving(last: Order) {
+fn place_leaving() {
     // After the pairs of the lanes those of the bag, after their free numbers those of the pools.
-    let top = min(atomicLoad(&local_bag_top), last.bag_base + LOCAL_BAG);
-    let all = atomicLoad(&leaving[0]) + top - last.bag_base;
+    let top = min(atomicLoad(&local_bag_top), order.bag_base + LOCAL_BAG);
+    let all = atomicLoad(&leaving[0]) + top - order.bag_base;
     leaving_to[0] = word(DUMP_AT) + atomicAdd(&control[DUMPED], all);
     for (var which = 0u; which < 2u; which++) {
-        let take = min(atomicLoad(&pool_take[which]), last.pools[which].seen);
-        let put = min(atomicLoad(&pool_put[which]), last.pools[which].taken + POOL);
+        let take = min(atomicLoad(&pool_take[which]), order.pools[which].seen);
+        let put = min(atomicLoad(&pool_put[which]), order.pools[which].taken + POOL);
         atomicStore(&pool_take[which], take);
         atomicStore(&pool_put[which], put);
         let free = atomicLoad(&leaving[1u + which]) + put - take;
@@ -291,7 +292,7 @@ fn place_leaving(last: Order) {
         if (old + more < old) { atomicAdd(&control[COUNTS + 8u + op], 1u); }
     }
     atomicAdd(&control[MOVED], min(moved_ever, 0xFFFFu));
-    atomicMax(&control[STEPS_SEEN], last.step);
+    atomicMax(&control[STEPS_SEEN], order.step);
 }
 
 // A free number goes back to its ring.
@@ -301,7 +302,7 @@ fn give_back(which: u32, i: u32, free: u32) {
     ring_store(word(NODE_RING_BASE + words) + at, free);
 }
 
-fn leave(last: Order, at: vec3<u32>, lane: u32) {
+fn leave(at: vec3<u32>, lane: u32) {
     let to = leaving_to[0];
     var place = to + at.x;
     if (lane_mode == PAIR) {
@@ -315,9 +316,9 @@ fn leave(last: Order, at: vec3<u32>, lane: u32) {
     for (var i = 0u; i < stack_count; i++) {
         bag_store(place + i, stack[(stack_base + i) % STACK]);
     }
-    let in_bag = atomicLoad(&local_bag_top) - last.bag_base;
+    let in_bag = atomicLoad(&local_bag_top) - order.bag_base;
     for (var i = lane; i < in_bag; i += 64u) {
-        bag_store(to + atomicLoad(&leaving[0]) + i, local_bag_load((last.bag_base + i) % LOCAL_BAG));
+        bag_store(to + atomicLoad(&leaving[0]) + i, local_bag_load((order.bag_base + i) % LOCAL_BAG));
     }
     for (var i = 0u; i < free_node_count; i++) {
         give_back(0u, at.y + i, free_nodes[i]);
@@ -349,24 +350,22 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         storageBarrier();
         workgroupBarrier();
         if (lane == 0u) { set_out(); }
-        let now = workgroupUniformLoad(&order);
-        if (now.go == 0u) { break; }
-        carry_out(now, lane);
+        if (workgroupUniformLoad(&goes) == 0u) { break; }
+        carry_out(lane);
         workgroupBarrier();
-        take_part(now, lane);
+        take_part(lane);
     }
     // What was set out for a step that does not happen is carried out too.
-    let last = workgroupUniformLoad(&order);
-    carry_out(last, lane);
+    carry_out(lane);
     workgroupBarrier();
-    local_bag_base = last.bag_base;
-    pool_seen = vec2<u32>(last.pools[0].seen, last.pools[1].seen);
-    pool_taken = vec2<u32>(last.pools[0].taken, last.pools[1].taken);
+    local_bag_base = order.bag_base;
+    pool_seen = vec2<u32>(order.pools[0].seen, order.pools[1].seen);
+    pool_taken = vec2<u32>(order.pools[0].taken, order.pools[1].taken);
     // Interactions begun are finished without joining what they left.
     work(END_TRIPS, false, true, true);
     let at = count_leaving();
     workgroupBarrier();
-    if (lane == 0u) { place_leaving(last); }
+    if (lane == 0u) { place_leaving(); }
     workgroupBarrier();
-    leave(last, at, lane);
+    leave(at, lane);
 }

@@ -19,13 +19,9 @@ const NEXT_ROUND: u32 = 2u;
 fn visible(old: u32, now: u32) -> u32 {
     let differ = old ^ now;
     // Another dispatch, or this lane, or an earlier step of this workgroup: a barrier lies between.
-    if ((differ >> 24u) != 0u || differ == 0u) {
-        return SEEN;
-    }
-    if ((differ >> 14u) != 0u) {
-        return NEXT_ROUND;
-    }
-    return select(NEXT_STEP, SEEN, (differ >> 6u) != 0u);
+    let ordered = (differ >> 24u) != 0u || differ == 0u || ((differ >> 14u) == 0u && (differ >> 6u) != 0u);
+    let later = select(NEXT_STEP, NEXT_ROUND, (differ >> 14u) != 0u);
+    return select(later, SEEN, ordered);
 }
 
 fn stamp_of(round: u32, workgroup: u32, step: u32, lane: u32) -> u32 {

@@ -72,34 +72,30 @@ fn stack_push(pair: vec4<u32>) {
 // Gives a pair to the workgroup, for the next step.
 fn push_local(pair: vec4<u32>) -> bool {
     let at = atomicAdd(&local_bag_top, 1u);
-    if (at - local_bag_base >= LOCAL_BAG) {
-        return false;
-    }
-    local_bag_store(at % LOCAL_BAG, pair);
-    return true;
+    let fits = at - local_bag_base < LOCAL_BAG;
+    if (fits) { local_bag_store(at % LOCAL_BAG, pair); }
+    return fits;
 }
 
 // Gives a pair to everybody, for the next round.
 fn push_global(pair: vec4<u32>) -> bool {
     let at = atomicLoad(&control[N]) + atomicAdd(&control[PUSHED], 1u);
-    if (at >= atomicLoad(&control[PUSH_LIMIT])) {
-        return false;
-    }
-    bag_store(at, pair);
-    return true;
+    let fits = at < atomicLoad(&control[PUSH_LIMIT]);
+    if (fits) { bag_store(at, pair); }
+    return fits;
 }
 
 fn free_node(node: u32) {
     if (free_node_count < KEEP) {
         free_nodes[free_node_count] = node;
         free_node_count += 1u;
-        return;
-    }
-    let at = atomicAdd(&pool_put[0], 1u);
-    if (at - pool_taken.x < POOL) {
-        local_node_store(at % POOL, node);
     } else {
-        ring_store(atomicAdd(&control[NODE_TAIL], 1u) & atomicLoad(&control[NODE_MASK]), node);
+        let at = atomicAdd(&pool_put[0], 1u);
+        if (at - pool_taken.x < POOL) {
+            local_node_store(at % POOL, node);
+        } else {
+            ring_store(atomicAdd(&control[NODE_TAIL], 1u) & atomicLoad(&control[NODE_MASK]), node);
+        }
     }
 }
 
@@ -109,14 +105,14 @@ fn free_wire(wire: u32) {
     if (!expanding && free_wire_count < KEEP) {
         free_wires[free_wire_count] = wire;
         free_wire_count += 1u;
-        return;
-    }
-    let at = atomicAdd(&pool_put[1], 1u);
-    if (at - pool_taken.y < POOL) {
-        local_wire_store(at % POOL, wire);
     } else {
-        let place = atomicAdd(&control[WIRE_TAIL], 1u) & atomicLoad(&control[WIRE_MASK]);
-        ring_store(atomicLoad(&control[WIRE_RING_BASE]) + place, wire);
+        let at = atomicAdd(&pool_put[1], 1u);
+        if (at - pool_taken.y < POOL) {
+            local_wire_store(at % POOL, wire);
+        } else {
+            let place = atomicAdd(&control[WIRE_TAIL], 1u) & atomicLoad(&control[WIRE_MASK]);
+            ring_store(atomicLoad(&control[WIRE_RING_BASE]) + place, wire);
+        }
     }
 }
 
@@ -157,13 +153,13 @@ fn reserve(need_nodes: u32, need_wires: u32) -> bool {
 // A term of the definition being expanded, with its local numbers replaced.
 fn relocate(term: vec2<u32>) -> vec2<u32> {
     let kind = class_of(term);
+    var value = term.y;
     if (kind == CLASS_VAR) {
-        return vec2<u32>(term.x, free_wires[free_wire_count - header.z + term.y]);
+        value = free_wires[free_wire_count - header.z + term.y];
+    } else if (is_node_class(kind)) {
+        value = free_nodes[free_node_count - header.y + term.y];
     }
-    if (is_node_class(kind)) {
-        return vec2<u32>(term.x, free_nodes[free_node_count - header.y + term.y]);
-    }
-    return term;
+    return vec2<u32>(term.x, value);
 }
 
 fn relocate_pair(pair: vec4<u32>) -> vec4<u32> {
@@ -173,32 +169,32 @@ fn relocate_pair(pair: vec4<u32>) -> vec4<u32> {
 // Leaves the arithmetic step to the host, which joins the answer with what waits for it.
 fn leave_to_host(number: vec2<u32>, body: vec4<u32>) -> bool {
     let i = atomicAdd(&control[HOST_WAITING], 1u);
-    if (i >= HOST_MAX) {
-        lacks |= STALL_HOST;
-        return false;
+    let fits = i < HOST_MAX;
+    if (fits) {
+        let entry = HOST_LIST + i * HOST_ENTRY;
+        atomicStore(&control[entry], number.x);
+        atomicStore(&control[entry + 1u], number.y);
+        atomicStore(&control[entry + 2u], body.x);
+        atomicStore(&control[entry + 3u], body.y);
+        atomicStore(&control[entry + 4u], body.z);
+        atomicStore(&control[entry + 5u], body.w);
     }
-    let entry = HOST_LIST + i * HOST_ENTRY;
-    atomicStore(&control[entry], number.x);
-    atomicStore(&control[entry + 1u], number.y);
-    atomicStore(&control[entry + 2u], body.x);
-    atomicStore(&control[entry + 3u], body.y);
-    atomicStore(&control[entry + 4u], body.z);
-    atomicStore(&control[entry + 5u], body.w);
-    return true;
+    lacks |= select(STALL_HOST, 0u, fits);
+    return fits;
 }
 
 // Puts a definition that one lane cannot expand on the list.
 fn leave_to_spread(definition: u32, meets: vec2<u32>) -> bool {
     let i = atomicAdd(&control[EXPAND_WAITING], 1u);
-    if (i >= EXPAND_MAX) {
-        lacks |= STALL_EXPAND;
-        return false;
+    let fits = i < EXPAND_MAX;
+    if (fits) {
+        let entry = EXPAND_LIST + i * EXPAND_ENTRY;
+        atomicStore(&control[entry], definition);
+        atomicStore(&control[entry + EXPAND_OTHER], meets.x);
+        atomicStore(&control[entry + EXPAND_OTHER + 1u], meets.y);
     }
-    let entry = EXPAND_LIST + i * EXPAND_ENTRY;
-    atomicStore(&control[entry], definition);
-    atomicStore(&control[entry + EXPAND_OTHER], meets.x);
-    atomicStore(&control[entry + EXPAND_OTHER + 1u], meets.y);
-    return true;
+    lacks |= select(STALL_EXPAND, 0u, fits);
+    return fits;
 }
 
 fn count(op: u32) {
@@ -237,20 +233,25 @@ fn fire_current(op: u32) -> bool {
     );
     let out = fire(op, a, b, body_a, body_b, fresh_nodes, fresh_wires);
     steps_of_arithmetic += select(0u, 1u, op == OP_SUCC);
+    var done = true;
     if (out.needs_host) {
         let a_is_number = class_of(a) == CLASS_NUM;
-        if (!leave_to_host(select(b, a, a_is_number), select(body_a, body_b, a_is_number))) {
-            return false;
-        }
+        done = leave_to_host(select(b, a, a_is_number), select(body_a, body_b, a_is_number));
     }
+    if (done) { settle(op, out, fresh_nodes); }
+    return done;
+}
+
+// Carries out what an interaction of `current` came to.
+fn settle(op: u32, out: Fired, fresh_nodes: vec4<u32>) {
     free_node_count -= out.body_count;
     free_wire_count -= select(0u, 4u, op == OP_DISTRIBUTE);
     if (out.body_count > 0u) { node_store(fresh_nodes.x, out.bodies[0]); }
     if (out.body_count > 1u) { node_store(fresh_nodes.y, out.bodies[1]); }
     if (out.body_count > 2u) { node_store(fresh_nodes.z, out.bodies[2]); }
     if (out.body_count > 3u) { node_store(fresh_nodes.w, out.bodies[3]); }
-    if (is_node_class(class_of(a))) { free_node(offset_of(a)); }
-    if (is_node_class(class_of(b))) { free_node(offset_of(b)); }
+    if (is_node_class(class_of(current.xy))) { free_node(offset_of(current.xy)); }
+    if (is_node_class(class_of(current.zw))) { free_node(offset_of(current.zw)); }
     expanding = false;
     begin_links(out.link_count);
     link = out.links[0];
@@ -259,7 +260,34 @@ fn fire_current(op: u32) -> bool {
     pending[1] = out.links[2];
     pending[2] = out.links[3];
     count(op);
-    return true;
+}
+
+// The oldest pair of the stack goes to others. Whether one took it.
+fn make_room() -> bool {
+    let oldest = stack[stack_base % STACK];
+    var given = push_local(oldest);
+    if (!given) { given = push_global(oldest); }
+    let one = select(0u, 1u, given);
+    stack_base += one;
+    stack_count -= one;
+    lacks |= select(STALL_BAG, 0u, given);
+    return given;
+}
+
+// Starts to expand a definition, for which everything is reserved, or leaves it to many lanes.
+fn begin_expansion(definition: u32, meets: vec2<u32>, large: bool) -> bool {
+    var done = true;
+    if (large) {
+        done = leave_to_spread(definition, meets);
+        if (done) { lane_mode = IDLE; }
+    } else {
+        other = meets;
+        expanding = true;
+        body_next = 0u;
+        lane_mode = BODIES;
+    }
+    if (done) { count(OP_SPECIALIZE); }
+    return done;
 }
 
 // Looks at `current`: starts to join it, to fire it, or to make room for that. False if it has to wait.
@@ -269,60 +297,35 @@ fn look() -> bool {
     // A call without arguments stands at the root, where references rest: its reference has the sub bit.
     let at_root = (a.x & SUB) != 0u && class_of(a) == CLASS_REF;
     let op = select(opcode(a, b), OP_SPECIALIZE, at_root);
-    if (op == OP_LINK) {
-        expanding = false;
-        begin_links(1u);
-        link = current;
-        link_open = true;
-        return true;
-    }
     var need_nodes = NEED_NODES[op];
     var need_wires = need_wires(op);
     var need_links = 4u;
-    var meets = vec2<u32>();
-    var definition = 0u;
     var large = false;
+    let a_is_reference = class_of(a) == CLASS_REF;
+    let definition = offset_of(select(b, a, a_is_reference));
     if (op == OP_SPECIALIZE) {
-        let a_is_reference = class_of(a) == CLASS_REF;
-        definition = offset_of(select(b, a, a_is_reference));
-        meets = select(a, b, a_is_reference);
         header = book[definition];
         large = header.y > SMALL || header.z > SMALL || header.w >= STACK;
         need_nodes = select(header.y, 0u, large);
         need_wires = select(header.z, 0u, large);
         need_links = select(header.w + 1u, 1u, large);
     }
-    if (stack_count + need_links > STACK + 1u) {
-        // The oldest pair goes.
-        let oldest = stack[stack_base % STACK];
-        var given = push_local(oldest);
-        if (!given) { given = push_global(oldest); }
-        if (given) {
-            stack_base += 1u;
-            stack_count -= 1u;
-        } else {
-            lacks |= STALL_BAG;
-        }
-        return given;
+    var goes_on = true;
+    if (op == OP_LINK) {
+        expanding = false;
+        begin_links(1u);
+        link = current;
+        link_open = true;
+    } else if (stack_count + need_links > STACK + 1u) {
+        goes_on = make_room();
+    } else if (!reserve(need_nodes, need_wires)) {
+        goes_on = lacks == 0u;
+    } else if (op == OP_SPECIALIZE) {
+        goes_on = begin_expansion(definition, select(a, b, a_is_reference), large);
+    } else {
+        goes_on = fire_current(op);
     }
-    if (!reserve(need_nodes, need_wires)) {
-        return lacks == 0u;
-    }
-    if (large) {
-        if (!leave_to_spread(definition, meets)) { return false; }
-        lane_mode = IDLE;
-        count(op);
-        return true;
-    }
-    if (op != OP_SPECIALIZE) {
-        return fire_current(op);
-    }
-    other = meets;
-    expanding = true;
-    body_next = 0u;
-    lane_mode = BODIES;
-    count(op);
-    return true;
+    return goes_on;
 }
 
 fn write_body() {
@@ -335,26 +338,27 @@ fn write_body() {
     }
 }
 
-// The next pair to join, or the end of the interaction.
-fn next_link() {
-    if (link_next == link_count) {
-        if (expanding) {
-            free_node_count -= header.y;
-            free_wire_count -= header.z;
-            expanding = false;
-        }
-        current = result;
-        lane_mode = select(IDLE, PAIR, has_result);
-        return;
+// The end of an interaction: what it left first is next.
+fn end_links() {
+    if (expanding) {
+        free_node_count -= header.y;
+        free_wire_count -= header.z;
+        expanding = false;
     }
-    if (!expanding) {
-        link = pending[link_next - 1u];
-    } else {
+    current = result;
+    lane_mode = select(IDLE, PAIR, has_result);
+}
+
+// The next pair to join.
+fn next_link() {
+    if (expanding) {
         // The redexes, then the root.
         let is_root = link_next + 1u == link_count;
         let given = book[header.x + select(1u + link_next, 0u, is_root)];
         link = relocate_pair(given);
         if (is_root) { link = vec4<u32>(link.xy, other); }
+    } else {
+        link = pending[link_next - 1u];
     }
     link_open = true;
 }
@@ -364,12 +368,11 @@ fn keep(pair: vec4<u32>, share: bool) {
     if (!has_result) {
         result = pair;
         has_result = true;
-        return;
+    } else {
+        var given = false;
+        if (share) { given = push_local(pair); }
+        if (!given) { stack_push(pair); }
     }
-    if (share) {
-        if (push_local(pair)) { return; }
-    }
-    stack_push(pair);
 }
 
 // The pair must wait: for the next step if it can, for the next round otherwise.
@@ -389,61 +392,52 @@ fn follow_link(share: bool, draining: bool) {
     let swap = class_of(link.xy) != CLASS_VAR;
     let a = select(link.xy, link.zw, swap);
     let b = select(link.zw, link.xy, swap);
+    let wire = offset_of(a);
     if (class_of(a) != CLASS_VAR || draining) {
         keep(link, share);
         link_open = false;
-        link_next += 1u;
-        return;
-    }
-    moved = true;
-    let wire = offset_of(a);
-    var judged = SEEN;
-    // A term with the sub bit has arrived before and was put off until now.
-    if ((a.x & SUB) == 0u) {
-        let old = atomicExchange(&stamps[wire], mine);
+    } else {
+        moved = true;
+        // A term with the sub bit has arrived before and was put off until now.
+        var old = mine;
+        if ((a.x & SUB) == 0u) { old = atomicExchange(&stamps[wire], mine); }
+        let judged = visible(old, mine);
         if (old == 0u) {
             payload_store(wire, b);
             link_open = false;
-            link_next += 1u;
-            return;
+        } else if (judged == SEEN) {
+            let waiting = payload_load(wire);
+            free_wire(wire);
+            link = vec4<u32>(waiting, b);
+        } else {
+            put_off(vec4<u32>(a.x | SUB, a.y, b), judged);
+            link_open = false;
         }
-        judged = visible(old, mine);
     }
-    if (judged == SEEN) {
-        let waiting = payload_load(wire);
-        free_wire(wire);
-        link = vec4<u32>(waiting, b);
-        return;
-    }
-    put_off(vec4<u32>(a.x | SUB, a.y, b), judged);
-    link_open = false;
-    link_next += 1u;
+    link_next += select(1u, 0u, link_open);
 }
 
 // At most `trips` moves. With `only_links` the lane stops at its next pair.
 fn work(trips: u32, share: bool, only_links: bool, draining: bool) {
-    for (var trip = 0u; trip < trips; trip++) {
+    var goes_on = true;
+    for (var trip = 0u; trip < trips && goes_on; trip++) {
         if (lane_mode == IDLE && stack_count > 0u && !only_links) {
             stack_count -= 1u;
             current = stack[(stack_base + stack_count) % STACK];
             lane_mode = PAIR;
         }
-        if (lane_mode == IDLE || (is_held && !draining)) {
-            break;
-        }
-        if (lane_mode == PAIR) {
-            if (only_links || stack_count >= stack_enough) { break; }
-            if (!look()) { break; }
+        goes_on = lane_mode != IDLE && (!is_held || draining);
+        if (lane_mode == PAIR && goes_on) {
+            goes_on = !only_links && stack_count < stack_enough;
+            if (goes_on) { goes_on = look(); }
         }
         if (lane_mode == BODIES) {
             write_body();
         }
-        if (lane_mode == LINKS) {
-            if (link_open) {
-                follow_link(share, draining);
-            }
+        if (lane_mode == LINKS && goes_on) {
+            if (link_open) { follow_link(share, draining); }
             if (!link_open) {
-                next_link();
+                if (link_next == link_count) { end_links(); } else { next_link(); }
             }
         }
     }

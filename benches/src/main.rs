@@ -49,7 +49,7 @@ struct OnBackend<A: clap::Args> {
 /// The suites that `tiny` runs.
 const SUITES: [&str; 6] = ["nets", "focus", "memory", "hash", "weights", "blocks"];
 /// Those that it runs on WebGPU too.
-const ON_WEBGPU: [&str; 3] = ["focus", "memory", "hash"];
+const ON_WEBGPU: [&str; 4] = ["nets", "focus", "memory", "hash"];
 
 fn main() -> ExitCode {
     match run(&Cli::parse().suite) {

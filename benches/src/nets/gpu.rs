@@ -28,10 +28,7 @@ pub fn run(arguments: &Arguments, device: &device::Options) -> Result<(), Failur
     }
     let mut rows = Vec::new();
     for program in &programs {
-        let sizes = match options.tiny {
-            true => program.tiny,
-            false => program.bench,
-        };
+        let sizes = &arguments.sizes(program);
         let text = program.text(sizes);
         let cpu = reduce(&text, arguments.turns.threads.first().copied().unwrap_or(1))?.0;
         let result = program.expected(sizes);
@@ -56,7 +53,8 @@ pub fn run(arguments: &Arguments, device: &device::Options) -> Result<(), Failur
             }
         }
         facts.push((program.name, hex(&rewrite_digest(&expected))));
-        let what = program.name.to_owned();
+        let sizes = sizes.iter().map(|(name, size)| format!(", {name} {size}"));
+        let what = program.name.to_owned() + &sizes.collect::<String>();
         let run = Summary::of(&samples);
         rows.push(Row::new(what, interactions, run, traffic, None));
     }

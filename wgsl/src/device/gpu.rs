@@ -89,6 +89,8 @@ pub struct Kernel {
     device: u64,
     layout: wgpu::BindGroupLayout,
     bindings: &'static [Binding],
+    #[cfg(feature = "remote")]
+    pub(super) handle: Option<Arc<super::remote::Handle>>,
     /// How long the driver took to create the pipeline (some compile at first dispatch instead).
     pub compile_time: Duration,
 }
@@ -502,14 +504,14 @@ impl Gpu {
         let (pipeline, layout) = self
             .faults
             .guarded(&self.device, describe, || self.compile(source))?;
-        #[cfg(feature = "remote")]
-        self.remote_kernel(source)?;
         let kernel = Arc::new(Kernel {
             name: source.name,
             pipeline,
             device: self.id,
             layout,
             bindings: source.bindings,
+            #[cfg(feature = "remote")]
+            handle: self.remote_kernel(source)?,
             compile_time: started.elapsed(),
         });
         // Another thread may have been faster: there is one of each.
@@ -596,7 +598,7 @@ impl Gpu {
             kernel: Arc::clone(kernel),
             group,
             #[cfg(feature = "remote")]
-            handle: self.remote_bind(kernel.name, buffers)?,
+            handle: self.remote_bind(kernel, buffers)?,
         })
     }
 

@@ -78,9 +78,12 @@ impl Browser {
         lock(&self.messages).clone()
     }
 
-    /// Shows a result on the page.
-    pub fn show(&self, job: &str, digest: &str, same: bool) {
-        self.tell(&json!({ "op": "result", "job": job, "digest": digest, "same": same }));
+    /// Shows the digest of a result on the page, beside whether it is the one that is expected. It must be.
+    pub fn show(&self, job: &str, found: &str, expected: &str) {
+        self.tell(&json!({ "op": "result", "job": job, "found": found, "expected": expected }));
+        self.server.flush();
+        assert_eq!(found, expected, "{job}");
+        println!("{job}: {found}");
     }
 
     /// Ends the browser; nothing of it is left.
@@ -120,10 +123,15 @@ impl Browser {
         Err(driver(message))
     }
 
-    fn compile(&self, source: &Source) -> Result<(), GpuError> {
+    fn compile(&self, id: u64, source: &Source) -> Result<(), GpuError> {
         let bindings: Vec<&str> = source.bindings.iter().map(binding_type).collect();
         self.tell(&json!({
-            "op": "kernel", "name": source.name, "text": source.text, "entry": source.entry, "bindings": bindings,
+            "op": "kernel",
+            "id": id,
+            "name": source.name,
+            "text": source.text,
+            "entry": source.entry,
+            "bindings": bindings,
         }));
         let body = self.answer(PATIENCE).map_err(|error| match error {
             GpuError::Driver { message } => GpuError::Kernel {
@@ -143,7 +151,7 @@ impl Browser {
 impl Remote for Browser {
     fn order(&self, order: Order<'_>) -> Result<(), GpuError> {
         let order = match order {
-            Order::Kernel(source) => return self.compile(source),
+            Order::Kernel { id, source } => return self.compile(id, source),
             Order::Buffer { id, label, words } => {
                 json!({ "op": "buffer", "id": id, "label": label, "words": words })
             }

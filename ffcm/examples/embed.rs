@@ -6,7 +6,7 @@ use ffcm::graph::{EdgeDelta, Graph};
 use ffcm::net::{Book, Limits};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let device = Accelerator::Auto.open(0)?.coprocessor;
+    let device = Accelerator::Auto.open(0, &[])?.coprocessor;
 
     let book = Book::parse("@main = r & 20 ~ $([+] $(22 r))")?;
     let calls = vec![book.main()?];

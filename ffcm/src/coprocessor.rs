@@ -1,7 +1,9 @@
 //! The coprocessor interface: batches of jobs in, exact results out, the same bits on every device.
 
 mod accelerator;
+mod calibrate;
 mod digest;
+mod fallback;
 mod oracle;
 mod self_test;
 
@@ -14,10 +16,11 @@ use crate::graph::Graph;
 use crate::memory::{Memory, MemoryError, MemoryOp, SlotId};
 use crate::net::{Book, Call, Limits, Outcome, ReduceError};
 
-pub use accelerator::{Accelerator, AcceleratorError, Opened, Provider};
+pub use accelerator::{Accelerator, AcceleratorError, Opened, ProvidedDevice, Provider};
 pub use digest::{ending, hash_digest, memory_digest, ranking_digest, rewrite_digest};
+pub use fallback::{FallbackEvent, FallbackState, WithFallback};
 pub use oracle::OracleCoprocessor;
-pub use self_test::{SelfTestError, self_test};
+pub use self_test::{SelfTestError, SelfTestJob, self_test, self_test_jobs};
 
 /// What runs the jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]

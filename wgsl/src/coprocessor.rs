@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use ffcm::coprocessor::{
-    Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, Provider, RewriteJob,
-    RewriteOutput,
+    Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, ProvidedDevice, Provider,
+    RewriteJob, RewriteOutput,
 };
 use ffcm::focus::Ranking;
 use ffcm::memory::{Memory, MemoryError, MemoryOp, SlotId};
 
-use crate::device::{Gpu, GpuError, Options};
+use crate::device::{AdapterSummary, Gpu, GpuError, Options, adapters};
 use crate::focus::FocusEngine;
 use crate::hash::HashEngine;
 use crate::memory::MemoryEngine;
@@ -136,6 +136,16 @@ pub struct WgpuProvider;
 impl Provider for WgpuProvider {
     fn name(&self) -> &'static str {
         "wgpu"
+    }
+
+    fn devices(&self) -> Vec<ProvidedDevice> {
+        let device = |adapter: AdapterSummary| ProvidedDevice {
+            index: adapter.index,
+            software: adapter.kind == "CPU",
+            refused: adapter.refused.map(|error| error.to_string()),
+            name: adapter.name,
+        };
+        adapters().into_iter().map(device).collect()
     }
 
     fn open(&self, index: Option<u32>) -> Result<Arc<dyn Coprocessor>, JobError> {

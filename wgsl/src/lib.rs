@@ -7,9 +7,9 @@
 mod coprocessor;
 pub mod device;
 pub mod focus;
-mod hash;
+pub mod hash;
 pub mod kernels;
-mod memory;
+pub mod memory;
 mod net;
 
 pub use coprocessor::{WgpuCoprocessor, WgpuProvider};

@@ -5,7 +5,7 @@ use std::time::Instant;
 use ffcm::spec::number::{Kind, Number, Operator, operate, predecessor};
 use ffcm::spec::word::{Class, Term};
 use ffcm_wgsl::RULES;
-use ffcm_wgsl::device::{Binding, Gpu, Groups, Options, Source};
+use ffcm_wgsl::device::{Binding, Gpu, GpuError, Groups, Options, Source};
 
 /// Arithmetic on numbers, as kernels include it.
 const NUMBER: &str = include_str!("../src/kernels/number.wgsl");
@@ -62,26 +62,27 @@ impl Bench {
             return;
         }
         let pairs = std::mem::take(&mut self.pairs);
-        let words: Vec<u32> = pairs
-            .iter()
-            .flat_map(|(a, b)| [a.w0(), a.w1(), b.w0(), b.w1()])
-            .collect();
-        let gpu = &self.gpu;
-        let kernel = gpu.kernel(&source()).unwrap();
-        let input = gpu.buffer_of("pairs", &words).unwrap();
-        let output = gpu.buffer("answers", pairs.len() as u64 * 6).unwrap();
-        let bound = gpu
-            .bind(&kernel, &[(&input).into(), (&output).into()])
-            .unwrap();
-        let mut commands = gpu.commands("number");
-        commands.dispatch(&bound, Groups::Count(pairs.len().div_ceil(64) as u32));
-        let found = commands
-            .submit_and_read(&output, 0, pairs.len() as u64 * 6)
-            .unwrap();
+        let found = self.answers(&pairs).expect("the device works");
         for ((a, b), found) in pairs.iter().zip(found.chunks_exact(6)) {
             self.left_to_host += usize::from(compare(*a, *b, found));
         }
         self.compared += pairs.len();
+    }
+
+    fn answers(&self, pairs: &[(Term, Term)]) -> Result<Vec<u32>, GpuError> {
+        let words: Vec<u32> = pairs
+            .iter()
+            .flat_map(|(a, b)| [a.w0(), a.w1(), b.w0(), b.w1()])
+            .collect();
+        let kernel = self.gpu.kernel(&source())?;
+        let input = self.gpu.buffer_of("pairs", &words)?;
+        let output = self.gpu.buffer("answers", pairs.len() as u64 * 6)?;
+        let bound = self
+            .gpu
+            .bind(&kernel, &[(&input).into(), (&output).into()])?;
+        let mut commands = self.gpu.commands("number");
+        commands.dispatch(&bound, Groups::Count(pairs.len().div_ceil(64) as u32));
+        commands.submit_and_read(&output, 0, output.words())
     }
 }
 
@@ -152,7 +153,7 @@ impl Random {
     }
 
     fn below(&mut self, n: u32) -> u32 {
-        (u64::from(self.word()) * u64::from(n) >> 32) as u32
+        ((u64::from(self.word()) * u64::from(n)) >> 32) as u32
     }
 
     fn one_of<T: Copy>(&mut self, list: &[T]) -> T {
@@ -182,14 +183,14 @@ impl Random {
         let (wide, kind) = (self.below(4) > 0, self.one_of(&Kind::ALL));
         let operator = self.one_of(&Operator::ALL);
         let float = self.one_of(&[Kind::F32, Kind::F32, Kind::F24]);
-        let cut = |bits: u32, wide: bool| if wide { bits } else { bits >> 8 };
+        let upper = |bits: u32, wide: bool| if wide { bits } else { bits >> 8 };
         match self.below(12) {
             0..8 => {
                 let operator =
                     self.one_of(&[Add, Sub, FlipSub, Mul, Div, FlipDiv, Rem, FlipRem, Lt]);
                 (
-                    partial(operator, wide, cut(a, wide)),
-                    plain(float, cut(b, float.is_wide())),
+                    partial(operator, wide, upper(a, wide)),
+                    plain(float, upper(b, float.is_wide())),
                 )
             }
             8 => {
@@ -204,7 +205,7 @@ impl Random {
                 };
                 (
                     partial(operator, true, a | first << 23),
-                    plain(float, cut(b | second.min(254) << 23, float.is_wide())),
+                    plain(float, upper(b | second.min(254) << 23, float.is_wide())),
                 )
             }
             9 => {
@@ -213,7 +214,7 @@ impl Random {
             }
             10 => (
                 Number::Cast(kind).term(),
-                plain(float, cut(a, float.is_wide())),
+                plain(float, upper(a, float.is_wide())),
             ),
             _ => {
                 let from = self.one_of(&Kind::ALL);
@@ -224,20 +225,16 @@ impl Random {
     }
 }
 
+fn cut(bits: u32, wide: bool) -> u32 {
+    if wide { bits } else { bits & 0xff_ffff }
+}
+
 fn plain(kind: Kind, bits: u32) -> Term {
-    Number::Plain(
-        kind,
-        if kind.is_wide() {
-            bits
-        } else {
-            bits & 0xff_ffff
-        },
-    )
-    .term()
+    Number::Plain(kind, cut(bits, kind.is_wide())).term()
 }
 
 fn partial(operator: Operator, wide: bool, bits: u32) -> Term {
-    let bits = if wide { bits } else { bits & 0xff_ffff };
+    let bits = cut(bits, wide);
     Number::Partial {
         operator,
         bits,
@@ -274,7 +271,7 @@ const EDGES: [u32; 56] = [
     0x0c00_0000,
     0x2000_0000,
     0x3380_0000, // 2^-24
-    0x3effffff,
+    0x3eff_ffff,
     0x3f00_0000, // 0.5
     0x3f7f_ffff,
     0x3f7f_ff80, // halfway between two f24
@@ -307,27 +304,26 @@ const EDGES: [u32; 56] = [
     0xffff_ffff,
 ];
 
-/// [`EDGES`] and their opposites as integers and as floats, for one width. Sorted, each once.
+/// [`EDGES`] as payloads of one width: as they are, or their upper and their lower 24 bits. Sorted, each once.
 fn edges(wide: bool) -> Vec<u32> {
-    let payloads = EDGES
-        .iter()
-        .flat_map(|bits| [*bits, bits.wrapping_neg(), bits ^ 0x8000_0000])
-        .flat_map(|bits| {
-            if wide {
-                [bits; 2]
-            } else {
-                [bits >> 8, bits & 0xff_ffff]
-            }
-        });
-    let mut payloads: Vec<u32> = payloads.collect();
+    payloads(wide, EDGES.into())
+}
+
+/// The same with their opposites as integers and as floats.
+fn edges_and_opposites(wide: bool) -> Vec<u32> {
+    let signs = |bits: u32| [bits, bits.wrapping_neg(), bits ^ 0x8000_0000];
+    payloads(wide, EDGES.map(signs).concat())
+}
+
+fn payloads(wide: bool, words: Vec<u32>) -> Vec<u32> {
+    let mut payloads = words;
+    if !wide {
+        let halves = |bits: &u32| [bits >> 8, bits & 0xff_ffff];
+        payloads = payloads.iter().flat_map(halves).collect();
+    }
     payloads.sort_unstable();
     payloads.dedup();
     payloads
-}
-
-/// A few of them, for the combinations of which there are many.
-fn few_edges(wide: bool) -> impl Iterator<Item = u32> + Clone {
-    edges(wide).into_iter().step_by(3)
 }
 
 /// Every plain number, cast, operator and partial on edge payloads.
@@ -335,12 +331,17 @@ fn edge_terms() -> Vec<Term> {
     let mut terms: Vec<Term> = vec![];
     for kind in Kind::ALL {
         terms.push(Number::Cast(kind).term());
-        terms.extend(edges(kind.is_wide()).iter().map(|bits| plain(kind, *bits)));
+        let payloads = edges_and_opposites(kind.is_wide());
+        terms.extend(payloads.iter().map(|bits| plain(kind, *bits)));
     }
     for operator in Operator::ALL {
         terms.push(Number::Operator(operator).term());
         for wide in [false, true] {
-            terms.extend(few_edges(wide).map(|bits| partial(operator, wide, bits)));
+            terms.extend(
+                edges(wide)
+                    .iter()
+                    .map(|bits| partial(operator, wide, *bits)),
+            );
         }
     }
     terms
@@ -351,11 +352,11 @@ fn operators_on_edge_values() {
     let mut bench = Bench::open();
     for kind in Kind::ALL {
         for wide in [false, true] {
-            let (left, right) = (edges(wide), few_edges(kind.is_wide()));
+            let (left, right) = (edges_and_opposites(wide), edges(kind.is_wide()));
             for operator in Operator::ALL {
                 for a in &left {
-                    for b in right.clone() {
-                        bench.push(partial(operator, wide, *a), plain(kind, b));
+                    for b in &right {
+                        bench.push(partial(operator, wide, *a), plain(kind, *b));
                     }
                 }
             }
@@ -416,6 +417,25 @@ fn forms_that_meet_and_words_of_no_form() {
         for b in others.iter().chain([a]) {
             bench.push(*a, *b);
         }
+    }
+    bench.flush();
+    println!("{} pairs", bench.compared);
+}
+
+#[test]
+fn words_at_random() {
+    let mut bench = Bench::open();
+    let mut random = Random(0x776f_7264);
+    for _ in 0..1 << 18 {
+        let mut words = || {
+            let (bits, payload) = (random.word(), random.next());
+            // Numbers as often as any other class, with an ext and a payload that may follow a form.
+            let number = Term::u24(0).w0() | bits & 0x8fff_ff3f;
+            let w1 = payload as u32 >> (payload >> 32 & 31);
+            term(if bits & 0x40 == 0 { bits } else { number }, w1)
+        };
+        let (a, b) = (words(), words());
+        bench.push(a, b);
     }
     bench.flush();
     println!("{} pairs", bench.compared);

@@ -3,24 +3,26 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ffcm::coprocessor::DeviceInfo;
 use focus_node::{BlockReport, Node, NodeError};
 use focus_rpc::{
-    ApiError, BlockSummary, Health, KeyProof, MemoryActivity, NodeApi, Particle, Stage, Submitted,
+    ApiError, BlockSummary, CoprocessorHealth, Health, KeyProof, MemoryActivity, NodeApi, Particle,
+    Stage, Submitted,
 };
 use focus_types::{RejectReason, SignedTx, TxId};
 use serde_json::{Value, json};
 
+use crate::cli::Serving;
+
 /// Adapts a [`Node`] to [`NodeApi`].
 pub(crate) struct Service {
     node: Arc<Node>,
-    device: DeviceInfo,
+    serving: Serving,
 }
 
 impl Service {
-    /// Serves `node`, which computes on `device`.
-    pub(crate) fn new(node: Arc<Node>, device: DeviceInfo) -> Service {
-        Service { node, device }
+    /// Serves `node`, which computes on `serving`.
+    pub(crate) fn new(node: Arc<Node>, serving: Serving) -> Service {
+        Service { node, serving }
     }
 }
 
@@ -32,6 +34,8 @@ impl NodeApi for Service {
     fn health(&self) -> Result<Health, ApiError> {
         let head = self.node.head();
         let metrics = self.node.metrics();
+        let device = self.serving.info();
+        let state = self.serving.state();
         let mut counters: BTreeMap<String, u64> = metrics
             .rejected
             .iter()
@@ -63,9 +67,15 @@ impl NodeApi for Service {
             state_root: head.state_root.to_string(),
             mempool: self.node.mempool_len() as u64,
             counters,
-            backend: self.device.backend.clone(),
-            device: self.device.device.clone(),
-            threads: self.device.threads,
+            backend: state.backend,
+            device: device.device,
+            threads: device.threads,
+            coprocessor: CoprocessorHealth {
+                serving: state.serving,
+                failure: state.failure,
+                failovers: state.failovers,
+                unsupported: state.unsupported,
+            },
             pid: std::process::id(),
             rss: focus_rpc::resident_bytes(),
         })

@@ -89,7 +89,7 @@ fn an_interrupt_stops_a_reduction() {
 
 #[test]
 fn wrong_usage_is_exit_code_2() {
-    let cases: [&[&str]; 18] = [
+    let cases: [&[&str]; 19] = [
         &["run", "-", "--heap", "1073741825"],
         &["run", "-", "--threads", "1000000"],
         &[],
@@ -98,6 +98,7 @@ fn wrong_usage_is_exit_code_2() {
         &["run", "-", "--gas", "much"],
         &["run", "-", "--threads", "-1"],
         &["run", "-", "--backend", "gpu"],
+        &["run", "-", "--oracle", "--backend", "cpu"],
         &["rank"],
         &["rank", "x", "--damping", "1.5"],
         &["rank", "x", "--eps", "tiny"],
@@ -118,12 +119,44 @@ fn wrong_usage_is_exit_code_2() {
 
 #[test]
 fn absent_backends_say_so() {
-    for backend in ["wgpu", "wgpu:1", "cuda", "cuda:0"] {
-        let nets = run_with(&["run", "-", "--backend", backend], b"@main = *");
-        assert_fails(&nets, 1, "not built into this version");
-        let ranks = run(&["rank", "x", "--backend", backend]);
-        assert_fails(&ranks, 1, "not built into this version");
+    let graph = tempfile::Builder::new().suffix(".el").tempfile().unwrap();
+    fs::write(graph.path(), "a b\n").unwrap();
+    let nets = tempfile::Builder::new().suffix(".hvm").tempfile().unwrap();
+    fs::write(nets.path(), "@main = *").unwrap();
+    let refused = |backend: &str, words: &str| {
+        let verbs: [&[&str]; 4] = [
+            &["run", text(nets.path())],
+            &["rank", text(graph.path())],
+            &["up", "--rpc", "0", "--blocks", "0", "--data", "/nowhere/x"],
+            &["replay", "--data", "/nowhere/x"],
+        ];
+        for verb in verbs {
+            let mut command = focus(verb);
+            command.args(["--backend", backend]);
+            assert_fails(&command.output().unwrap(), 1, words);
+        }
+    };
+    for backend in ["cuda", "cuda:0"] {
+        refused(backend, "not built into this version");
     }
+    for backend in ["wgpu", "wgpu:1"] {
+        refused(backend, "no GPU adapter was found; install");
+    }
+}
+
+#[test]
+fn auto_without_an_adapter_is_the_cpu_and_says_so() {
+    let nets = tempfile::Builder::new().suffix(".hvm").tempfile().unwrap();
+    fs::write(nets.path(), "@main = 7").unwrap();
+    let mut command = focus(&["run", text(nets.path()), "--backend", "auto", "--json"]);
+    let output = command.env("FOCUS_LOG", "info").output().unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&value["result"], &value["backend"]),
+        (&"7".into(), &"cpu".into())
+    );
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("auto chose cpu: no GPU was found"), "{log}");
 }
 
 #[test]
@@ -392,9 +425,46 @@ fn genesis_files_are_reproducible() {
 }
 
 #[test]
-fn doctor_tells() {
+fn doctor_without_an_adapter_says_what_to_install() {
     let value = json(&["doctor", "--json"]);
-    assert_eq!(value["backends"][0]["state"], "ready");
-    assert_eq!(value["backends"][1]["detail"], "not in this version");
-    assert!(stdout(&["doctor"]).contains("self-test passed"));
+    let rows = value["backends"].as_array().unwrap();
+    let states: Vec<_> = rows
+        .iter()
+        .map(|row| (&row["backend"], &row["state"]))
+        .collect();
+    assert_eq!(
+        states,
+        [
+            (&"cpu".into(), &"ready".into()),
+            (&"wgpu".into(), &"absent".into()),
+            (&"cuda".into(), &"absent".into()),
+        ]
+    );
+    let hint = rows[1]["detail"].as_str().unwrap();
+    assert!(hint.contains("mesa-vulkan-drivers"), "{hint}");
+    assert_eq!(rows[2]["detail"], "not built into this version");
+    assert_eq!(rows[0]["self_test"].as_array().unwrap().len(), 4);
+    let printed = stdout(&["doctor"]);
+    let lines: Vec<&str> = printed
+        .lines()
+        .skip_while(|line| !line.is_empty())
+        .collect();
+    assert_eq!(lines.len(), 8, "{printed}");
+    assert!(lines[1].starts_with("cpu    ready    "), "{printed}");
+    assert!(
+        lines[1].ends_with(" threads, self-test passed"),
+        "{printed}"
+    );
+    for (line, job) in lines[2..6]
+        .iter()
+        .zip(["rewrite", "focus", "memory", "hash"])
+    {
+        assert!(
+            line.starts_with(&format!("  self-test  {job:<8} ")),
+            "{line}"
+        );
+        assert!(line.contains(" s, then "), "{line}");
+    }
+    assert_eq!(lines[6], format!("wgpu   absent   {hint}"));
+    assert_eq!(lines[7], "cuda   absent   not built into this version");
 }

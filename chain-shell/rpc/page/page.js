@@ -54,7 +54,7 @@ function drawTiles() {
   const last = blocks[0];
   if (health) {
     byId("chain").textContent = health.chain_id;
-    byId("backend").textContent = `${health.backend} · ${health.device} · ${health.threads} thread${health.threads === 1 ? "" : "s"}`;
+    drawBackend(health);
     byId("mempool").textContent = count(health.mempool);
     const memory = health.rss ? ` · ${count(Math.round(health.rss / 1048576))} MiB` : "";
     byId("process").textContent = `version ${health.version} · pid ${health.pid}${memory} · genesis ${short(health.genesis_hash)}`;
@@ -66,6 +66,16 @@ function drawTiles() {
   const root = last && last.height >= height ? last.state_root : health ? health.state_root : "";
   byId("root").textContent = root ? root.slice(0, 32) + "…" : "–";
   byId("root").title = root;
+}
+
+// A backend that was given up is named with who serves now, and why.
+function drawBackend({ backend, device, threads, coprocessor }) {
+  const failed = coprocessor.failure !== null;
+  const workers = threads === 0 ? "" : ` · ${threads} thread${threads === 1 ? "" : "s"}`;
+  const serving = failed ? `${backend} failed, ${coprocessor.serving} serves` : backend;
+  byId("backend").textContent = `${serving} · ${device}${workers}`;
+  byId("backend").title = failed ? coprocessor.failure : "";
+  byId("backend").classList.toggle("failed", failed);
 }
 
 function drawBlocks(fresh) {

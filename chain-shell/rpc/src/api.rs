@@ -52,12 +52,27 @@ pub struct Health {
     pub backend: String,
     /// The device in words.
     pub device: String,
-    /// Worker threads.
+    /// Worker threads, 0 where that means nothing.
     pub threads: usize,
+    /// Whether that backend still serves.
+    pub coprocessor: CoprocessorHealth,
     /// Process id.
     pub pid: u32,
     /// Resident memory in bytes, where the system tells.
     pub rss: Option<u64>,
+}
+
+/// What has become of the backend that was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CoprocessorHealth {
+    /// The backend that runs the next job: the one asked for, or after its failure the CPU.
+    pub serving: String,
+    /// Why the backend asked for serves no longer; null as long as it does.
+    pub failure: Option<String>,
+    /// How often a device was given up for the CPU.
+    pub failovers: u64,
+    /// Jobs that the CPU ran because the device does not take them.
+    pub unsupported: u64,
 }
 
 /// Answer to `POST /tx`.

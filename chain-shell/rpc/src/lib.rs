@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `GET /` | the page: live blocks, π, Memory Arithmetic activity |
 //! | `POST /tx` | `{tx:{…}}` in, `{ok, reason, txid}` out |
-//! | `GET /health` | version, identity, tip, mempool, counters, process |
+//! | `GET /health` | version, identity, tip, mempool, counters, backend and its state, process |
 //! | `GET /metrics` | Prometheus text |
 //! | `GET /block/{height}` | header and transactions, 404 when absent |
 //! | `GET /receipt/{txid}` | receipt, 404 when absent |
@@ -29,7 +29,8 @@ mod routes;
 mod server;
 
 pub use api::{
-    BlockSummary, Health, KeyProof, MemoryActivity, NodeApi, Particle, Stage, Submitted,
+    BlockSummary, CoprocessorHealth, Health, KeyProof, MemoryActivity, NodeApi, Particle, Stage,
+    Submitted,
 };
 pub use error::ApiError;
 pub use feed::Feed;

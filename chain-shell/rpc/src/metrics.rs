@@ -1,6 +1,6 @@
 //! The one metric registry.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use crate::{BlockSummary, resident_bytes};
+use crate::{BlockSummary, Health};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Outcome {
@@ -24,6 +24,11 @@ struct StageLabel {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Build {
     version: String,
+    backend: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BackendLabel {
     backend: String,
 }
 
@@ -45,6 +50,9 @@ pub struct Metrics {
     memory_ops: Counter,
     apply: Histogram,
     stages: Family<StageLabel, Counter<f64, AtomicU64>>,
+    serving: Family<BackendLabel, Gauge>,
+    failovers: Counter,
+    unsupported: Counter,
 }
 
 impl Metrics {
@@ -67,6 +75,9 @@ impl Metrics {
             // 0.5 ms to 16 s.
             apply: Histogram::new(exponential_buckets(0.0005, 2.0, 16)),
             stages: Family::default(),
+            serving: Family::default(),
+            failovers: Counter::default(),
+            unsupported: Counter::default(),
         };
         metrics.registered(version, backend)
     }
@@ -137,6 +148,21 @@ impl Metrics {
             "Time per stage of a block",
             self.stages.clone(),
         );
+        r.register(
+            "coprocessor_serving",
+            "1 for the backend that runs the jobs, 0 for one that was given up",
+            self.serving.clone(),
+        );
+        r.register(
+            "coprocessor_failovers",
+            "Devices given up for the CPU after a failure",
+            self.failovers.clone(),
+        );
+        r.register(
+            "coprocessor_unsupported",
+            "Jobs the CPU ran because the device does not take them",
+            self.unsupported.clone(),
+        );
         self
     }
 
@@ -171,11 +197,25 @@ impl Metrics {
         self.submitted.get_or_create(&outcome).inc();
     }
 
-    /// Sets what is read rather than counted.
-    pub fn sample(&self, height: u64, mempool: u64) {
-        self.height.set(signed(height));
-        self.mempool.set(signed(mempool));
-        self.resident.set(signed(resident_bytes().unwrap_or(0)));
+    /// Sets what is read rather than counted as it happens.
+    pub fn sample(&self, health: &Health) {
+        self.height.set(signed(health.height));
+        self.mempool.set(signed(health.mempool));
+        self.resident.set(signed(health.rss.unwrap_or(0)));
+        let coprocessor = &health.coprocessor;
+        for backend in [&health.backend, &coprocessor.serving] {
+            let label = BackendLabel {
+                backend: backend.clone(),
+            };
+            let serves = *backend == coprocessor.serving;
+            self.serving.get_or_create(&label).set(serves.into());
+        }
+        for (counter, value) in [
+            (&self.failovers, coprocessor.failovers),
+            (&self.unsupported, coprocessor.unsupported),
+        ] {
+            counter.inner().store(value, Ordering::Relaxed);
+        }
     }
 
     /// All metrics in the Prometheus text format, version 0.0.4.
@@ -214,7 +254,61 @@ fn prometheus_text(open_metrics: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::CoprocessorHealth;
+
+    fn health() -> Health {
+        Health {
+            version: "1.2.3".into(),
+            chain_id: "mock-1".into(),
+            genesis_hash: "ab".repeat(32),
+            node_key: "cd".repeat(32),
+            height: 7,
+            round: 0,
+            tip: "ef".repeat(32),
+            state_root: "01".repeat(32),
+            mempool: 3,
+            counters: BTreeMap::new(),
+            backend: "wgpu:1".into(),
+            device: "a card".into(),
+            threads: 0,
+            coprocessor: CoprocessorHealth {
+                serving: "wgpu:1".into(),
+                unsupported: 5,
+                ..CoprocessorHealth::default()
+            },
+            pid: 1,
+            rss: None,
+        }
+    }
+
+    #[test]
+    fn a_failover_shows() {
+        let metrics = Metrics::new("1.2.3", "wgpu:1");
+        let mut health = health();
+        metrics.sample(&health);
+        let has = |line: &str| {
+            let text = metrics.encode().unwrap();
+            assert!(text.lines().any(|l| l == line), "{line}: {text}");
+        };
+        has("focus_build_info{version=\"1.2.3\",backend=\"wgpu:1\"} 1");
+        has("focus_coprocessor_serving{backend=\"wgpu:1\"} 1");
+        has("focus_coprocessor_failovers_total 0");
+        has("focus_coprocessor_unsupported_total 5");
+        health.coprocessor = CoprocessorHealth {
+            serving: "cpu".into(),
+            failure: Some("device: unplugged".into()),
+            failovers: 1,
+            unsupported: 6,
+        };
+        metrics.sample(&health);
+        has("focus_coprocessor_serving{backend=\"wgpu:1\"} 0");
+        has("focus_coprocessor_serving{backend=\"cpu\"} 1");
+        has("focus_coprocessor_failovers_total 1");
+        has("focus_coprocessor_unsupported_total 6");
+    }
 
     #[test]
     fn counters_carry_their_suffix_everywhere() {
@@ -222,7 +316,7 @@ mod tests {
         metrics.submitted("accepted");
         metrics.submitted("bad_sig");
         metrics.submitted("bad_sig");
-        metrics.sample(7, 3);
+        metrics.sample(&health());
         let text = metrics.encode().unwrap();
         assert!(
             text.contains("# TYPE focus_submitted_total counter\n"),

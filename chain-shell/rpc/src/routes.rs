@@ -201,7 +201,7 @@ async fn health(State(shared): State<Shared>) -> Result<Response, ApiError> {
 
 async fn metrics_text(State(shared): State<Shared>) -> Result<Response, ApiError> {
     let health = shared.call(|node| node.health()).await?;
-    shared.metrics.sample(health.height, health.mempool);
+    shared.metrics.sample(&health);
     let text = shared
         .metrics
         .encode()

@@ -4,6 +4,7 @@
 mod browser;
 mod support;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use browser::{browse, count, screenshot};
@@ -39,4 +40,18 @@ fn the_page_shows_blocks_bars_and_heat() {
     assert!(dom.contains("data-state=\"live\""), "{dom}");
     screenshot(&url, "page-1200.png", 1200, 1250);
     screenshot(&url, "page-400.png", 400, 1900);
+    // A device that was given up is named with what took its place, and why.
+    assert!(
+        dom.contains(">cpu · Mock Processor 9000 · 2 threads<"),
+        "{dom}"
+    );
+    server.node.failed.store(true, Ordering::Relaxed);
+    let dom = browse(&url, 1200, 900, &["--dump-dom".to_owned()]);
+    let chip = ">wgpu:0 failed, cpu serves · Mock Processor 9000 · 2 threads<";
+    assert!(dom.contains(chip), "{dom}");
+    assert!(dom.contains("class=\"chip failed\""), "{dom}");
+    assert!(
+        dom.contains("device: &lt;b&gt;unplugged") || dom.contains("title=\"device: <b>unplugged"),
+        "{dom}"
+    );
 }

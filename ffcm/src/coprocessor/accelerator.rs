@@ -3,10 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use thiserror::Error;
 
-use super::{Coprocessor, JobError, SelfTestError, self_test};
+use super::{Coprocessor, JobError, SelfTestError, calibrate, self_test};
 use crate::cpu::CpuCoprocessor;
 
 /// A backend as the command line names it: `cpu`, `wgpu`, `wgpu:1`, `cuda`, `cuda:0` or `auto`.
@@ -49,6 +50,8 @@ pub enum AcceleratorError {
 /// A started backend that passed its self-test.
 #[derive(Clone)]
 pub struct Opened {
+    /// What was started; never [`Accelerator::Auto`].
+    pub accelerator: Accelerator,
     /// The backend.
     pub coprocessor: Arc<dyn Coprocessor>,
     /// What `auto` chose and why, one line for the log; `None` where the choice was explicit.
@@ -58,42 +61,95 @@ pub struct Opened {
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Opened")
+            .field("accelerator", &self.accelerator)
             .field("coprocessor", &self.coprocessor.info())
             .field("choice", &self.choice)
             .finish()
     }
 }
 
+/// A device that a [`Provider`] lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvidedDevice {
+    /// The index that [`Provider::open`] takes.
+    pub index: u32,
+    /// Name for people.
+    pub name: String,
+    /// Whether it is a program on the CPU rather than a device of its own.
+    pub software: bool,
+    /// Why it cannot be used, if so.
+    pub refused: Option<String>,
+}
+
 /// A family of devices outside this crate, such as `wgpu`.
 pub trait Provider: Sync {
     /// The name an [`Accelerator`] has for it: `wgpu` or `cuda`.
     fn name(&self) -> &'static str;
+    /// Every device there is, also those that cannot be used.
+    fn devices(&self) -> Vec<ProvidedDevice>;
     /// Starts a device, the preferred one if no index is given.
     fn open(&self, index: Option<u32>) -> Result<Arc<dyn Coprocessor>, JobError>;
 }
 
 impl Accelerator {
     /// Starts the backend and runs its [`self_test`]; one wrong bit and it is refused. `threads` is for the CPU, 0 is
-    /// one per core. Only `auto` chooses: an explicit name that is not there is an error.
-    pub fn open(self, threads: usize) -> Result<Opened, AcceleratorError> {
-        let choice = match self {
-            Accelerator::Cpu => None,
-            Accelerator::Auto => {
-                Some("auto chose cpu: this version has no GPU backend".to_string())
-            }
-            Accelerator::Wgpu(_) | Accelerator::Cuda(_) => {
-                return Err(AcceleratorError::NotBuilt(self));
-            }
+    /// one per core; `providers` are the families of devices that the program has besides.
+    ///
+    /// Only `auto` chooses: an explicit name that is not there is an error. `auto` times a search, a ranking and a
+    /// reduction of some milliseconds on the CPU and on every device, and takes what needs the least time in sum.
+    pub fn open(
+        self,
+        threads: usize,
+        providers: &[&dyn Provider],
+    ) -> Result<Opened, AcceleratorError> {
+        let (name, index) = match self {
+            Accelerator::Wgpu(index) => ("wgpu", index),
+            Accelerator::Cuda(index) => ("cuda", index),
+            Accelerator::Cpu | Accelerator::Auto => return self.open_cpu(threads, providers),
         };
-        let coprocessor =
-            CpuCoprocessor::new(threads).map_err(|source| AcceleratorError::Start {
+        let provider = providers.iter().find(|provider| provider.name() == name);
+        let provider = provider.ok_or(AcceleratorError::NotBuilt(self))?;
+        let coprocessor = provider
+            .open(index)
+            .map_err(|source| AcceleratorError::Start {
                 accelerator: self,
                 source,
             })?;
-        self_test(&coprocessor)?;
+        self_test(&*coprocessor)?;
         Ok(Opened {
-            coprocessor: Arc::new(coprocessor),
-            choice,
+            accelerator: self,
+            coprocessor,
+            choice: None,
+        })
+    }
+
+    /// The CPU, or what `auto` prefers to it.
+    fn open_cpu(
+        self,
+        threads: usize,
+        providers: &[&dyn Provider],
+    ) -> Result<Opened, AcceleratorError> {
+        let accelerator = Accelerator::Cpu;
+        let cpu = CpuCoprocessor::new(threads).map_err(|source| AcceleratorError::Start {
+            accelerator,
+            source,
+        })?;
+        self_test(&cpu)?;
+        let cpu = Arc::new(cpu);
+        if self == Accelerator::Cpu {
+            return Ok(Opened {
+                accelerator,
+                coprocessor: cpu,
+                choice: None,
+            });
+        }
+        let start = Instant::now();
+        let clock = || start.elapsed();
+        let (accelerator, coprocessor, line) = calibrate::choose(cpu, providers, &clock)?;
+        Ok(Opened {
+            accelerator,
+            coprocessor,
+            choice: Some(line),
         })
     }
 }
@@ -187,11 +243,23 @@ mod tests {
     #[test]
     fn gpu_backends_say_that_they_are_not_built() {
         for name in ["wgpu", "wgpu:2", "cuda", "cuda:0"] {
-            let error = name.parse::<Accelerator>().unwrap().open(1).unwrap_err();
+            let accelerator: Accelerator = name.parse().unwrap();
+            let error = accelerator.open(1, &[]).unwrap_err();
             assert_eq!(
                 error.to_string(),
                 format!("backend `{name}` is not built into this version: use cpu or auto")
             );
         }
+    }
+
+    #[test]
+    fn without_devices_auto_is_the_cpu_and_says_so() {
+        let opened = Accelerator::Auto.open(1, &[]).unwrap();
+        assert_eq!(opened.accelerator, Accelerator::Cpu);
+        assert_eq!(opened.coprocessor.info().backend, "cpu");
+        let line = opened.choice.unwrap();
+        assert_eq!(line, "auto chose cpu: this version has no GPU backend");
+        let opened = Accelerator::Cpu.open(1, &[]).unwrap();
+        assert_eq!(opened.choice, None);
     }
 }

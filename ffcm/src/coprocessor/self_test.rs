@@ -1,6 +1,7 @@
 //! The self-test: a small fixed job of each kind, compared with digests recorded from the oracle.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
@@ -70,26 +71,71 @@ const JOBS: [(&str, Run, &str); 4] = [
 
 type Run = fn(&dyn Coprocessor) -> Result<[u8; 32], JobError>;
 
-/// Runs a small fixed job of each kind (milliseconds in all) and refuses a backend that gets one bit wrong.
-pub fn self_test(coprocessor: &dyn Coprocessor) -> Result<(), SelfTestError> {
-    let backend = || coprocessor.info().backend;
-    for (job, run, expected) in JOBS {
-        let digest = run(coprocessor).map_err(|source| SelfTestError::Failed {
-            backend: backend(),
+/// One job of the self-test and what came of it.
+#[derive(Debug)]
+pub struct SelfTestJob {
+    /// The kind of job: `rewrite`, `focus`, `memory` or `hash`.
+    pub job: &'static str,
+    /// Digest recorded from the oracle, hex.
+    pub expected: &'static str,
+    /// Digest found, hex, or why there is none.
+    pub found: Result<String, JobError>,
+    /// How long it took. The first time on a device that is mostly the compilation of its kernels. Telemetry only.
+    pub time: Duration,
+}
+
+impl SelfTestJob {
+    /// Whether the digest found is the recorded one.
+    pub fn passed(&self) -> bool {
+        matches!(&self.found, Ok(found) if found == self.expected)
+    }
+}
+
+/// Runs the jobs of the self-test one after the other, each when it is asked for.
+pub fn self_test_jobs(coprocessor: &dyn Coprocessor) -> impl Iterator<Item = SelfTestJob> {
+    JOBS.iter().map(move |&(job, run, expected)| {
+        let start = Instant::now();
+        let found = run(coprocessor).map(|digest| hex(&digest));
+        SelfTestJob {
             job,
-            source,
-        })?;
-        let found = blake3::Hash::from_bytes(digest).to_hex().to_string();
-        if found != expected {
-            return Err(SelfTestError::Mismatch {
-                backend: backend(),
-                job,
-                expected,
-                found,
-            });
+            expected,
+            found,
+            time: start.elapsed(),
+        }
+    })
+}
+
+/// Runs a small fixed job of each kind and refuses a backend that gets one bit wrong, at the first that it does. Returns
+/// what was run. It takes milliseconds on a CPU; on a device, the time that its kernels take to compile.
+pub fn self_test(coprocessor: &dyn Coprocessor) -> Result<Vec<SelfTestJob>, SelfTestError> {
+    let backend = || coprocessor.info().backend;
+    let mut done = Vec::with_capacity(JOBS.len());
+    for tried in self_test_jobs(coprocessor) {
+        let (job, expected) = (tried.job, tried.expected);
+        match tried.found {
+            Ok(found) if found != expected => {
+                return Err(SelfTestError::Mismatch {
+                    backend: backend(),
+                    job,
+                    expected,
+                    found,
+                });
+            }
+            Err(source) => {
+                return Err(SelfTestError::Failed {
+                    backend: backend(),
+                    job,
+                    source,
+                });
+            }
+            Ok(_) => done.push(tried),
         }
     }
-    Ok(())
+    Ok(done)
+}
+
+fn hex(digest: &[u8; 32]) -> String {
+    blake3::Hash::from_bytes(*digest).to_hex().to_string()
 }
 
 /// Digest of several digests.
@@ -265,7 +311,10 @@ mod tests {
 
     #[test]
     fn the_oracle_and_the_cpu_pass() {
-        self_test(&OracleCoprocessor).unwrap();
+        let jobs = self_test(&OracleCoprocessor).unwrap();
+        let names: Vec<&str> = jobs.iter().map(|done| done.job).collect();
+        assert_eq!(names, JOBS.map(|(job, ..)| job));
+        assert!(jobs.iter().all(SelfTestJob::passed));
         for threads in [1, 2] {
             self_test(&CpuCoprocessor::new(threads).unwrap()).unwrap();
         }
@@ -377,5 +426,13 @@ mod tests {
             "{refused}"
         );
         self_test(&Faulty("nothing")).unwrap();
+        // All jobs are tried by who asks for them, whatever the first of them gave.
+        let passed = |name| -> Vec<bool> {
+            let faulty = Faulty(name);
+            let jobs = self_test_jobs(&faulty);
+            jobs.map(|done| done.passed()).collect()
+        };
+        assert_eq!(passed("rewrite"), [false, true, true, true]);
+        assert_eq!(passed("refuse"), [true, true, true, false]);
     }
 }

@@ -94,6 +94,24 @@ fn rows_out_of_range_are_empty() {
 }
 
 #[test]
+fn what_changed_is_told() {
+    let ranges = |graph: &Graph, earlier: &Graph| graph.changed_since(earlier).collect::<Vec<_>>();
+    let first = graph(3000, &[delta(0, 1, 1), delta(1024, 1, 1)]);
+    let mut later = first.clone();
+    assert_eq!(ranges(&later, &first), []);
+    later.apply(&[delta(1500, 2999, 5)]).unwrap();
+    later.set_stake(7, 1).unwrap();
+    assert_eq!(ranges(&later, &first), [0..1024, 1024..2048]);
+    assert_eq!(ranges(&first, &later), [0..1024, 1024..2048]);
+    // Nodes appended within a run are new to the node count alone.
+    later.add_nodes(72).unwrap();
+    assert_eq!(ranges(&later, &first), [0..1024, 1024..2048]);
+    later.add_nodes(1).unwrap();
+    assert_eq!(ranges(&later, &first), [0..1024, 1024..2048, 3072..4096]);
+    assert_eq!(ranges(&later, &Graph::new()).len(), 4);
+}
+
+#[test]
 fn stakes_sum_beyond_64_bits() {
     let mut graph = graph(3, &[]);
     graph.set_stake(0, u64::MAX).unwrap();

@@ -214,6 +214,15 @@ mod tests {
             check("[target.'cfg(unix)'.dependencies]\nfocus-node = {}"),
             1
         );
+        let wgsl = package("ffcm-wgsl", "[dependencies]\nffcm = {}");
+        let uses = |name: &str| package(name, "[dependencies]\nffcm-wgsl = {}");
+        assert_eq!(
+            direction(&[ffcm.clone(), wgsl.clone(), uses("focus-node")]).len(),
+            0
+        );
+        for name in ["focus-rpc", "focus-modules", "ffcm-sandboxes", "ffcm"] {
+            assert!(!direction(&[wgsl.clone(), uses(name)]).is_empty(), "{name}");
+        }
         let modules = package("focus-modules", "[dependencies]\nffcm-cuda = {}");
         assert_eq!(
             direction(&[modules, cuda]).len(),

@@ -44,7 +44,10 @@ impl Layout {
     /// Follows `graph` from its earlier state `earlier`, which this layout holds. `None`: it must be laid out anew, and
     /// this layout is not to be used again.
     pub(super) fn follow(&mut self, earlier: &Graph, graph: &Graph) -> Option<Changes> {
-        if graph.node_count() < earlier.node_count() {
+        // Slots of edges that are gone are visited all the same.
+        let few = graph.edge_count() < self.edges_at_first / 2;
+        let few = few && self.edges_at_first > CHANGES_MIN;
+        if graph.node_count() < earlier.node_count() || few {
             return None;
         }
         self.labels.append(graph.node_count());

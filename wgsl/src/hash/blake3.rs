@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use blake3::hazmat::{ChainingValue, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
-use super::{BLOCK, DIGEST_WORDS, UNIFORM_STRIDE, WORKGROUP, wave_bytes};
+use super::{BLOCK, DIGEST_WORDS, HashStats, UNIFORM_STRIDE, WORKGROUP, wave_bytes};
 use crate::device::{Binding, Gpu, GpuError, Groups, Kernel, Scratch, Source};
 
 /// Bytes of a chunk.
@@ -18,6 +18,7 @@ const ENTRY: usize = 4 * DIGEST_WORDS;
 /// Flag of the last compression of an input.
 const ROOT: u32 = 8;
 
+#[derive(Debug)]
 pub(super) struct Hasher {
     chunks: Arc<Kernel>,
     parents: Arc<Kernel>,
@@ -137,6 +138,19 @@ impl Wave {
         wave
     }
 
+    fn stats(&self) -> HashStats {
+        let (chunks, pairs) = (self.records.len() / 4, self.pairs.len() / 4);
+        let data = self.data.len() * 4;
+        // A chunk: its record, its blocks, its value. A pair: its record, two values read and one written.
+        let bytes = data + chunks * (16 + ENTRY) + pairs * (16 + 3 * ENTRY);
+        HashStats {
+            waves: 1,
+            compressions: (data / BLOCK + pairs) as u64,
+            kernel_bytes: bytes as u64,
+            nonces: 0,
+        }
+    }
+
     fn chunk(&mut self, bytes: &[u8], number: u64, out: u32, root: bool) {
         let block = self.data.len() * 4 / BLOCK;
         self.records.extend([
@@ -178,7 +192,12 @@ impl Hasher {
         })
     }
 
-    pub(super) fn hash(&mut self, gpu: &Gpu, inputs: &[&[u8]]) -> Result<Vec<[u8; 32]>, GpuError> {
+    pub(super) fn hash(
+        &mut self,
+        gpu: &Gpu,
+        inputs: &[&[u8]],
+        stats: &mut HashStats,
+    ) -> Result<Vec<[u8; 32]>, GpuError> {
         let bytes = wave_bytes(gpu, "a chunk of BLAKE3", CHUNK as u64)?;
         let mut digests = Vec::with_capacity(inputs.len());
         // Values of the pieces of an input of several.
@@ -195,7 +214,9 @@ impl Hasher {
             }) {
                 batch.push(piece);
             }
-            let values = self.run(gpu, &Wave::new(&batch), batch.len())?;
+            let wave = Wave::new(&batch);
+            let values = self.run(gpu, &wave, batch.len())?;
+            stats.add(wave.stats());
             for (piece, value) in batch.iter().zip(values) {
                 if piece.whole {
                     digests.push(value);
@@ -313,6 +334,11 @@ mod tests {
         assert_eq!((wave.entries, &wave.items[..]), (7, &[6, 2, 1, 1][..]));
         let expected = [[2, 3, 2, 0], [4, 5, 4, 0], [2, 4, 2, 0], [2, 6, 0, ROOT]];
         assert_eq!(wave.pairs.as_chunks::<4>().0, expected);
+        let stats = wave.stats();
+        assert_eq!(
+            (stats.compressions, stats.kernel_bytes),
+            (85, 81 * 64 + 6 * 48 + 4 * 112)
+        );
         assert_eq!(wave.records[16..20], [64, 1021, 4, 6]);
         assert_eq!(wave.records[20..24], [80, 1, 0, 1 | 1 << 31]);
     }

@@ -21,34 +21,76 @@ const WORKGROUP: u32 = 64;
 /// Words from one uniform to the next: bindings are aligned to 256 bytes.
 const UNIFORM_STRIDE: usize = 64;
 
-/// Hashes batches. What a batch needs first is made first.
-pub(crate) struct HashEngine {
+/// What an engine has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HashStats {
+    /// Waves that batches were cut into and windows of searches, one round trip each.
+    pub waves: u64,
+    /// Compressions of 64 bytes, of both functions.
+    pub compressions: u64,
+    /// Bytes that the kernels of the batches addressed: each word that an invocation reads or writes. A search
+    /// addresses next to none.
+    pub kernel_bytes: u64,
+    /// Nonces tried.
+    pub nonces: u64,
+}
+
+impl HashStats {
+    fn add(&mut self, other: HashStats) {
+        self.waves += other.waves;
+        self.compressions += other.compressions;
+        self.kernel_bytes += other.kernel_bytes;
+        self.nonces += other.nonces;
+    }
+}
+
+/// Hashes batches, and searches. A kernel is compiled when a job first needs it.
+#[derive(Debug)]
+pub struct HashEngine {
     gpu: Arc<Gpu>,
+    stats: HashStats,
     blake3: Option<blake3::Hasher>,
     sha256: Option<sha256::Hasher>,
     search: Option<search::Searcher>,
 }
 
 impl HashEngine {
-    pub(crate) fn new(gpu: &Arc<Gpu>) -> Result<HashEngine, GpuError> {
+    /// An engine on this device.
+    ///
+    /// # Errors
+    ///
+    /// What the device says.
+    pub fn new(gpu: &Arc<Gpu>) -> Result<HashEngine, GpuError> {
         Ok(HashEngine {
             gpu: Arc::clone(gpu),
+            stats: HashStats::default(),
             blake3: None,
             sha256: None,
             search: None,
         })
     }
 
-    pub(crate) fn hash(&mut self, job: &HashJob<'_>) -> Result<HashOutput, JobError> {
+    /// What has been done so far.
+    pub fn stats(&self) -> HashStats {
+        self.stats
+    }
+
+    /// Runs a job, with the results of [`ffcm::hash`].
+    ///
+    /// # Errors
+    ///
+    /// [`JobError::Device`] for what the device says.
+    pub fn hash(&mut self, job: &HashJob<'_>) -> Result<HashOutput, JobError> {
         let gpu = &*self.gpu;
+        let stats = &mut self.stats;
         let output = match job {
             HashJob::Blake3(inputs) => {
                 let hasher = made(&mut self.blake3, || blake3::Hasher::new(gpu))?;
-                HashOutput::Digests(hasher.hash(gpu, inputs)?)
+                HashOutput::Digests(hasher.hash(gpu, inputs, stats)?)
             }
             HashJob::Sha256(inputs) => {
                 let hasher = made(&mut self.sha256, || sha256::Hasher::new(gpu))?;
-                HashOutput::Digests(hasher.hash(gpu, inputs)?)
+                HashOutput::Digests(hasher.hash(gpu, inputs, stats)?)
             }
             HashJob::PowSearch {
                 header,
@@ -57,7 +99,8 @@ impl HashEngine {
                 target,
             } => {
                 let searcher = made(&mut self.search, || search::Searcher::new(gpu))?;
-                HashOutput::Nonce(searcher.search(gpu, header, *start, *count, target)?)
+                let nonces = (*start, *count);
+                HashOutput::Nonce(searcher.search(gpu, header, nonces, target, stats)?)
             }
         };
         Ok(output)

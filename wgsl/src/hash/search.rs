@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sha2::block_api::compress256;
 
 use super::sha256::{self, CONSTANTS, INITIAL, State};
-use super::{BLOCK, WORKGROUP, wave_bytes};
+use super::{BLOCK, HashStats, WORKGROUP, wave_bytes};
 use crate::device::{Binding, Gpu, GpuError, Groups, Kernel, Scratch, Source};
 
 /// Nonces of the first window; each next one has four times as many.
@@ -18,6 +18,7 @@ const LARGEST_WINDOW: u64 = 1 << 20;
 /// Words of the search's uniform.
 const UNIFORM_WORDS: usize = 56;
 
+#[derive(Debug)]
 pub(super) struct Searcher {
     kernel: Arc<Kernel>,
     constants: Scratch,
@@ -39,9 +40,9 @@ impl Searcher {
         &mut self,
         gpu: &Gpu,
         header: &[u8],
-        start: u64,
-        count: u64,
+        (start, count): (u64, u64),
         target: &[u8; 32],
+        stats: &mut HashStats,
     ) -> Result<Option<u64>, GpuError> {
         let Some(further) = count.checked_sub(1) else {
             return Ok(None);
@@ -68,7 +69,15 @@ impl Searcher {
             gpu.upload(found, 0, &[u32::MAX])?;
             let mut commands = gpu.commands("search");
             commands.dispatch(&bound, Groups::Count(count.div_ceil(WORKGROUP)));
-            match commands.submit_and_read(found, 0, 1)?.as_slice() {
+            let answer = commands.submit_and_read(found, 0, 1)?;
+            stats.add(HashStats {
+                waves: 1,
+                // The tail's blocks, and the hash of the hash.
+                compressions: u64::from(count) * u64::from(words[51] + 1),
+                kernel_bytes: 0,
+                nonces: count.into(),
+            });
+            match answer.as_slice() {
                 [distance] if *distance < count => return Ok(Some(first + u64::from(*distance))),
                 [u32::MAX] if end == last => return Ok(None),
                 [u32::MAX] => {}

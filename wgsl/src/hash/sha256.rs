@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{BLOCK, DIGEST_WORDS, UNIFORM_STRIDE, WORKGROUP, wave_bytes};
+use super::{BLOCK, DIGEST_WORDS, HashStats, UNIFORM_STRIDE, WORKGROUP, wave_bytes};
 use crate::device::{Binding, Gpu, GpuError, Groups, Kernel, Scratch, Source};
 
 /// Blocks of a message that one dispatch takes: 16 trips of the inner loop each, and some drivers stop a shader after
@@ -42,6 +42,7 @@ pub(super) const CONSTANTS: [u32; 64] = [
     0x748f_82ee, 0x78a5_636f, 0x84c8_7814, 0x8cc7_0208, 0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2,
 ];
 
+#[derive(Debug)]
 pub(super) struct Hasher {
     kernel: Arc<Kernel>,
     constants: Scratch,
@@ -95,6 +96,24 @@ impl Wave {
     }
 }
 
+impl Wave {
+    fn stats(&self) -> HashStats {
+        let data = self.data.len() * 4;
+        let dispatches = self.longest.div_ceil(DISPATCH_BLOCKS);
+        let reads = self.messages.len() / 2 * dispatches * 8;
+        // A state is read and written by every dispatch that takes its message further.
+        let blocks = self.messages.iter().skip(1).step_by(2);
+        let turns = blocks.map(|blocks| (*blocks as usize).div_ceil(DISPATCH_BLOCKS));
+        let states = turns.sum::<usize>() * 2 * 4 * DIGEST_WORDS;
+        HashStats {
+            waves: 1,
+            compressions: (data / BLOCK) as u64,
+            kernel_bytes: (data + reads + states) as u64,
+            nonces: 0,
+        }
+    }
+}
+
 impl Hasher {
     pub(super) fn new(gpu: &Gpu) -> Result<Hasher, GpuError> {
         Ok(Hasher {
@@ -107,7 +126,12 @@ impl Hasher {
         })
     }
 
-    pub(super) fn hash(&mut self, gpu: &Gpu, inputs: &[&[u8]]) -> Result<Vec<[u8; 32]>, GpuError> {
+    pub(super) fn hash(
+        &mut self,
+        gpu: &Gpu,
+        inputs: &[&[u8]],
+        stats: &mut HashStats,
+    ) -> Result<Vec<[u8; 32]>, GpuError> {
         // The windows of a wave as well as its blocks.
         let needs = 4 * (CONSTANTS.len() + UNIFORM_STRIDE) as u64;
         let room = wave_bytes(gpu, "a block of SHA-256", needs)? / BLOCK;
@@ -134,6 +158,7 @@ impl Hasher {
                 (from, state) = (0, INITIAL);
             }
             let mut states = self.run(gpu, &wave)?;
+            stats.add(wave.stats());
             if !ended && let Some(open) = states.pop() {
                 state = open;
             }
@@ -207,4 +232,26 @@ pub(super) fn blocks() -> Source {
             Binding::Write,
         ],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_counted_by_dispatch() {
+        let mut wave = Wave::default();
+        let long = vec![0; 64 * DISPATCH_BLOCKS];
+        wave.push(&long, 0, DISPATCH_BLOCKS + 1, &INITIAL);
+        wave.push(b"", 0, 1, &INITIAL);
+        let blocks = DISPATCH_BLOCKS as u64 + 2;
+        let expected = HashStats {
+            waves: 1,
+            compressions: blocks,
+            // Two dispatches look at two messages; three states move.
+            kernel_bytes: blocks * 64 + 2 * 2 * 8 + 3 * 64,
+            nonces: 0,
+        };
+        assert_eq!(wave.stats(), expected);
+    }
 }

@@ -161,10 +161,10 @@ fn float_unpack(bits: u32) -> Float {
     return Float(bits & SIGN, exponent, select(significand | SIGN, significand << min(shift, 31u), small));
 }
 
-// Shifts right; what is shifted out sets the last bit.
+// Shifts right; what is shifted out sets the last bit. So all shifts by 31 or more give the same.
 fn float_shift(significand: u32, by: u32) -> u32 {
     let shift = min(by, 31u);
-    let kept = select(significand >> shift, 0u, by > 31u);
+    let kept = significand >> shift;
     return kept | select(0u, 1u, kept << shift != significand);
 }
 
@@ -217,13 +217,14 @@ fn float_to_integer(kind: u32, x: Float) -> u32 {
     return select(number_cut(kind, number_negate_if(negative, magnitude)), 0u, x.exponent == FLOAT_NAN);
 }
 
-// The upper word of a product; a lower word other than 0 sets the last bit.
+// The upper word of the product of two significands, of which the low bytes are 0; a lower word other than 0 sets the
+// last bit.
 fn float_product(a: u32, b: u32) -> u32 {
     let low = (a & 0xffffu) * (b & 0xffffu);
     let cross = (a >> 16u) * (b & 0xffffu) + (low >> 16u);
     let other = (a & 0xffffu) * (b >> 16u) + (cross & 0xffffu);
     let high = (a >> 16u) * (b >> 16u) + (cross >> 16u) + (other >> 16u);
-    return high | select(0u, 1u, ((other | low) & 0xffffu) != 0u);
+    return high | select(0u, 1u, (other & 0xffffu) != 0u);
 }
 
 // A finite sum, not yet rounded.
@@ -248,9 +249,9 @@ fn float_divide_byte(state: vec3<u32>, divisor: u32) -> vec3<u32> {
     return vec3<u32>(dividend - digits * divisor, (state.y << count) | digits, state.z - count);
 }
 
-// The quotient or the remainder of finite numbers, the divisor not 0; not yet rounded. A long division of the 24-bit
-// significands, 32 bits a trip. The quotient needs no more than 31 bits after the point; for the remainder there are as
-// many as the exponents differ, at most 276.
+// The quotient or the remainder of a finite number, not yet rounded. The divisor is not 0; for a quotient it is finite.
+// A long division of the 24-bit significands, 32 bits a trip. The quotient needs no more than 31 bits after the point;
+// for the remainder there are as many as the exponents differ, at most 276.
 fn float_divide(remainder: bool, a: Float, b: Float) -> Float {
     let divisor = b.significand >> 8u;
     let dividend = a.significand >> 8u;
@@ -292,15 +293,13 @@ fn float_arithmetic(op: u32, a: Float, b: Float) -> Float {
         | (divide & ((a_infinite & b_infinite) | (a_zero & b_zero)))
         | (remainder & (a_infinite | b_zero));
     let infinite = (a_infinite & !remainder) | (b_infinite & (add | multiply)) | (b_zero & divide);
-    // A quotient by infinity, or a remainder by it: zero, or the dividend.
-    let vanishes = b_infinite & (divide | remainder);
     var x = Float(sign, a.exponent + b.exponent - 126, float_product(a.significand, b.significand));
     if (undefined) {
         x = Float(0u, FLOAT_NAN, 0u);
     } else if (infinite) {
         x = Float(select(sign, select(b.sign, a.sign, a_infinite), add), FLOAT_INFINITE, SIGN);
-    } else if (vanishes) {
-        x = Float(select(sign, a.sign, remainder), a.exponent, select(0u, a.significand, remainder));
+    } else if (divide & b_infinite) {
+        x = Float(sign, 0, 0u);
     } else if (add) {
         x = float_add(a, b);
     } else if (!multiply) {

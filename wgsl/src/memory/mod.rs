@@ -22,8 +22,22 @@ type Slot = [i32; DIMENSION];
 /// No buffer of a wave is larger than this, on any device: it bounds what the engine keeps, on both sides.
 const WAVE_BYTES: u64 = 32 << 20;
 
+/// What an engine has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryStats {
+    /// Operations applied.
+    pub operations: u64,
+    /// Waves that the batches were cut into, one round trip each.
+    pub waves: u64,
+    /// Lists of operations that ran side by side, over all waves.
+    pub lists: u64,
+    /// Bytes that the kernels addressed: each word that a workgroup reads or writes, once for every operation.
+    pub kernel_bytes: u64,
+}
+
 /// Applies batches of operations.
-pub(crate) struct MemoryEngine {
+#[derive(Debug)]
+pub struct MemoryEngine {
     gpu: Arc<Gpu>,
     scale: Arc<Kernel>,
     apply: Arc<Kernel>,
@@ -34,10 +48,16 @@ pub(crate) struct MemoryEngine {
     operations: Scratch,
     vectors: Scratch,
     slots: Scratch,
+    stats: MemoryStats,
 }
 
 impl MemoryEngine {
-    pub(crate) fn new(gpu: &Arc<Gpu>) -> Result<MemoryEngine, GpuError> {
+    /// An engine on this device. Compiles the kernels.
+    ///
+    /// # Errors
+    ///
+    /// What the device says.
+    pub fn new(gpu: &Arc<Gpu>) -> Result<MemoryEngine, GpuError> {
         Ok(MemoryEngine {
             gpu: Arc::clone(gpu),
             scale: gpu.kernel(&scale())?,
@@ -49,11 +69,21 @@ impl MemoryEngine {
             operations: Scratch::new("memory: operations"),
             vectors: Scratch::new("memory: vectors"),
             slots: Scratch::new("memory: slots"),
+            stats: MemoryStats::default(),
         })
     }
 
-    /// Applies `ops` in order, as [`Memory::apply`] one by one. After an error of the device `memory` is as before.
-    pub(crate) fn apply(
+    /// What has been done so far.
+    pub fn stats(&self) -> MemoryStats {
+        self.stats
+    }
+
+    /// Applies `ops` in order, as [`Memory::apply`] one by one.
+    ///
+    /// # Errors
+    ///
+    /// [`JobError::Device`] for what the device says; `memory` is as before then.
+    pub fn apply(
         &mut self,
         memory: &mut Memory,
         ops: &[(SlotId, MemoryOp)],
@@ -88,6 +118,10 @@ impl MemoryEngine {
             let (wave, taken) = self.planner.wave(left, &bounds);
             left = &left[taken..];
             self.run_wave(memory, &wave, &mut changed)?;
+            self.stats.operations += taken as u64;
+            self.stats.waves += 1;
+            self.stats.lists += wave.lists as u64;
+            self.stats.kernel_bytes += wave.kernel_bytes;
         }
         Ok(changed)
     }

@@ -4,12 +4,14 @@
 //! belong together: their operations are one list, in batch order. Lists have no slot in common that any of them
 //! writes and run side by side. A list longer than a dispatch may loop goes on in the next one.
 
-use ffcm::memory::{CheckedOp, DIMENSION, SlotId};
+use ffcm::memory::{CheckedOp, DELTA_NORM_MAX, DIMENSION, SlotId};
 
 use crate::device::GpuError;
 
 /// Words of one packed vector.
 pub(super) const VECTOR_WORDS: usize = DIMENSION / 2;
+/// Bytes of one slot.
+const SLOT_BYTES: u64 = 4 * DIMENSION as u64;
 /// Words of one operation.
 const OPERATION_WORDS: usize = 3;
 /// Words from one window to the next: bindings are aligned to 256 bytes.
@@ -102,6 +104,10 @@ pub(super) struct Wave {
     pub(super) windows: Vec<u32>,
     /// Workgroups of each dispatch.
     pub(super) groups: Vec<u32>,
+    /// Lists that ran side by side.
+    pub(super) lists: usize,
+    /// Bytes that the kernels address; see [`super::MemoryStats`].
+    pub(super) kernel_bytes: u64,
 }
 
 const ABSENT: u32 = u32::MAX;
@@ -151,6 +157,7 @@ impl Planner {
             ends.push(wave.operations.len() / OPERATION_WORDS);
         }
         wave.cut(&ends);
+        wave.lists = ends.len();
         for slot in &touched {
             self.numbers[slot.position as usize] = ABSENT;
         }
@@ -251,17 +258,23 @@ impl Wave {
                 };
                 self.vectors
                     .extend(vector.as_chunks::<2>().0.iter().map(pack));
+                // Scaling reads it and writes it if it is long; applying reads it.
+                let norm: i32 = vector.iter().map(|v| i32::from(*v).abs()).sum();
+                let times = if norm > DELTA_NORM_MAX { 3 } else { 2 };
+                self.kernel_bytes += times * 4 * VECTOR_WORDS as u64;
                 (ADD, index as u32)
             }
             CheckedOp::Decay(factor) => (DECAY | u32::from(factor) << 2, 0),
             CheckedOp::Mix { alpha, .. } => {
                 let source = operation.source().map_or(0, &number);
+                self.kernel_bytes += SLOT_BYTES;
                 (MIX | u32::from(alpha) << 2, source)
             }
             CheckedOp::Clip => (CLIP, 0),
         };
         self.operations
             .extend([head, number(operation.target), operand]);
+        self.kernel_bytes += 4 * OPERATION_WORDS as u64 + 2 * SLOT_BYTES;
     }
 
     /// Cuts the lists, which end at `ends`, into runs and dispatches.
@@ -273,6 +286,7 @@ impl Wave {
             for (start, end) in &mut lists {
                 let count = (*end - *start).min(RUN_OPERATIONS);
                 self.runs.extend([*start as u32, count as u32]);
+                self.kernel_bytes += 8;
                 *start += count;
             }
             lists.retain(|(start, end)| start < end);
@@ -360,7 +374,8 @@ mod tests {
         assert_eq!(planner.wave(&[decay(1); 100], &small).1, 85);
         let vector = [1; DIMENSION];
         let adds = [Operation::new(id(0), CheckedOp::Add(&vector)); 7];
-        assert_eq!(planner.wave(&adds, &small).1, 4);
+        let (wave, taken) = planner.wave(&adds, &small);
+        assert_eq!((taken, wave.kernel_bytes), (4, 4 * (12 + 1024 + 512) + 8));
         assert!(matches!(
             Bounds::within(1023),
             Err(GpuError::TooLarge { needs: 1024, .. })

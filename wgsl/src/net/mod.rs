@@ -1,33 +1,77 @@
 //! Nets on the device.
 
-#[allow(dead_code)]
 mod book;
-#[allow(dead_code)]
+mod buffers;
+mod calls;
+mod control;
+mod engine;
 mod fire;
+mod fuel;
+mod heap;
+mod sources;
 
 use std::sync::Arc;
 
 use ffcm::coprocessor::{JobError, RewriteJob, RewriteOutput};
 
+use self::calls::{CallsEngine, Ending};
+pub use self::engine::NetStats;
+use self::engine::{ParallelEngine, Tuning};
+use self::sources::Build;
 use crate::device::{Gpu, GpuError, Source};
 
 /// Reduces nets.
-pub(crate) struct NetEngine {}
+pub(crate) struct NetEngine {
+    gpu: Arc<Gpu>,
+    parallel: ParallelEngine,
+    /// Made for the first batch.
+    calls: Option<CallsEngine>,
+}
 
 impl NetEngine {
-    pub(crate) fn new(_gpu: &Arc<Gpu>) -> Result<NetEngine, GpuError> {
-        Ok(NetEngine {})
+    pub(crate) fn new(gpu: &Arc<Gpu>) -> Result<NetEngine, GpuError> {
+        Ok(NetEngine {
+            gpu: Arc::clone(gpu),
+            calls: None,
+            parallel: ParallelEngine::new(gpu, Tuning::of(gpu))?,
+        })
     }
 
-    pub(crate) fn rewrite(&mut self, _job: &RewriteJob) -> Result<RewriteOutput, JobError> {
-        Err(JobError::NotSupported {
-            backend: "wgpu".into(),
-            job: "rewrite",
-        })
+    pub(crate) fn rewrite(&mut self, job: &RewriteJob) -> Result<RewriteOutput, JobError> {
+        let mut endings = self.batch(job)?;
+        for (ending, call) in endings.iter_mut().zip(&job.calls) {
+            if ending.is_none() {
+                *ending = Some(self.parallel.reduce(&job.book, call, &job.limits)?);
+            }
+        }
+        Ok(endings.into_iter().flatten().collect())
+    }
+
+    /// What small calls of a batch come to; none of a call alone, which the whole device takes.
+    fn batch(&mut self, job: &RewriteJob) -> Result<Vec<Ending>, GpuError> {
+        if job.calls.len() < 2 {
+            return Ok(vec![None; job.calls.len()]);
+        }
+        let calls = match &mut self.calls {
+            Some(calls) => calls,
+            none => none.insert(CallsEngine::new(&self.gpu)?),
+        };
+        calls.run(&job.book, &job.calls, &job.limits)
+    }
+
+    /// What reductions have cost so far.
+    pub(crate) fn stats(&self) -> NetStats {
+        self.parallel.stats()
     }
 }
 
 /// The kernels of this module.
 pub(crate) fn sources() -> Vec<Source> {
-    vec![]
+    vec![
+        calls::source(),
+        sources::probe(),
+        sources::plan(),
+        sources::spread(),
+        sources::main(Build::Plain),
+    ]
 }

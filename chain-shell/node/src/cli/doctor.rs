@@ -1,16 +1,16 @@
 //! `focus doctor`: what this machine can do.
 
 use clap::Args;
-use ffcm::coprocessor::{Accelerator, AcceleratorError, self_test};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::output::{print, print_json};
+use super::output::{print, print_json, spinning};
+use super::probe::{self, Backend, State};
 
 /// Show backends, devices and self-test results
 ///
-/// Starts every backend there is, runs its self-test against recorded digests, and says what is missing. A backend that
-/// computes wrongly is exit code 3.
+/// Starts every backend there is, runs its self-test against recorded digests, twice for its times, and says what is
+/// missing. A backend that computes wrongly is exit code 3.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  focus doctor\n  focus doctor --json")]
 pub(crate) struct Arguments {
@@ -19,27 +19,16 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-struct Backend {
-    name: &'static str,
-    state: &'static str,
-    detail: String,
-}
-
 /// Runs the verb.
 pub(crate) fn doctor(arguments: &Arguments) -> Result<(), Failure> {
-    let backends = [
-        backend("cpu", Accelerator::Cpu),
-        backend("wgpu", Accelerator::Wgpu(None)),
-        backend("cuda", Accelerator::Cuda(None)),
-    ];
+    let mut backends = vec![probe::cpu()];
+    backends.extend(spinning(|| "testing GPUs".to_owned(), probe::wgpu));
+    backends.push(probe::cuda());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let memory = memory_bytes();
     let features = cpu_features();
     if arguments.json {
-        let rows: Vec<Value> = backends
-            .iter()
-            .map(|b| json!({ "backend": b.name, "state": b.state, "detail": b.detail }))
-            .collect();
+        let rows: Vec<Value> = backends.iter().map(Backend::to_json).collect();
         print_json(&json!({
             "version": env!("CARGO_PKG_VERSION"),
             "architecture": std::env::consts::ARCH,
@@ -60,38 +49,14 @@ pub(crate) fn doctor(arguments: &Arguments) -> Result<(), Failure> {
             std::env::consts::ARCH,
             features.join(" "),
         );
-        for b in &backends {
-            text += &format!("{:<6} {:<13} {}\n", b.name, b.state, b.detail);
+        for backend in &backends {
+            text += &backend.to_text();
         }
         print(text)?;
     }
-    match backends.iter().find(|b| b.state == "WRONG") {
-        Some(b) => Err(Failure::mismatch(&b.detail)),
+    match backends.iter().find(|b| b.state == State::Wrong) {
+        Some(b) => Err(Failure::mismatch(format_args!("{}: {}", b.name, b.detail))),
         None => Ok(()),
-    }
-}
-
-fn backend(name: &'static str, accelerator: Accelerator) -> Backend {
-    let (state, detail) = match accelerator.open(0) {
-        Ok(opened) => match self_test(opened.coprocessor.as_ref()) {
-            Ok(()) => {
-                let info = opened.coprocessor.info();
-                let detail = format!(
-                    "{}, {} threads, self-test passed",
-                    info.device, info.threads
-                );
-                ("ready", detail)
-            }
-            Err(error) => ("WRONG", error.to_string()),
-        },
-        Err(error @ AcceleratorError::SelfTest(_)) => ("WRONG", error.to_string()),
-        Err(AcceleratorError::NotBuilt(_)) => ("absent", "not in this version".to_owned()),
-        Err(error) => ("failed", error.to_string()),
-    };
-    Backend {
-        name,
-        state,
-        detail,
     }
 }
 

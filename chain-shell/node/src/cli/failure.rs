@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
 
-use ffcm::coprocessor::{AcceleratorError, JobError};
+use ffcm::coprocessor::{AcceleratorError, Coprocessor, JobError, SelfTestError};
 use ffcm_formats::FormatError;
 use focus_node::NodeError;
 use focus_rpc::ServeError;
@@ -100,9 +100,20 @@ impl From<NodeError> for Failure {
 impl From<AcceleratorError> for Failure {
     fn from(error: AcceleratorError) -> Failure {
         match error {
-            AcceleratorError::SelfTest(_) => Failure::mismatch(error),
+            AcceleratorError::SelfTest(SelfTestError::Mismatch { .. }) => Failure::mismatch(error),
             _ => Failure::new(error),
         }
+    }
+}
+
+/// Exit code 1 about a job: a device that does not do it says so, and what to do instead. Nothing runs it again unasked.
+pub(crate) fn on_device(coprocessor: &dyn Coprocessor) -> impl FnOnce(JobError) -> Failure {
+    let backend = coprocessor.info().backend;
+    move |error| match error {
+        JobError::Device(_) | JobError::NotSupported { .. } if backend != "cpu" => Failure::new(
+            format_args!("{backend}: {error}; nothing was run elsewhere, --backend cpu does it"),
+        ),
+        _ => Failure::new(error),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Command line: data on stdout, progress and logs on stderr.
 
+mod backend;
 mod decimal;
 mod demo;
 mod doctor;
@@ -7,6 +8,7 @@ mod failure;
 mod feed;
 mod keys;
 mod output;
+mod probe;
 mod rank;
 mod replay;
 mod run;
@@ -17,6 +19,8 @@ mod weights;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+pub(crate) use backend::Serving;
 
 /// A deterministic compute machine and the node around it.
 ///

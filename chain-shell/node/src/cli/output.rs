@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use ffcm::coprocessor::DeviceInfo;
 use ffcm::focus::MASS;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
@@ -148,6 +149,14 @@ pub(crate) fn spinning<T>(words: impl Fn() -> String + Send, work: impl FnOnce()
         drop(running);
         result
     })
+}
+
+/// The device in words: the CPU with its threads, any other by name.
+pub(crate) fn device_words(info: &DeviceInfo) -> String {
+    match info.threads {
+        0 => format!("{}, {}", info.backend, info.device),
+        threads => format!("{}, {threads} threads", info.backend),
+    }
 }
 
 /// 1234567 as `1 234 567`.

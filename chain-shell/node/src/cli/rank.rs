@@ -11,9 +11,11 @@ use ffcm::graph::{EdgeDelta, Graph};
 use ffcm_formats::{Format, LabeledGraph, Limits, read_path};
 use serde_json::{Value, json};
 
-use super::failure::Failure;
-use super::output::{fraction, grouped, print, print_json, share, spinning, write_whole};
-use super::{decimal, weights};
+use super::failure::{Failure, on_device};
+use super::output::{
+    device_words, fraction, grouped, print, print_json, share, spinning, write_whole,
+};
+use super::{backend, decimal, weights};
 
 /// Rank the nodes of a graph by focus (π)
 ///
@@ -47,8 +49,8 @@ pub(crate) struct Arguments {
     /// Worker threads; 0 takes one per core
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = super::threads)]
     threads: usize,
-    /// cpu or auto; other backends are not in this version
-    #[arg(long, default_value = "auto")]
+    /// cpu, wgpu, wgpu:N or auto, which times them first; a device that fails ends the command
+    #[arg(long, default_value = "cpu")]
     backend: Accelerator,
     /// A net with @weight: each weight becomes the net's answer to it as the stake, age and kind 0
     #[arg(long, value_name = "FILE")]
@@ -76,7 +78,7 @@ pub(crate) fn rank(arguments: &Arguments) -> Result<(), Failure> {
         Some(path) => Some(weights::read(path, 0)?.1),
         None => None,
     };
-    let opened = arguments.backend.open(arguments.threads)?;
+    let opened = backend::open(arguments.backend, arguments.threads)?;
     let coprocessor = opened.coprocessor.as_ref();
     let mut labeled = spinning(|| "reading".to_owned(), || read(arguments))?;
     if let Some(net) = net {
@@ -93,7 +95,8 @@ pub(crate) fn rank(arguments: &Arguments) -> Result<(), Failure> {
         start: None,
     };
     let start = Instant::now();
-    let ranking = spinning(|| "ranking".to_owned(), || coprocessor.focus(&job))?;
+    let words = || format!("ranking on {}", coprocessor.info().backend);
+    let ranking = spinning(words, || coprocessor.focus(&job)).map_err(on_device(coprocessor))?;
     let time = start.elapsed();
     if let Some(path) = &arguments.out {
         write_whole(path, |out| {
@@ -212,15 +215,14 @@ fn to_text(
         ", not converged"
     };
     let mut text = format!(
-        "{} nodes, {} edges\n{} iterations in {:.3} s, residual {:.3e}{converged}\ndigest {}\n{}, {} threads\n\n",
+        "{} nodes, {} edges\n{} iterations in {:.3} s, residual {:.3e}{converged}\ndigest {}\n{}\n\n",
         grouped(labeled.graph.node_count().into()),
         grouped(labeled.graph.edge_count()),
         ranking.iterations,
         time.as_secs_f64(),
         share(ranking.residual),
         hex::encode(ranking.digest()),
-        info.backend,
-        info.threads,
+        device_words(&info),
     );
     for (place, (node, units)) in (1..).zip(ranking.top(top)) {
         let label = &labeled.labels[node as usize];

@@ -7,6 +7,7 @@ use ffcm::coprocessor::Accelerator;
 use focus_node::{replay_data, replay_log};
 use serde_json::json;
 
+use super::backend;
 use super::failure::Failure;
 use super::output::{print, print_json, spinning};
 
@@ -29,8 +30,8 @@ pub(crate) struct Arguments {
     /// JSONL log
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// cpu or auto; other backends are not in this version
-    #[arg(long, default_value = "auto")]
+    /// cpu, wgpu, wgpu:N or auto, which times them first; a device that fails ends the command
+    #[arg(long, default_value = "cpu")]
     backend: Accelerator,
     /// Worker threads; 0 takes one per core
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = super::threads)]
@@ -42,7 +43,7 @@ pub(crate) struct Arguments {
 
 /// Runs the verb.
 pub(crate) fn replay(arguments: &Arguments) -> Result<(), Failure> {
-    let coprocessor = arguments.backend.open(arguments.threads)?.coprocessor;
+    let coprocessor = backend::open(arguments.backend, arguments.threads)?.coprocessor;
     let words = || "replaying".to_owned();
     let report = match (&arguments.data, &arguments.log) {
         (Some(data), _) => spinning(words, || replay_data(data, coprocessor))?,

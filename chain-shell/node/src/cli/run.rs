@@ -6,15 +6,15 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use ffcm::coprocessor::{Accelerator, Coprocessor};
-use ffcm::cpu::{CpuCoprocessor, NetEngine, Progress};
-use ffcm::net::{Book, Limits, Outcome, ReduceError};
+use ffcm::coprocessor::{Accelerator, Coprocessor, DeviceInfo, RewriteJob};
+use ffcm::cpu::{NetEngine, Progress};
+use ffcm::net::{Book, Call, Limits, Outcome, ReduceError};
 use ffcm::oracle;
 use serde_json::{Map, Value, json};
 
-use super::failure::Failure;
-use super::output::{grouped, print, print_json, read_text, spinning};
-use super::signals;
+use super::failure::{Failure, on_device};
+use super::output::{device_words, grouped, print, print_json, read_text, spinning};
+use super::{backend, signals};
 
 /// Longest program text in bytes.
 const TEXT_BYTES: u64 = 64 << 20;
@@ -29,8 +29,8 @@ const TEXT_BYTES: u64 = 64 << 20;
 pub(crate) struct Arguments {
     /// Program to run; - reads stdin
     file: PathBuf,
-    /// cpu or auto; other backends are not in this version
-    #[arg(long, default_value = "auto")]
+    /// cpu, wgpu, wgpu:N or auto, which times them first; a device that fails ends the command
+    #[arg(long, default_value = "cpu")]
     backend: Accelerator,
     /// Worker threads; 0 takes one per core
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = super::threads)]
@@ -42,8 +42,8 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = Limits::default().nodes, value_name = "N",
         value_parser = clap::value_parser!(u64).range(..=1 << 30))]
     heap: u64,
-    /// Reduce with the sequential reference interpreter instead of the engine
-    #[arg(long)]
+    /// Reduce with the sequential reference interpreter instead of a backend
+    #[arg(long, conflicts_with = "backend")]
     oracle: bool,
     /// Print one JSON object instead
     #[arg(long)]
@@ -59,25 +59,13 @@ fn gas(text: &str) -> Result<u64, String> {
     }
 }
 
-/// What ran it.
-struct Machine {
-    backend: String,
-    device: String,
-    threads: usize,
-}
-
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let name = &arguments.file.display();
-    match arguments.backend {
-        Accelerator::Cpu | Accelerator::Auto => {}
-        // Only nets on the CPU are built in; opening another backend gives the error that says so.
-        other => drop(other.open(arguments.threads)?),
-    }
     let text = read_text(&arguments.file, TEXT_BYTES)?;
     let book = Book::parse(&text).map_err(|e| Failure::file(name, e))?;
     drop(text);
-    let (machine, seconds, outcome) = reduce(arguments, &book)?;
+    let (machine, seconds, outcome) = reduce(arguments, book)?;
     let outcome = outcome.map_err(|error| {
         let advice = match error {
             ReduceError::OutOfGas { .. } => "; raise --gas",
@@ -93,9 +81,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-type Reduced = (Machine, Duration, Result<Outcome, ReduceError>);
+/// What ran it, how long, and what came out.
+type Reduced = (DeviceInfo, Duration, Result<Outcome, ReduceError>);
 
-fn reduce(arguments: &Arguments, book: &Book) -> Result<Reduced, Failure> {
+fn reduce(arguments: &Arguments, book: Book) -> Result<Reduced, Failure> {
     let name = arguments.file.display();
     let call = book.main().map_err(|e| Failure::file(name, e))?;
     let limits = Limits {
@@ -104,17 +93,41 @@ fn reduce(arguments: &Arguments, book: &Book) -> Result<Reduced, Failure> {
         ..Limits::default()
     };
     if arguments.oracle {
-        let machine = Machine {
+        let machine = DeviceInfo {
             backend: "oracle".to_owned(),
             device: "sequential reference interpreter".to_owned(),
             threads: 1,
         };
         let start = Instant::now();
-        let work = || oracle::reduce(book, &call, &limits);
+        let work = || oracle::reduce(&book, &call, &limits);
         let outcome = spinning(|| "reducing".to_owned(), work);
         return Ok((machine, start.elapsed(), outcome));
     }
-    let info = CpuCoprocessor::new(arguments.threads)?.info();
+    let opening = || format!("starting {}", arguments.backend);
+    let open = || backend::open(arguments.backend, arguments.threads);
+    let opened = spinning(opening, open)?;
+    let coprocessor = opened.coprocessor;
+    if opened.accelerator == Accelerator::Cpu {
+        reduce_on_cpu(&book, &call, &limits, coprocessor.info())
+    } else {
+        let calls = vec![call];
+        let book = Arc::new(book);
+        let job = RewriteJob {
+            book,
+            calls,
+            limits,
+        };
+        reduce_on_device(&job, &*coprocessor)
+    }
+}
+
+/// Here a reduction shows how far it is, and an interrupt ends it.
+fn reduce_on_cpu(
+    book: &Book,
+    call: &Call,
+    limits: &Limits,
+    info: DeviceInfo,
+) -> Result<Reduced, Failure> {
     let progress = Arc::new(Progress::default());
     let cancelled = Arc::clone(&progress);
     signals::watch(move || cancelled.cancel.store(true, Ordering::Relaxed))?;
@@ -123,17 +136,27 @@ fn reduce(arguments: &Arguments, book: &Book) -> Result<Reduced, Failure> {
         format!("{} interactions", grouped(interactions))
     };
     let start = Instant::now();
-    let work = || NetEngine::new(book).reduce(&call, &limits, info.threads, Some(&progress));
+    let work = || NetEngine::new(book).reduce(call, limits, info.threads, Some(&progress));
     let outcome = spinning(words, work);
-    let machine = Machine {
-        backend: info.backend,
-        device: info.device,
-        threads: info.threads,
-    };
-    Ok((machine, start.elapsed(), outcome))
+    Ok((info, start.elapsed(), outcome))
 }
 
-fn to_json(outcome: &Outcome, machine: &Machine, time: Duration) -> Value {
+fn reduce_on_device(job: &RewriteJob, coprocessor: &dyn Coprocessor) -> Result<Reduced, Failure> {
+    let info = coprocessor.info();
+    let words = || format!("reducing on {}", info.backend);
+    let start = Instant::now();
+    let output = spinning(words, || coprocessor.rewrite(job)).map_err(on_device(coprocessor))?;
+    let time = start.elapsed();
+    match output.into_iter().next() {
+        Some(outcome) => Ok((info, time, outcome)),
+        None => Err(Failure::new(format_args!(
+            "{}: no answer to the one call",
+            info.backend
+        ))),
+    }
+}
+
+fn to_json(outcome: &Outcome, machine: &DeviceInfo, time: Duration) -> Value {
     let counts: Map<String, Value> = outcome
         .counts
         .iter()
@@ -152,7 +175,7 @@ fn to_json(outcome: &Outcome, machine: &Machine, time: Duration) -> Value {
     })
 }
 
-fn to_text(outcome: &Outcome, machine: &Machine, time: Duration) -> String {
+fn to_text(outcome: &Outcome, machine: &DeviceInfo, time: Duration) -> String {
     let total = outcome.counts.total();
     let seconds = time.as_secs_f64();
     let rate = total as f64 / seconds.max(1e-9) / 1e6;
@@ -163,9 +186,6 @@ fn to_text(outcome: &Outcome, machine: &Machine, time: Duration) -> String {
     }
     text += &format!("- seconds      {seconds:>18.3}\n");
     text += &format!("- M/s          {rate:>18.2}\n");
-    text += &format!(
-        "- backend      {}, {} threads\n",
-        machine.backend, machine.threads
-    );
+    text += &format!("- backend      {}\n", device_words(machine));
     text
 }

@@ -14,11 +14,12 @@ use focus_rpc::{Limits, Metrics, Server};
 use focus_types::{Genesis, GenesisAccount, Keypair};
 use tokio::sync::watch;
 
+use super::backend::{self, Serving};
 use super::demo::Demo;
 use super::failure::Failure;
 use super::feed::Feed;
 use super::keys;
-use super::output::{fraction, grouped, print, share};
+use super::output::{device_words, fraction, grouped, print, share};
 use super::signals::{self, Stop};
 use crate::api::{Service, summary};
 
@@ -52,7 +53,7 @@ pub(crate) struct Arguments {
     /// Data folder
     #[arg(long, default_value = "focus-data", value_name = "DIR")]
     data: PathBuf,
-    /// cpu or auto; other backends are not in this version
+    /// cpu, wgpu, wgpu:N or auto, which times them first; where a device fails, the CPU goes on
     #[arg(long, default_value = "auto")]
     backend: Accelerator,
     /// Worker threads; 0 takes one per core
@@ -80,11 +81,13 @@ pub(crate) fn up(arguments: &Arguments) -> Result<(), Failure> {
     let feed = demo
         .then(|| Feed::load(arguments.edges.as_deref()))
         .transpose()?;
-    let opened = arguments.backend.open(arguments.threads)?;
-    if let Some(choice) = opened.choice {
-        eprintln!("{choice}");
+    let opened = backend::open(arguments.backend, arguments.threads)?;
+    match &opened.choice {
+        Some(choice) => eprintln!("{choice}"),
+        None => eprintln!("backend {}", device_words(&opened.coprocessor.info())),
     }
-    let node = Arc::new(open(arguments, &opened.coprocessor)?);
+    let serving = Serving::new(opened, arguments.threads)?;
+    let node = Arc::new(open(arguments, &serving.coprocessor())?);
     let head = node.head();
     eprintln!(
         "chain {} in {}, height {}, state root {}",
@@ -93,7 +96,7 @@ pub(crate) fn up(arguments: &Arguments) -> Result<(), Failure> {
         head.height,
         head.state_root
     );
-    let mut run = Run::start(arguments, node, opened.coprocessor.as_ref(), server)?;
+    let mut run = Run::start(arguments, node, serving, server)?;
     eprintln!("page and API at {}", run.page.address);
     let demo = feed
         .map(|feed| start_demo(&run.node, &arguments.data, feed))
@@ -240,12 +243,11 @@ impl Run {
     fn start(
         arguments: &Arguments,
         node: Arc<Node>,
-        coprocessor: &dyn Coprocessor,
+        serving: Serving,
         server: Server,
     ) -> Result<Run, Failure> {
-        let device = coprocessor.info();
-        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), &device.backend);
-        let service = Service::new(Arc::clone(&node), device);
+        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), &serving.state().backend);
+        let service = Service::new(Arc::clone(&node), serving);
         let page = Page::serve(server, service, metrics)?;
         let stop = signals::watch(|| eprintln!("stopping after this block"))?;
         Ok(Run {
@@ -398,6 +400,9 @@ fn block_line(report: &BlockReport) -> String {
     }
     line + "\n"
 }
+
+#[cfg(test)]
+mod failover;
 
 #[cfg(test)]
 mod tests {

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use focus_rpc::{
-    ApiError, BlockSummary, Feed, Health, KeyProof, Limits, MemoryActivity, Metrics, NodeApi,
-    Particle, Server, Stage, Submitted,
+    ApiError, BlockSummary, CoprocessorHealth, Feed, Health, KeyProof, Limits, MemoryActivity,
+    Metrics, NodeApi, Particle, Server, Stage, Submitted,
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -20,6 +20,7 @@ use tokio::sync::watch;
 #[derive(Default)]
 pub struct Mock {
     pub height: AtomicU64,
+    pub failed: AtomicBool,
 }
 
 pub const SHARDS: u16 = 4;
@@ -27,6 +28,7 @@ pub const SHARDS: u16 = 4;
 impl NodeApi for Mock {
     fn health(&self) -> Result<Health, ApiError> {
         let height = self.height.load(Ordering::Relaxed);
+        let failed = self.failed.load(Ordering::Relaxed);
         Ok(Health {
             version: "0.1.0".into(),
             chain_id: "mock-1".into(),
@@ -38,9 +40,15 @@ impl NodeApi for Mock {
             state_root: format!("{:064x}", height + 7),
             mempool: 12,
             counters: BTreeMap::from([("transactions".to_owned(), height * 3)]),
-            backend: "cpu".into(),
+            backend: if failed { "wgpu:0" } else { "cpu" }.into(),
             device: "Mock Processor 9000".into(),
             threads: 2,
+            coprocessor: CoprocessorHealth {
+                serving: "cpu".into(),
+                failure: failed.then(|| "device: <b>unplugged</b>".into()),
+                failovers: failed.into(),
+                unsupported: 0,
+            },
             pid: std::process::id(),
             rss: focus_rpc::resident_bytes(),
         })

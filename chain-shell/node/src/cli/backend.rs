@@ -1,0 +1,104 @@
+//! The backends this program has, and what runs a node's jobs.
+
+use std::sync::Arc;
+
+use ffcm::coprocessor::{
+    Accelerator, AcceleratorError, Coprocessor, DeviceInfo, FallbackEvent, FallbackState, Opened,
+    Provider, WithFallback,
+};
+use ffcm::cpu::CpuCoprocessor;
+use ffcm_wgsl::WgpuProvider;
+
+use super::failure::Failure;
+
+/// Families of devices besides the CPU.
+const PROVIDERS: [&dyn Provider; 1] = [&WgpuProvider];
+
+/// Starts a backend; what `auto` chose goes to the log.
+pub(crate) fn open(accelerator: Accelerator, threads: usize) -> Result<Opened, AcceleratorError> {
+    let opened = accelerator.open(threads, &PROVIDERS)?;
+    if let Some(choice) = &opened.choice {
+        tracing::info!("{choice}");
+    }
+    Ok(opened)
+}
+
+/// What runs the jobs of a node: the CPU, or a device with the CPU behind it.
+#[derive(Clone)]
+pub(crate) enum Serving {
+    Cpu(Arc<dyn Coprocessor>),
+    Device(Arc<WithFallback>),
+}
+
+impl Serving {
+    /// Puts the CPU behind what was opened, if that is a device. `threads` is for the CPU.
+    pub(crate) fn new(opened: Opened, threads: usize) -> Result<Serving, Failure> {
+        if opened.accelerator == Accelerator::Cpu {
+            return Ok(Serving::Cpu(opened.coprocessor));
+        }
+        let cpu = Arc::new(CpuCoprocessor::new(threads)?);
+        Ok(Serving::behind(opened.coprocessor, cpu))
+    }
+
+    /// `device` with `cpu` behind it; events go to the log.
+    pub(crate) fn behind(device: Arc<dyn Coprocessor>, cpu: Arc<dyn Coprocessor>) -> Serving {
+        Serving::Device(Arc::new(WithFallback::new(device, cpu, log)))
+    }
+
+    pub(crate) fn coprocessor(&self) -> Arc<dyn Coprocessor> {
+        match self {
+            Serving::Cpu(cpu) => Arc::clone(cpu),
+            Serving::Device(device) => Arc::clone(device) as Arc<dyn Coprocessor>,
+        }
+    }
+
+    /// The device that runs the next job.
+    pub(crate) fn info(&self) -> DeviceInfo {
+        match self {
+            Serving::Cpu(cpu) => cpu.info(),
+            Serving::Device(device) => device.info(),
+        }
+    }
+
+    /// Who serves, and what has happened so far.
+    pub(crate) fn state(&self) -> FallbackState {
+        match self {
+            Serving::Device(device) => device.state(),
+            Serving::Cpu(cpu) => {
+                let backend = cpu.info().backend;
+                FallbackState {
+                    serving: backend.clone(),
+                    backend,
+                    failure: None,
+                    failovers: 0,
+                    unsupported: 0,
+                }
+            }
+        }
+    }
+}
+
+fn log(event: &FallbackEvent<'_>) {
+    match *event {
+        FallbackEvent::FailedOver {
+            backend,
+            job,
+            reason,
+        } => tracing::error!(
+            backend,
+            job,
+            reason,
+            "the device failed; the CPU runs this job again and serves from now on"
+        ),
+        FallbackEvent::Unsupported {
+            backend,
+            job,
+            reason,
+        } => tracing::warn!(
+            backend,
+            job,
+            reason,
+            "the CPU runs what the device does not take"
+        ),
+    }
+}

@@ -1,0 +1,57 @@
+// Every plain access to what lanes share. Each place has one owner at a time; see reduce.wgsl.
+
+fn node_load(at: u32) -> vec4<u32> {
+    return nodes[at];
+}
+
+fn node_store(at: u32, body: vec4<u32>) {
+    nodes[at] = body;
+}
+
+fn payload_load(wire: u32) -> vec2<u32> {
+    return payloads[wire];
+}
+
+fn payload_store(wire: u32, term: vec2<u32>) {
+    payloads[wire] = term;
+}
+
+fn bag_load(at: u32) -> vec4<u32> {
+    return bag[at];
+}
+
+fn bag_store(at: u32, pair: vec4<u32>) {
+    bag[at] = pair;
+}
+
+fn ring_load(at: u32) -> u32 {
+    return rings[at];
+}
+
+fn ring_store(at: u32, free: u32) {
+    rings[at] = free;
+}
+
+fn local_bag_load(at: u32) -> vec4<u32> {
+    return local_bag[at];
+}
+
+fn local_bag_store(at: u32, pair: vec4<u32>) {
+    local_bag[at] = pair;
+}
+
+fn local_node_load(at: u32) -> u32 {
+    return local_nodes[at];
+}
+
+fn local_node_store(at: u32, free: u32) {
+    local_nodes[at] = free;
+}
+
+fn local_wire_load(at: u32) -> u32 {
+    return local_wires[at];
+}
+
+fn local_wire_store(at: u32, free: u32) {
+    local_wires[at] = free;
+}

@@ -187,7 +187,7 @@ fn arithmetic_on_numbers_keeps_the_rules() {
     let text = [
         RULES,
         include_str!("../src/kernels/number.wgsl"),
-        include_str!("../src/kernels/number_test.wgsl"),
+        include_str!("number_test.wgsl"),
     ];
     let source = Source {
         name: "test.number",

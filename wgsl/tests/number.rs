@@ -15,12 +15,7 @@ const BATCH: usize = 1 << 18;
 fn source() -> Source {
     Source {
         name: "test.number",
-        text: [
-            RULES,
-            NUMBER,
-            include_str!("../src/kernels/number_test.wgsl"),
-        ]
-        .concat(),
+        text: [RULES, NUMBER, include_str!("number_test.wgsl")].concat(),
         entry: "main",
         bindings: &[Binding::Read, Binding::Write],
     }

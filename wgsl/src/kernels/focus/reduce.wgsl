@@ -1,3 +1,5 @@
+// Sums over a workgroup of 256 lanes, of which each has a pair of two-word numbers.
+
 var<workgroup> scratch: array<vec4<u32>, 256>;
 
 // The sums of two numbers, (a, b), over a workgroup of 256, in lane 0: sixteen lanes add up sixteen each, lane 0 theirs.

@@ -1,6 +1,7 @@
 //! The backends this program has, and what runs a node's jobs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ffcm::coprocessor::{
     Accelerator, AcceleratorError, Coprocessor, DeviceInfo, FallbackEvent, FallbackState, Opened,
@@ -42,7 +43,9 @@ impl Serving {
 
     /// `device` with `cpu` behind it; events go to the log.
     pub(crate) fn behind(device: Arc<dyn Coprocessor>, cpu: Arc<dyn Coprocessor>) -> Serving {
-        Serving::Device(Arc::new(WithFallback::new(device, cpu, log)))
+        let unsupported = AtomicU64::new(0);
+        let observer = move |event: &FallbackEvent<'_>| log(event, &unsupported);
+        Serving::Device(Arc::new(WithFallback::new(device, cpu, observer)))
     }
 
     pub(crate) fn coprocessor(&self) -> Arc<dyn Coprocessor> {
@@ -78,7 +81,9 @@ impl Serving {
     }
 }
 
-fn log(event: &FallbackEvent<'_>) {
+/// A job that a device does not take may come with every block: the 1st, 2nd, 4th, … of them is a warning, the metric counts
+/// all.
+fn log(event: &FallbackEvent<'_>, unsupported: &AtomicU64) {
     match *event {
         FallbackEvent::FailedOver {
             backend,
@@ -94,11 +99,17 @@ fn log(event: &FallbackEvent<'_>) {
             backend,
             job,
             reason,
-        } => tracing::warn!(
-            backend,
-            job,
-            reason,
-            "the CPU runs what the device does not take"
-        ),
+        } => {
+            let count = unsupported.fetch_add(1, Ordering::Relaxed) + 1;
+            if count.is_power_of_two() {
+                tracing::warn!(
+                    backend,
+                    job,
+                    reason,
+                    count,
+                    "the CPU runs what the device does not take"
+                );
+            }
+        }
     }
 }

@@ -78,3 +78,76 @@ pub(crate) fn encode(book: &Book, limit: u64) -> Result<Encoded, GpuError> {
     debug_assert_eq!(encoded.words.len(), vectors * 4);
     Ok(encoded)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str =
+        "@main = (a {#5 b @pair}) & @pair ~ (a b) & 3 ~ *\n@pair = (x x)\n@three = 3u32\n";
+
+    #[test]
+    fn a_book_is_read_as_it_was_written() {
+        let book = Book::parse(TEXT).expect("a valid book");
+        let encoded = encode(&book, u64::MAX).expect("it fits");
+        let vector = |at: usize| -> [u32; 4] {
+            let words = &encoded.words[4 * at..4 * at + 4];
+            words.try_into().expect("four words")
+        };
+        let terms = |at| {
+            let [a0, a1, b0, b1] = vector(at).map(u64::from);
+            (Term(a1 << 32 | a0), Term(b1 << 32 | b0))
+        };
+        let mut end = book.definitions().len();
+        for (index, definition) in book.definitions().iter().enumerate() {
+            let [at, nodes, wires, redexes] = vector(index).map(|word| word as usize);
+            assert_eq!(at, end, "bodies lie one after another");
+            assert_eq!(
+                (nodes, wires, redexes),
+                (
+                    definition.nodes.len(),
+                    definition.wires as usize,
+                    definition.redexes.len()
+                )
+            );
+            assert_eq!(terms(at), (definition.root, Term::ABSENT));
+            for (i, redex) in definition.redexes.iter().enumerate() {
+                assert_eq!(terms(at + 1 + i), *redex);
+            }
+            for (i, node) in definition.nodes.iter().enumerate() {
+                assert_eq!(terms(at + 1 + redexes + i), (node[0], node[1]));
+            }
+            end = at + 1 + redexes + nodes;
+        }
+        assert_eq!(encoded.words.len(), 4 * end);
+        let most = |size: fn(&ffcm::net::Definition) -> usize| {
+            book.definitions().iter().map(size).max().unwrap_or(0) as u32
+        };
+        assert_eq!(encoded.nodes_max, most(|d| d.nodes.len()));
+        assert_eq!(encoded.wires_max, most(|d| d.wires as usize));
+        assert_eq!(encoded.redexes_max, most(|d| d.redexes.len()));
+        assert!(encoded.nodes_max >= 3 && encoded.wires_max >= 2 && encoded.redexes_max == 2);
+    }
+
+    #[test]
+    fn a_book_larger_than_a_binding_is_refused() {
+        let book = Book::parse(TEXT).expect("a valid book");
+        let bytes = encode(&book, u64::MAX).expect("it fits").words.len() as u64 * 4;
+        assert!(encode(&book, bytes).is_ok());
+        let error = encode(&book, bytes - 1).expect_err("one byte less");
+        assert_eq!(
+            error,
+            GpuError::TooLarge {
+                what: "the book of definitions".into(),
+                needs: bytes,
+                limit: bytes - 1,
+            }
+        );
+    }
+
+    #[test]
+    fn no_book_is_too_small() {
+        let encoded = encode(&Book::default(), 0).expect("nothing fits");
+        assert_eq!(encoded.words, [] as [u32; 0]);
+    }
+}

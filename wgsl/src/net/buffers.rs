@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::control::*;
 use super::sources::{self, Build};
-use crate::device::{Bound, Buffer, Commands, Gpu, GpuError, Kernel};
+use crate::device::{Bound, Buffer, Commands, Gpu, GpuError, Kernel, Slice};
 
 /// How many nodes, wires and pairs the buffers hold: powers of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub(super) struct Buffers {
     pub(super) payloads: Buffer,
     pub(super) bag: Buffer,
     rings: Buffer,
+    /// One word for each entry of the others, in the build that looks for races.
+    pub(super) shadows: Option<Buffer>,
     pub(super) control: Buffer,
     /// Arguments of the indirect dispatches: those of the reducer, then those of `spread`.
     pub(super) arguments: Buffer,
@@ -90,6 +92,12 @@ pub(super) struct Buffers {
 
 fn ring_words(capacity: Capacity) -> u64 {
     2 * (u64::from(capacity.nodes) + u64::from(capacity.wires))
+}
+
+/// A word for each node, payload, pair and entry of a ring.
+fn shadow_words(capacity: Capacity) -> u64 {
+    let entries = [capacity.nodes, capacity.wires, capacity.pairs].map(u64::from);
+    entries.iter().sum::<u64>() + ring_words(capacity)
 }
 
 /// A buffer of `words` words that begins as `old` does.
@@ -107,7 +115,7 @@ fn enlarged(
 
 impl Buffers {
     /// At least what a report shows of the heap.
-    pub(super) fn new(gpu: &Gpu, capacity: Capacity) -> Result<Buffers, GpuError> {
+    pub(super) fn new(gpu: &Gpu, capacity: Capacity, build: Build) -> Result<Buffers, GpuError> {
         let capacity = Capacity {
             nodes: capacity.nodes.max(REPORT_HEAP as u32),
             wires: capacity.wires.max(REPORT_HEAP as u32),
@@ -129,6 +137,11 @@ impl Buffers {
             payloads: gpu.buffer("net.payloads", wires * 2)?,
             bag: gpu.buffer("net.bag", u64::from(capacity.pairs) * 4)?,
             rings: gpu.buffer("net.rings", ring_words(capacity))?,
+            shadows: match build {
+                Build::Plain => None,
+                #[cfg(test)]
+                _ => Some(gpu.buffer("net.shadows", shadow_words(capacity))?),
+            },
             control: gpu.buffer("net.control", u64::from(CONTROL_WORDS))?,
             arguments: gpu.buffer("net.arguments", 6)?,
             report: gpu.buffer("net.report", REPORT_WORDS)?,
@@ -141,6 +154,16 @@ impl Buffers {
         kernels: &Kernels,
         book: &Buffer,
     ) -> Result<Bindings, GpuError> {
+        let mut main: Vec<Slice<'_>> = vec![
+            (&self.nodes).into(),
+            (&self.stamps).into(),
+            (&self.payloads).into(),
+            (&self.bag).into(),
+            (&self.rings).into(),
+            (&self.control).into(),
+            book.into(),
+        ];
+        main.extend(self.shadows.as_ref().map(Slice::from));
         Ok(Bindings {
             plan: gpu.bind(
                 &kernels.plan,
@@ -160,18 +183,7 @@ impl Buffers {
                     book.into(),
                 ],
             )?,
-            main: gpu.bind(
-                &kernels.main,
-                &[
-                    (&self.nodes).into(),
-                    (&self.stamps).into(),
-                    (&self.payloads).into(),
-                    (&self.bag).into(),
-                    (&self.rings).into(),
-                    (&self.control).into(),
-                    book.into(),
-                ],
-            )?,
+            main: gpu.bind(&kernels.main, &main)?,
         })
     }
 
@@ -205,6 +217,11 @@ impl Buffers {
         let new_payloads = enlarged(gpu, "net.payloads", &self.payloads, wires * 2)?;
         let new_bag = enlarged(gpu, "net.bag", &self.bag, u64::from(capacity.pairs) * 4)?;
         let new_rings = enlarged(gpu, "net.rings", &self.rings, ring_words(capacity))?;
+        // What is in the buffers was written by earlier dispatches: nothing is known of it, or need be.
+        let new_shadows = match &self.shadows {
+            Some(_) => Some(gpu.buffer("net.shadows", shadow_words(capacity))?),
+            None => None,
+        };
         let mut commands = gpu.commands("net.grow");
         for (old, new) in [
             (&self.nodes, &new_nodes),
@@ -240,6 +257,9 @@ impl Buffers {
             if let Some(new) = new {
                 *old = new;
             }
+        }
+        if new_shadows.is_some() {
+            self.shadows = new_shadows;
         }
         self.capacity = capacity;
         Ok(())

@@ -82,6 +82,8 @@ constants! {
     WIRE_RING_BASE = NODE_RING_BASE + POOL_WORDS;
     // Interactions by opcode: eight low words, eight high words.
     COUNTS = 48;
+    // Accesses that nothing orders, in the build that looks for them: in place of links, which are not counted.
+    RACES = COUNTS;
     /// Words of the control buffer that the host reads after every batch.
     WORDS = 64;
 

@@ -127,7 +127,7 @@ impl ParallelEngine {
             tuning,
             fuel,
             kernels: Kernels::new(gpu, tuning.build)?,
-            buffers: Buffers::new(gpu, tuning.capacity.min(most))?,
+            buffers: Buffers::new(gpu, tuning.capacity.min(most), tuning.build)?,
             loaded: None,
             bindings: None,
             wires_used: 0,
@@ -215,6 +215,11 @@ impl ParallelEngine {
             let report = self.batch(&control, rounds, batches == 0, reports)?;
             batches += 1;
             control.copy_from_slice(&report[..WORDS as usize]);
+            #[cfg(test)]
+            if control[RACES as usize] > 0 {
+                let message = super::races::message(control[RACES as usize]);
+                return Err(GpuError::Driver { message });
+            }
             self.wires_used = self
                 .wires_used
                 .max(control[WIRE_BUMP as usize].min(control[WIRE_CAPACITY as usize]));
@@ -314,6 +319,9 @@ impl ParallelEngine {
         let mut commands = self.gpu.commands("net.batch");
         if is_first {
             commands.clear(&buffers.stamps, 0, u64::from(self.wires_used));
+            if let Some(shadows) = &buffers.shadows {
+                commands.clear(shadows, 0, shadows.words());
+            }
         }
         for _ in 0..rounds {
             commands

@@ -2,11 +2,14 @@
 
 mod book;
 mod buffers;
+mod calls;
 mod control;
 mod engine;
 mod fire;
 mod fuel;
 mod heap;
+#[cfg(test)]
+mod races;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -15,6 +18,7 @@ use std::sync::Arc;
 
 use ffcm::coprocessor::{JobError, RewriteJob, RewriteOutput};
 
+use self::calls::{CallsEngine, Ending};
 pub use self::engine::NetStats;
 use self::engine::{ParallelEngine, Tuning};
 use self::sources::Build;
@@ -22,21 +26,41 @@ use crate::device::{Gpu, GpuError, Source};
 
 /// Reduces nets.
 pub(crate) struct NetEngine {
+    gpu: Arc<Gpu>,
     parallel: ParallelEngine,
+    /// Made for the first batch.
+    calls: Option<CallsEngine>,
 }
 
 impl NetEngine {
     pub(crate) fn new(gpu: &Arc<Gpu>) -> Result<NetEngine, GpuError> {
         Ok(NetEngine {
+            gpu: Arc::clone(gpu),
+            calls: None,
             parallel: ParallelEngine::new(gpu, Tuning::of(gpu))?,
         })
     }
 
     pub(crate) fn rewrite(&mut self, job: &RewriteJob) -> Result<RewriteOutput, JobError> {
-        job.calls
-            .iter()
-            .map(|call| self.parallel.reduce(&job.book, call, &job.limits))
-            .collect()
+        let mut endings = self.batch(job)?;
+        for (ending, call) in endings.iter_mut().zip(&job.calls) {
+            if ending.is_none() {
+                *ending = Some(self.parallel.reduce(&job.book, call, &job.limits)?);
+            }
+        }
+        Ok(endings.into_iter().flatten().collect())
+    }
+
+    /// What small calls of a batch come to; none of a call alone, which the whole device takes.
+    fn batch(&mut self, job: &RewriteJob) -> Result<Vec<Ending>, GpuError> {
+        if job.calls.len() < 2 {
+            return Ok(vec![None; job.calls.len()]);
+        }
+        let calls = match &mut self.calls {
+            Some(calls) => calls,
+            none => none.insert(CallsEngine::new(&self.gpu)?),
+        };
+        calls.run(&job.book, &job.calls, &job.limits)
     }
 
     /// What reductions have cost so far.
@@ -48,6 +72,7 @@ impl NetEngine {
 /// The kernels of this module.
 pub(crate) fn sources() -> Vec<Source> {
     vec![
+        calls::source(),
         sources::probe(),
         sources::plan(),
         sources::spread(),

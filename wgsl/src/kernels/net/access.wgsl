@@ -1,4 +1,8 @@
-// Every plain access to what lanes share. Each place has one owner at a time; see reduce.wgsl.
+// Every plain access to what lanes share. Each place has one owner at a time; see reduce.wgsl. In the build that looks
+// for races access_race.wgsl takes the place of this text.
+
+// The lane has passed a barrier, of workgroup memory, and of the buffers too if `of_buffers`.
+fn passed_barrier(lane: u32, of_buffers: bool) {}
 
 fn node_load(at: u32) -> vec4<u32> {
     return nodes[at];

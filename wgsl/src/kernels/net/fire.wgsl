@@ -39,9 +39,9 @@ fn opcode(a: vec2<u32>, b: vec2<u32>) -> u32 {
     // A rule holds at most one of the two flags.
     let reference = select(b, a, class_of(a) == CLASS_REF);
     let copyable = ((reference.x >> VARIANT_SHIFT) & VARIANT_MASK) == VARIANT_COPYABLE;
-    let by_label = (rule & RULE_BY_LABEL) != 0u && label_of(a) == label_of(b);
-    let by_copyable = (rule & RULE_BY_COPYABLE) != 0u && copyable;
-    return select(rule & RULE_OPCODE_MASK, OP_DUPLICATE, by_label || by_copyable);
+    let by_label = ((rule & RULE_BY_LABEL) != 0u) & (label_of(a) == label_of(b));
+    let by_copyable = ((rule & RULE_BY_COPYABLE) != 0u) & copyable;
+    return select(rule & RULE_OPCODE_MASK, OP_DUPLICATE, by_label | by_copyable);
 }
 
 // Wires that an interaction makes, at most.

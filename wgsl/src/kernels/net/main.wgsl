@@ -349,15 +349,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         // Orders this step's writes before the reads of the next, in the buffers and in the workgroup.
         storageBarrier();
         workgroupBarrier();
+        passed_barrier(lane, true);
         if (lane == 0u) { set_out(); }
         if (workgroupUniformLoad(&goes) == 0u) { break; }
         carry_out(lane);
         workgroupBarrier();
+        passed_barrier(lane, false);
         take_part(lane);
     }
     // What was set out for a step that does not happen is carried out too.
     carry_out(lane);
     workgroupBarrier();
+    passed_barrier(lane, false);
     local_bag_base = order.bag_base;
     pool_seen = vec2<u32>(order.pools[0].seen, order.pools[1].seen);
     pool_taken = vec2<u32>(order.pools[0].taken, order.pools[1].taken);
@@ -367,5 +370,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     if (lane == 0u) { place_leaving(); }
     workgroupBarrier();
+    passed_barrier(lane, false);
     leave(at, lane);
 }

@@ -251,12 +251,9 @@ fn arguments_are_nodes_of_the_first_pair() {
 fn a_deep_narrow_net_takes_few_rounds() {
     let gpu = device();
     let mut engine = ParallelEngine::new(&gpu, Tuning::of(&gpu)).unwrap();
-    let depth = std::env::var("DEPTH").unwrap_or("11".into());
-    let text = golden("cnots.hvm").replace("@depth = 8", &format!("@depth = {depth}"));
-    let t = std::time::Instant::now();
+    let text = golden("cnots.hvm").replace("@depth = 8", "@depth = 11");
     let stats = check(&mut engine, "cnots", &text, Limits::default());
-    println!("{stats:?} {:?}", t.elapsed());
-    assert!(stats.rounds < 40, "{stats:?}");
+    assert!(stats.rounds < 20, "{stats:?}");
 }
 
 #[test]

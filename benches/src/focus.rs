@@ -4,6 +4,8 @@
 //! either form of the graph is timed apart. Results are checked against `f64` power iteration before anything is printed.
 //! Further kernels can be raced under the same rules: see [`Kernel`].
 
+pub mod gpu;
+
 use ffcm::focus::{FocusParams, MASS, Ranker, Ranking};
 use ffcm::graph::{EdgeDelta, Graph};
 use rayon::ThreadPool;
@@ -37,6 +39,16 @@ pub struct Arguments {
     turns: Turns,
     #[command(flatten)]
     options: Options,
+}
+
+impl Arguments {
+    fn rmat(&self) -> Rmat {
+        Rmat {
+            scale: if self.options.tiny { 10 } else { self.scale },
+            degree: self.degree,
+            seed: self.seed,
+        }
+    }
 }
 
 /// Damping of every kernel.
@@ -161,11 +173,7 @@ pub fn run(
     rivals: impl FnOnce(Vec<(u32, u32)>) -> Vec<Box<dyn Kernel>>,
 ) -> Result<(), Failure> {
     let options = &arguments.options;
-    let rmat = Rmat {
-        scale: if options.tiny { 10 } else { arguments.scale },
-        degree: arguments.degree,
-        seed: arguments.seed,
-    };
+    let rmat = arguments.rmat();
     let machine = Machine::here();
     println!("{machine}");
     let (arcs, sample) = time(|| rmat.arcs());

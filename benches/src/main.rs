@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use ffcm_benches::failure::Failure;
-use ffcm_benches::{blocks, focus, memory, nets, weights};
+use ffcm_benches::gpu::Backend;
+use ffcm_benches::{blocks, focus, hash, memory, nets, weights};
 
 /// Measures this project's engines. Every result is verified; no time ever decides the exit code.
 #[derive(Debug, Parser)]
@@ -21,21 +22,34 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Suite {
     /// Net programs on the CPU engine; the oracle and results computed without nets check them.
-    Nets(nets::Arguments),
+    Nets(OnBackend<nets::Arguments>),
     /// π on a seeded RMAT graph: exact, f32 pull, and the memory-bandwidth floor.
-    Focus(focus::Arguments),
+    Focus(OnBackend<focus::Arguments>),
     /// A batch of Memory Arithmetic against one operation at a time, and the memory-bandwidth floor.
-    Memory(memory::Arguments),
+    Memory(OnBackend<memory::Arguments>),
+    /// BLAKE3 and SHA-256 of batches, and a nonce search.
+    Hash(OnBackend<hash::Arguments>),
     /// Weight nets against the same arithmetic as a plain loop.
     Weights(weights::Arguments),
     /// A chain of one validator on a temporary folder: blocks, transactions, stages; both replays check it.
     Blocks(blocks::Arguments),
-    /// Every suite with --tiny, one after the other.
+    /// Every suite with --tiny, one after the other, on the CPU and on the first WebGPU adapter.
     Tiny,
 }
 
+/// A suite that runs on the CPU or on a WebGPU device.
+#[derive(Debug, clap::Args)]
+struct OnBackend<A: clap::Args> {
+    #[command(flatten)]
+    arguments: A,
+    #[command(flatten)]
+    backend: Backend,
+}
+
 /// The suites that `tiny` runs.
-const SUITES: [&str; 5] = ["nets", "focus", "memory", "weights", "blocks"];
+const SUITES: [&str; 6] = ["nets", "focus", "memory", "hash", "weights", "blocks"];
+/// Those that it runs on WebGPU too.
+const ON_WEBGPU: [&str; 4] = ["nets", "focus", "memory", "hash"];
 
 fn main() -> ExitCode {
     match run(&Cli::parse().suite) {
@@ -49,17 +63,37 @@ fn main() -> ExitCode {
 
 fn run(suite: &Suite) -> Result<(), Failure> {
     match suite {
-        Suite::Nets(arguments) => nets::run(arguments),
-        Suite::Focus(arguments) => focus::run(arguments, |_| Vec::new()),
-        Suite::Memory(arguments) => memory::run(arguments),
+        Suite::Nets(suite) => match suite.backend.device() {
+            None => nets::run(&suite.arguments),
+            Some(device) => nets::gpu::run(&suite.arguments, &device),
+        },
+        Suite::Focus(suite) => match suite.backend.device() {
+            None => focus::run(&suite.arguments, |_| Vec::new()),
+            Some(device) => focus::gpu::run(&suite.arguments, &device),
+        },
+        Suite::Memory(suite) => match suite.backend.device() {
+            None => memory::run(&suite.arguments),
+            Some(device) => memory::gpu::run(&suite.arguments, &device),
+        },
+        Suite::Hash(suite) => match suite.backend.device() {
+            None => hash::run(&suite.arguments),
+            Some(device) => hash::gpu::run(&suite.arguments, &device),
+        },
         Suite::Weights(arguments) => weights::run(arguments),
         Suite::Blocks(arguments) => blocks::run(arguments),
-        Suite::Tiny => SUITES.iter().try_for_each(|suite| {
-            println!("\n{suite}");
-            let cli = Cli::try_parse_from(["ffcm-benches", suite, "--tiny"]);
-            run(&cli.map_err(Failure::failed)?.suite)
-        }),
+        Suite::Tiny => {
+            SUITES.iter().try_for_each(|suite| tiny(&[suite]))?;
+            let on_webgpu = |suite: &&str| tiny(&[suite, "--backend", "wgpu"]);
+            ON_WEBGPU.iter().try_for_each(on_webgpu)
+        }
     }
+}
+
+/// Runs one suite with these arguments and `--tiny`.
+fn tiny(arguments: &[&str]) -> Result<(), Failure> {
+    println!("\n{}", arguments.join(" "));
+    let all = [&["ffcm-benches"], arguments, &["--tiny"]].concat();
+    run(&Cli::try_parse_from(all).map_err(Failure::failed)?.suite)
 }
 
 #[cfg(test)]
@@ -74,6 +108,7 @@ mod tests {
         let mut names: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
         names.retain(|name| *name != "tiny");
         assert_eq!(names, SUITES);
+        assert!(ON_WEBGPU.iter().all(|name| names.contains(name)));
         Cli::command().debug_assert();
     }
 }

@@ -3,6 +3,8 @@
 //! Both orders of work must give one digest. The floor is the time that the bytes every operation must touch take at
 //! the measured streaming bandwidth of main memory; a tensor that fits a cache may be faster than that.
 
+pub mod gpu;
+
 use std::collections::BTreeMap;
 
 use ffcm::memory::{
@@ -36,6 +38,17 @@ pub struct Arguments {
     turns: Turns,
     #[command(flatten)]
     options: Options,
+}
+
+impl Arguments {
+    /// Operations of the batch.
+    fn count(&self) -> usize {
+        if self.options.tiny {
+            256
+        } else {
+            self.operations as usize
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -78,11 +91,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let options = &arguments.options;
     let machine = Machine::here();
     println!("{machine}");
-    let count = if options.tiny {
-        256
-    } else {
-        arguments.operations as usize
-    };
+    let count = arguments.count();
     let operations = operations(arguments.seed, arguments.shards, count);
     let start = Memory::from_seed(arguments.shards, [7; 32]);
     let mut expected = start.clone();

@@ -3,6 +3,8 @@
 //! At the small sizes every thread count is held against the oracle: result and interactions by opcode. At the sizes
 //! measured, every single run must give the result computed without nets and always the same interactions.
 
+pub mod gpu;
+
 use std::fmt::Write;
 
 use ffcm::cpu::NetEngine;
@@ -24,10 +26,28 @@ pub struct Arguments {
     /// Only these programs.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Levels taken off the depth of every program, for slow devices; none gets below its size in a tiny run.
+    #[arg(long, value_name = "LEVELS", default_value_t = 0)]
+    smaller: u32,
     #[command(flatten)]
     turns: Turns,
     #[command(flatten)]
     options: Options,
+}
+
+impl Arguments {
+    /// The sizes at which a program is measured.
+    fn sizes(&self, program: &Program) -> Vec<(&'static str, u32)> {
+        if self.options.tiny {
+            return program.tiny.to_vec();
+        }
+        let sizes = program.bench.iter().zip(program.tiny);
+        let smaller = |(&(name, size), &(_, least)): (&(_, u32), &(_, u32))| match name {
+            "depth" => (name, size.saturating_sub(self.smaller).max(least)),
+            _ => (name, size),
+        };
+        sizes.map(smaller).collect()
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -70,7 +90,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         programs: Vec::new(),
     };
     for program in &programs {
-        let measured = measure(program, threads, rounds, options.tiny)?;
+        let measured = measure(program, threads, rounds, &arguments.sizes(program))?;
         println!("{}", table(&measured));
         report.programs.push(measured);
     }
@@ -118,12 +138,8 @@ fn measure(
     program: &Program,
     threads: &[usize],
     rounds: usize,
-    tiny: bool,
+    sizes: &[(&'static str, u32)],
 ) -> Result<ProgramReport, Failure> {
-    let sizes = match tiny {
-        true => program.tiny,
-        false => program.bench,
-    };
     let text = program.text(sizes);
     let expected = program.expected(sizes);
     let mut counts: Option<Counts> = None;
@@ -195,15 +211,39 @@ mod tests {
     }
 
     #[test]
+    fn programs_shrink_to_their_tiny_depth() {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            arguments: Arguments,
+        }
+        let sizes = |text: &str| {
+            let cli = <Cli as clap::Parser>::try_parse_from(text.split(' ')).unwrap();
+            PROGRAMS.map(|program| cli.arguments.sizes(&program))
+        };
+        assert_eq!(
+            sizes("nets"),
+            PROGRAMS.map(|program| program.bench.to_vec())
+        );
+        assert_eq!(
+            sizes("nets --tiny"),
+            PROGRAMS.map(|program| program.tiny.to_vec())
+        );
+        let [sum_rec, .., stress, _] = sizes("nets --smaller 7");
+        assert_eq!(sum_rec, [("depth", 13)]);
+        assert_eq!(stress, [("depth", 2), ("turns", 65536)]);
+    }
+
+    #[test]
     fn a_program_that_gives_something_else_is_noticed() {
         let [first, .., last] = PROGRAMS;
         // The text of one program with the expectation of another: `sum_rec` never gives 1.
         let wrong = first.expecting(&last);
         assert!(matches!(
-            measure(&wrong, &[1], 1, true),
+            measure(&wrong, &[1], 1, first.tiny),
             Err(Failure::Mismatch(_))
         ));
-        assert!(measure(&first, &[1, 2], 1, true).is_ok());
+        assert!(measure(&first, &[1, 2], 1, first.tiny).is_ok());
         assert!(check_with_oracle(&first, &[1, 2]).is_ok());
     }
 }

@@ -40,12 +40,18 @@ impl Cargo<'_> {
         self.start(&name, Command::new(program).args(arguments), each)
     }
 
-    /// Builds the test programs and examples of the workspace as the arguments select, and lists those of the package
-    /// with this manifest.
-    pub fn programs(&self, arguments: &[&str], manifest: &Path) -> Result<Vec<Program>, String> {
+    /// Builds and lists the test programs and examples of the workspace. One selection for all steps: features are
+    /// unified over what is selected, so another selection builds everything anew.
+    pub fn programs(&self) -> Result<Vec<Program>, String> {
         let mut built = Vec::new();
-        let mut arguments = arguments.to_vec();
-        arguments.extend(["--no-run", "--message-format=json-render-diagnostics"]);
+        let arguments = [
+            "test",
+            "--workspace",
+            "--exclude",
+            "peers",
+            "--no-run",
+            "--message-format=json-render-diagnostics",
+        ];
         let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let quiet = Cargo {
             quiet: true,
@@ -53,14 +59,33 @@ impl Cargo<'_> {
             ..*self
         };
         let name = format!("cargo {}", arguments.join(" "));
-        quiet.start(&name, Command::new(program).args(&arguments), |line| {
-            built.extend(Program::of(line, manifest));
+        quiet.start(&name, Command::new(program).args(arguments), |line| {
+            built.extend(Program::of(line));
         })?;
         Ok(built)
     }
 
+    /// Runs a program as cargo would: in the folder of its package.
+    pub fn start_program(
+        &self,
+        program: &Program,
+        arguments: &[&str],
+        each: impl FnMut(&str),
+    ) -> Result<(), String> {
+        let mut variables = self.variables.clone();
+        variables.push(("CARGO_MANIFEST_DIR", program.folder.clone().into()));
+        let cargo = Cargo {
+            root: &program.folder,
+            variables,
+            ..*self
+        };
+        let mut command = Command::new(&program.path);
+        let name = format!("{} {}", program.path.display(), arguments.join(" "));
+        cargo.start(name.trim_end(), command.args(arguments), each)
+    }
+
     /// Runs a program and shows what it prints while `each` looks at every line.
-    pub fn start(
+    fn start(
         &self,
         name: &str,
         command: &mut Command,
@@ -113,6 +138,8 @@ impl Cargo<'_> {
 pub struct Program {
     /// Name of the target.
     pub name: String,
+    /// Folder of its package.
+    pub folder: PathBuf,
     /// Whether it runs tests.
     pub is_test: bool,
     /// Where it lies.
@@ -120,16 +147,17 @@ pub struct Program {
 }
 
 impl Program {
-    /// The program that a line of cargo's messages tells of, if it is one of the package with this manifest.
-    fn of(line: &str, manifest: &Path) -> Option<Program> {
+    /// The program that a line of cargo's messages tells of, if it does.
+    fn of(line: &str) -> Option<Program> {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         let text = |pointer: &str| message.pointer(pointer).and_then(|value| value.as_str());
-        if text("/reason")? != "compiler-artifact" || Path::new(text("/manifest_path")?) != manifest
-        {
+        if text("/reason")? != "compiler-artifact" {
             return None;
         }
+        let manifest = Path::new(text("/manifest_path")?);
         Some(Program {
             name: text("/target/name")?.into(),
+            folder: manifest.parent()?.into(),
             is_test: message.pointer("/profile/test")?.as_bool()?,
             path: text("/executable")?.into(),
         })
@@ -217,20 +245,23 @@ mod tests {
     }
 
     #[test]
-    fn programs_of_one_package_are_told_from_the_messages() {
-        let line = |package: &str, executable: &str| {
+    fn programs_are_told_from_the_messages() {
+        let line = |reason: &str, executable: &str| {
             format!(
-                r#"{{"reason":"compiler-artifact","manifest_path":"{package}/Cargo.toml","target":{{"name":"a"}},
+                r#"{{"reason":"{reason}","manifest_path":"/r/wgsl/Cargo.toml","target":{{"name":"a"}},
                 "profile":{{"test":true}},"executable":{executable}}}"#
             )
         };
-        let of = |line: &str| Program::of(line, Path::new("/r/wgsl/Cargo.toml"));
-        let found = of(&line("/r/wgsl", "\"/t/a-1\"")).unwrap();
+        let found = Program::of(&line("compiler-artifact", "\"/t/a-1\"")).unwrap();
         assert_eq!((found.name.as_str(), found.is_test), ("a", true));
+        assert_eq!(found.folder, Path::new("/r/wgsl"));
         assert_eq!(found.path, Path::new("/t/a-1"));
-        assert_eq!(of(&line("/r/wgsl", "null")), None);
-        assert_eq!(of(&line("/r/ffcm", "\"/t/a-1\"")), None);
-        assert_eq!(of("running 3 tests"), None);
+        assert_eq!(Program::of(&line("compiler-artifact", "null")), None);
+        assert_eq!(
+            Program::of(&line("build-script-executed", "\"/t/a\"")),
+            None
+        );
+        assert_eq!(Program::of("running 3 tests"), None);
     }
 
     #[test]

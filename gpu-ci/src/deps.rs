@@ -30,10 +30,15 @@ fn has_browser() -> bool {
 /// Whatever the environment names, else any driver but the one inside a browser, which its next version may drop.
 /// Systems other than Linux bring theirs.
 fn has_driver() -> bool {
+    if !cfg!(target_os = "linux") {
+        return true;
+    }
+    if let Some(chosen) = vulkan::chosen() {
+        return !chosen.is_empty();
+    }
     let manifests = vulkan::manifests();
     let of = |kind| !vulkan::of_kind(&manifests, kind).is_empty();
-    let chosen = vulkan::is_chosen() && !manifests.is_empty();
-    !cfg!(target_os = "linux") || chosen || of(Kind::Lavapipe) || of(Kind::Other)
+    of(Kind::Lavapipe) || of(Kind::Other)
 }
 
 fn has_loader() -> bool {

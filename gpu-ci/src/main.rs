@@ -20,6 +20,7 @@ Usage: cargo xtask <COMMAND>
 Commands:
   test [--json]       packages, fmt, tidy, codegen --check, clippy, docs, all tests, the WebGPU backend on each
                       driver, tiny benchmarks; stops at the first failure
+  wgsl                the WebGPU backend on each driver, nothing else
   codegen [--check]   write the generated headers of wgsl/ and cuda/, or only say which are stale
   tidy                conventions of this repository
   ci-deps             system packages that the tests need and this machine lacks, one a line
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     let result = match arguments[..] {
         ["test"] => return test::run(&root, false),
         ["test", "--json"] => return test::run(&root, true),
+        ["wgsl"] => return test::run_drivers(&root),
         ["codegen"] => codegen::write(&root),
         ["codegen", "--check"] => codegen::check(&root),
         ["tidy"] => tidy::run(&root),

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::cargo::{Cargo, Tally};
+use crate::cargo::{Cargo, Program, Tally};
 use crate::vulkan::{self, Kind};
 use crate::{codegen, deps, tidy, wgsl};
 
@@ -57,6 +57,8 @@ enum Action {
     Tests(&'static [&'static str]),
     /// A check in this process.
     Check(fn(&Path) -> Result<String, String>),
+    /// The workspace's test programs; that no test ran is a failure.
+    Programs,
     /// Tests on every driver, each a step of its own.
     Drivers,
     /// Nothing, for the reason given.
@@ -97,18 +99,7 @@ const STEPS: [(&str, Action); 11] = [
     (
         "tests",
         // The WebGPU backend's own tests come next, on each driver.
-        Action::Tests(&[
-            "test",
-            "--workspace",
-            "--exclude",
-            "peers",
-            "--exclude",
-            "ffcm-wgsl",
-            "--lib",
-            "--bins",
-            "--tests",
-            "--examples",
-        ]),
+        Action::Programs,
     ),
     (
         "doc tests",
@@ -128,10 +119,23 @@ const STEPS: [(&str, Action); 11] = [
 
 /// Runs the steps until one fails. Prints a line per step at the end, or one JSON document.
 pub fn run(root: &Path, json: bool) -> ExitCode {
+    run_steps(root, json, STEPS)
+}
+
+/// Runs the tests of the WebGPU backend alone.
+pub fn run_drivers(root: &Path) -> ExitCode {
+    run_steps(root, false, [("WGSL", Action::Drivers)])
+}
+
+fn run_steps(
+    root: &Path,
+    json: bool,
+    steps: impl IntoIterator<Item = (&'static str, Action)>,
+) -> ExitCode {
     let mut outcomes: Vec<Outcome> = Vec::new();
     let mut failed: Option<String> = None;
     let mut tally = Tally::default();
-    for (step, action) in STEPS {
+    for (step, action) in steps {
         let done = match (&failed, action) {
             (_, Action::NotRun(reason)) => vec![not_run(step, reason)],
             (Some(earlier), _) => vec![not_run(step, &format!("`{earlier}` failed"))],
@@ -161,7 +165,7 @@ pub fn run(root: &Path, json: bool) -> ExitCode {
     match failed {
         None => ExitCode::SUCCESS,
         Some(step) => {
-            eprintln!("cargo xtask test: step `{step}` failed");
+            eprintln!("cargo xtask: step `{step}` failed");
             ExitCode::FAILURE
         }
     }
@@ -194,9 +198,10 @@ fn perform(
     };
     let result = match action {
         Action::Cargo(arguments) => cargo.run(arguments),
-        Action::Tests(arguments) => one_driver().and_then(|driver| {
+        Action::Tests(arguments) => cargo.tests(arguments).map(|counted| *tally += counted),
+        Action::Programs => one_driver().and_then(|driver| {
             cargo.variables.extend(driver);
-            *tally += cargo.tests(arguments)?;
+            *tally += programs(&cargo)?;
             Ok(())
         }),
         Action::Check(check) => check(root).map(|done| eprintln!("{done}")),
@@ -212,6 +217,17 @@ fn perform(
         },
         device: None,
     }]
+}
+
+/// Runs the test programs that need no particular driver, until one fails.
+fn programs(cargo: &Cargo<'_>) -> Result<Tally, String> {
+    let mut tally = Tally::default();
+    let programs = cargo.programs()?;
+    let here = |program: &&Program| program.is_test && !wgsl::runs_on_drivers(program);
+    for program in programs.iter().filter(here) {
+        cargo.start_program(program, &[], |line| tally.add(line))?;
+    }
+    tally.some()
 }
 
 /// Mesa warns about a missing runtime folder in every program.

@@ -42,20 +42,15 @@ impl Kind {
     }
 }
 
-/// Whether the environment says which drivers to use.
-pub fn is_chosen() -> bool {
-    DRIVER_VARIABLES
-        .iter()
-        .any(|name| env::var_os(name).is_some())
+/// Manifests that the environment names, as far as they are there; nothing where it names none.
+pub fn chosen() -> Option<Vec<PathBuf>> {
+    let list = DRIVER_VARIABLES.iter().find_map(env::var_os)?;
+    Some(env::split_paths(&list).filter(|p| p.is_file()).collect())
 }
 
 /// Manifests of the drivers of this machine: those the loader would read, and SwiftShader where a browser brings it.
 pub fn manifests() -> Vec<PathBuf> {
-    let named = DRIVER_VARIABLES.iter().find_map(env::var_os);
-    let mut found = match named {
-        Some(list) => env::split_paths(&list).filter(|p| p.is_file()).collect(),
-        None => in_folders(&folders()),
-    };
+    let mut found = chosen().unwrap_or_else(|| in_folders(&folders()));
     found.extend(
         SWIFTSHADER
             .iter()

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Instant;
 
 use crate::cargo::{Cargo, Program, Tally};
@@ -23,14 +22,15 @@ const DRIVERS: [(&str, Kind, &str); 3] = [
     ("WGSL on hardware", Kind::Other, "this machine has no GPU"),
 ];
 
-/// What `tests` selects and this backend besides, so that what both build is the same.
-const BUILD: [&str; 4] = ["test", "--workspace", "--exclude", "peers"];
+/// Whether a test program runs on each driver: those of the backend, except what needs a browser, which brings its own.
+pub fn runs_on_drivers(program: &Program) -> bool {
+    program.is_test && program.folder.ends_with("wgsl") && program.name != "browser"
+}
 
 /// Tests every driver, also after one has failed. That no driver ran is a failure.
 pub fn run(cargo: &Cargo<'_>) -> Vec<Outcome> {
     let start = Instant::now();
-    let folder = cargo.root.join("wgsl");
-    let programs = match cargo.programs(&BUILD, &folder.join("Cargo.toml")) {
+    let programs = match cargo.programs() {
         Ok(programs) => programs,
         Err(reason) => {
             return vec![Outcome {
@@ -40,11 +40,6 @@ pub fn run(cargo: &Cargo<'_>) -> Vec<Outcome> {
                 device: None,
             }];
         }
-    };
-    let cargo = &Cargo {
-        root: &folder,
-        variables: cargo.variables.clone(),
-        ..*cargo
     };
     let manifests = vulkan::manifests();
     let mut outcomes = Vec::new();
@@ -114,7 +109,6 @@ fn test(
     if !native {
         variables.extend(vulkan::only(manifests)?);
     }
-    variables.push(("CARGO_MANIFEST_DIR", cargo.root.into()));
     let cargo = Cargo {
         variables,
         ..*cargo
@@ -124,9 +118,7 @@ fn test(
         .find(|program| !program.is_test && program.name == "adapters");
     let list = list.ok_or("cargo built no example `adapters`")?;
     let mut listed = Vec::new();
-    cargo.start(&list.name, &mut Command::new(&list.path), |line| {
-        listed.push(line.to_string());
-    })?;
+    cargo.start_program(list, &[], |line| listed.push(line.to_string()))?;
     let Some(adapter) = first_usable(&listed, kind) else {
         return match kind {
             Kind::Other => Ok(None),
@@ -136,11 +128,8 @@ fn test(
     };
     let mut digests = Digests::default();
     let mut tests = Tally::default();
-    for program in programs.iter().filter(|program| program.is_test) {
-        let mut command = Command::new(&program.path);
-        command.arg("--show-output");
-        let name = format!("{} --show-output", program.name);
-        cargo.start(&name, &mut command, |line| {
+    for program in programs.iter().filter(|program| runs_on_drivers(program)) {
+        cargo.start_program(program, &["--show-output"], |line| {
             tests.add(line);
             digests.add(line);
         })?;

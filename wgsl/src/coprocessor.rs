@@ -14,7 +14,7 @@ use crate::device::{AdapterSummary, Gpu, GpuError, Options, adapters};
 use crate::focus::FocusEngine;
 use crate::hash::HashEngine;
 use crate::memory::MemoryEngine;
-use crate::net::NetEngine;
+use crate::net::{NetEngine, NetStats};
 
 /// Runs jobs on one adapter, one at a time.
 pub struct WgpuCoprocessor {
@@ -80,6 +80,15 @@ impl WgpuCoprocessor {
     /// The device, for its limits and counters.
     pub fn gpu(&self) -> &Arc<Gpu> {
         &self.gpu
+    }
+
+    /// What reducing nets has cost so far.
+    pub fn net_stats(&self) -> NetStats {
+        self.engines()
+            .net
+            .as_ref()
+            .map(NetEngine::stats)
+            .unwrap_or_default()
     }
 
     fn engines(&self) -> std::sync::MutexGuard<'_, Engines> {

@@ -185,6 +185,62 @@ fn a_long_history_is_followed() {
 }
 
 #[test]
+fn stakes_are_followed() {
+    let gpu = open(None);
+    let mut rng = Rng::new(77);
+    let mut engine = engine(&gpu, small(Rounds::Auto));
+    let mut graph = graph(5_000, &random_edges(&mut rng, 5_000, 20_000, false));
+    let mut start = Vec::new();
+    let mut uploaded = Vec::new();
+    for step in 0..6u64 {
+        match step {
+            // All nodes get stakes, two change theirs, the total stays or does not, all lose them, one gets some.
+            1 => (0..5_000).for_each(|node| graph.set_stake(node, rng.below(1 << 40)).unwrap()),
+            2 => {
+                let (a, b) = (graph.stake(3), graph.stake(4_000));
+                graph.set_stake(3, a + b).unwrap();
+                graph.set_stake(4_000, 0).unwrap();
+            }
+            3 => graph.set_stake(9, 1 << 60).unwrap(),
+            4 => (0..5_000).for_each(|node| graph.set_stake(node, 0).unwrap()),
+            5 => graph.set_stake(17, 3).unwrap(),
+            _ => {}
+        }
+        let before = gpu.stats().uploaded;
+        start = check(&mut engine, &graph, iterations(2), Some(&start)).mass;
+        uploaded.push(gpu.stats().uploaded - before);
+    }
+    let stats = engine.stats();
+    assert_eq!((stats.uploads, stats.updates), (1, 5));
+    println!("bytes {uploaded:?}");
+    // A transfer of stake changes the shares of two nodes, and who gets the units left over.
+    assert!(uploaded[1] > 40_000 && uploaded[2] < 1_000, "{uploaded:?}");
+}
+
+#[test]
+fn a_graph_that_shrinks_is_laid_out_anew() {
+    let gpu = open(None);
+    let mut rng = Rng::new(2);
+    let mut engine = engine(&gpu, FocusOptions::default());
+    let mut graph = graph(700, &random_edges(&mut rng, 700, 20_000, true));
+    while graph.edge_count() > 500 {
+        check(&mut engine, &graph, iterations(2), None);
+        let gone = graph
+            .edges()
+            .take(1_500)
+            .map(|edge| EdgeDelta { weight: 0, ..edge });
+        let gone: Vec<EdgeDelta> = gone.collect();
+        graph.apply(&gone).unwrap();
+    }
+    let stats = engine.stats();
+    assert!(
+        stats.uploads >= 2 && stats.updates > stats.uploads,
+        "{stats:?}"
+    );
+    assert!(stats.slots < 3 * stats.edges + 10_000, "{stats:?}");
+}
+
+#[test]
 fn extreme_graphs() {
     let gpu = open(None);
     let mut engine = engine(&gpu, FocusOptions::default());
@@ -199,7 +255,7 @@ fn extreme_graphs() {
         graph(1_023, &[edge(1_022, 0, 3), edge(0, 1_022, most / 2)]),
     ];
     for graph in &graphs {
-        for params in [FocusParams::default(), iterations(1), iterations(65)] {
+        for params in [FocusParams::default(), iterations(1), iterations(20)] {
             check(&mut engine, graph, params, None);
         }
         let nodes = graph.node_count() as usize;
@@ -317,6 +373,13 @@ fn a_graph_beyond_the_device_is_refused() {
         }
         other => panic!("{other:?}"),
     }
+    // The engine goes on with what fits.
+    check(
+        &mut engine,
+        &self::graph(5, &[edge(0, 4, 2)]),
+        iterations(3),
+        None,
+    );
 }
 
 #[test]
@@ -350,9 +413,12 @@ fn a_hub_is_the_work_of_many_lanes() {
 
 #[test]
 fn many_dangling_nodes() {
-    let nodes = 10_000_000;
+    let gpu = open(None);
+    // The slowest driver there is gets a tenth of them.
+    let slow = gpu.adapter().name.contains("SwiftShader");
+    let nodes = if slow { 1_000_000 } else { 10_000_000 };
     let graph = graph(nodes, &[edge(nodes - 1, 0, 1)]);
-    let mut engine = engine(&open(None), FocusOptions::default());
+    let mut engine = engine(&gpu, FocusOptions::default());
     let params = iterations(1);
     let found = rank(&mut engine, &graph, params, None);
     assert!(found == ffcm::focus::rank(&graph, &params, None).unwrap());
@@ -434,6 +500,6 @@ fn a_small_change_is_a_small_upload() {
         let (whole, part) = uploads(weighted, changes);
         let per_mille = part * 1_000 / whole;
         println!("{name}: {whole} bytes, 1 % changed: {part} bytes, {per_mille} per mille");
-        assert!(per_mille < 60, "{name}: {part} of {whole} bytes");
+        assert!(per_mille < 45, "{name}: {part} of {whole} bytes");
     }
 }

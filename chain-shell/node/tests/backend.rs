@@ -170,7 +170,8 @@ fn two_hundred_blocks_on_webgpu_have_the_same_roots() {
     println!("{:?}", start.elapsed());
     assert_eq!(found, reference(BLOCKS));
     let state = coprocessor.state();
-    assert_eq!((state.serving.as_str(), state.failovers), ("wgpu", 0));
+    assert_eq!((state.serving.as_str(), state.failure), ("wgpu", None));
+    assert_eq!((state.failovers, state.unsupported), (0, 0));
 }
 
 #[test]

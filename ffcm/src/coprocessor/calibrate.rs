@@ -1,11 +1,12 @@
 //! What `auto` chooses by: a few milliseconds of real work, timed on each device.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Accelerator, AcceleratorError, Coprocessor, FocusJob, HashJob, JobError, Provider, RewriteJob,
-    hash_digest, ranking_digest, rewrite_digest, self_test,
+    Accelerator, AcceleratorError, Coprocessor, FocusJob, HashJob, JobError, ProvidedDevice,
+    Provider, RewriteJob, hash_digest, ranking_digest, rewrite_digest, self_test,
 };
 use crate::focus::FocusParams;
 use crate::graph::{EdgeDelta, Graph};
@@ -18,46 +19,58 @@ const REPEATS: usize = 2;
 /// Time since some moment.
 pub(super) type Clock<'a> = dyn Fn() -> Duration + 'a;
 
+/// How many times faster than the CPU a program on the CPU's own cores has to be: it takes them from everything else, and
+/// a busy moment must not decide for it.
+const SOFTWARE_GAIN: u32 = 2;
+
 /// What is timed. Each takes some milliseconds on one CPU core.
 struct Work {
-    graph: Graph,
-    rewrite: RewriteJob,
+    graph: LazyCell<Graph>,
+    rewrite: LazyCell<RewriteJob>,
 }
 
 /// The jobs, those that a kernel is compiled for fastest first.
 const JOBS: [&str; 3] = ["search", "focus", "rewrite"];
 
+fn graph() -> Graph {
+    const NODES: u32 = 1 << 14;
+    const EDGES: u32 = 1 << 17;
+    let mut graph = Graph::new();
+    graph.add_nodes(NODES).expect("2^14 nodes fit");
+    // Two multiplicative sequences: spread over the nodes, a few pairs twice.
+    let edge = |i: u32| EdgeDelta {
+        source: i.wrapping_mul(0x9e37_79b1) >> 18,
+        target: i.wrapping_mul(0x85eb_ca77) >> 18,
+        weight: 1 + u64::from(i % 7),
+    };
+    graph
+        .apply(&(0..EDGES).map(edge).collect::<Vec<_>>())
+        .expect("every index is below 2^14 and the weights are small");
+    graph
+}
+
+/// 2^14 by recursion.
+fn sum() -> RewriteJob {
+    let text = "@sum = (?((1 @both) r) r)
+        @both = ({a b} r) & @sum ~ (a $([+] $(c r))) & @sum ~ (b c)";
+    let book = Arc::new(Book::parse(text).expect("the program is part of this file"));
+    let entry = book.find("sum").expect("the program has a sum");
+    let calls = vec![Call {
+        entry,
+        arguments: vec![Term::u24(14)],
+    }];
+    RewriteJob {
+        book,
+        calls,
+        limits: Limits::default(),
+    }
+}
+
 impl Work {
     fn new() -> Work {
-        const NODES: u32 = 1 << 14;
-        const EDGES: u32 = 1 << 17;
-        let mut graph = Graph::new();
-        graph.add_nodes(NODES).expect("2^14 nodes fit");
-        // Two multiplicative sequences: spread over the nodes, a few pairs twice.
-        let edge = |i: u32| EdgeDelta {
-            source: i.wrapping_mul(0x9e37_79b1) >> 18,
-            target: i.wrapping_mul(0x85eb_ca77) >> 18,
-            weight: 1 + u64::from(i % 7),
-        };
-        graph
-            .apply(&(0..EDGES).map(edge).collect::<Vec<_>>())
-            .expect("every index is below 2^14 and the weights are small");
-        let text = "@sum = (?((1 @both) r) r)
-            @both = ({a b} r) & @sum ~ (a $([+] $(c r))) & @sum ~ (b c)";
-        let book = Arc::new(Book::parse(text).expect("the program is part of this file"));
-        let entry = book.find("sum").expect("the program has a sum");
-        let calls = vec![Call {
-            entry,
-            arguments: vec![Term::u24(14)],
-        }];
-        let limits = Limits::default();
         Work {
-            graph,
-            rewrite: RewriteJob {
-                book,
-                calls,
-                limits,
-            },
+            graph: LazyCell::new(graph),
+            rewrite: LazyCell::new(sum),
         }
     }
 
@@ -107,7 +120,36 @@ impl Work {
     }
 }
 
-/// A device, started.
+/// What the CPU gives for each job and how long it takes, measured when first needed.
+struct Reference<'a> {
+    work: &'a Work,
+    cpu: &'a dyn Coprocessor,
+    clock: &'a Clock<'a>,
+    done: Vec<([u8; 32], Duration)>,
+}
+
+impl Reference<'_> {
+    /// Digest of the job with this index in [`JOBS`].
+    fn digest(&mut self, job: usize) -> Result<[u8; 32], AcceleratorError> {
+        for name in JOBS.iter().take(job + 1).skip(self.done.len()) {
+            let timed = self.work.time(name, self.cpu, Duration::MAX, self.clock);
+            self.done
+                .push(timed.map_err(|source| AcceleratorError::Start {
+                    accelerator: Accelerator::Cpu,
+                    source,
+                })?);
+        }
+        Ok(self.done[job].0)
+    }
+
+    /// Time of the jobs up to this one.
+    fn time(&mut self, job: usize) -> Result<Duration, AcceleratorError> {
+        self.digest(job)?;
+        Ok(self.done.iter().take(job + 1).map(|(_, time)| *time).sum())
+    }
+}
+
+/// A device, started and measured faster than the CPU.
 struct Faster {
     accelerator: Accelerator,
     name: String,
@@ -116,8 +158,11 @@ struct Faster {
 }
 
 /// The fastest of `cpu` and what the providers have, and the line that says why. A device is chosen only if it was
-/// measured faster than the CPU on the sum of the jobs, gave the CPU's answers, and passed its self-test. It is dropped
-/// as soon as its sum exceeds the CPU's, so a slow one costs little. The CPU has passed its self-test already.
+/// measured faster than the CPU on the sum of the jobs, gave the CPU's answers, and passed its self-test. The CPU has
+/// passed its own already.
+///
+/// A device is dropped as soon as its sum exceeds what it may be, so that a slow one costs little: a device of its own
+/// may take what the CPU takes for all jobs, software what the CPU takes for the jobs so far, by [`SOFTWARE_GAIN`].
 pub(super) fn choose(
     cpu: Arc<dyn Coprocessor>,
     providers: &[&dyn Provider],
@@ -127,7 +172,7 @@ pub(super) fn choose(
         let line = "auto chose cpu: this version has no GPU backend".to_string();
         return Ok((Accelerator::Cpu, cpu, line));
     }
-    let mut found = Vec::new();
+    let mut found: Vec<(&dyn Provider, Accelerator, ProvidedDevice)> = Vec::new();
     for provider in providers {
         for device in provider.devices() {
             let accelerator = format!("{}:{}", provider.name(), device.index).parse()?;
@@ -138,16 +183,13 @@ pub(super) fn choose(
         let line = "auto chose cpu: no GPU was found".to_string();
         return Ok((Accelerator::Cpu, cpu, line));
     }
-    let work = Work::new();
-    let mut reference = Vec::with_capacity(JOBS.len());
-    for job in JOBS {
-        let timed = work.time(job, &*cpu, Duration::MAX, clock);
-        reference.push(timed.map_err(|source| AcceleratorError::Start {
-            accelerator: Accelerator::Cpu,
-            source,
-        })?);
-    }
-    let cpu_time: Duration = reference.iter().map(|(_, time)| *time).sum();
+    let work = &Work::new();
+    let mut reference = Reference {
+        work,
+        cpu: &*cpu,
+        clock,
+        done: Vec::new(),
+    };
     let mut faster = Vec::new();
     let mut notes = Vec::new();
     for (provider, accelerator, device) in found {
@@ -159,10 +201,11 @@ pub(super) fn choose(
                 .open(Some(device.index))
                 .map_err(|error| format!("does not start: {error}")),
         };
-        let measured = opened.and_then(|coprocessor| {
-            let time = measure(&work, &*coprocessor, &reference, clock)?;
-            Ok((coprocessor, time))
-        });
+        let measured = match opened {
+            Ok(coprocessor) => measure(&mut reference, &*coprocessor, device.software)?
+                .map(|time| (coprocessor, time)),
+            Err(reason) => Err(reason),
+        };
         match measured {
             Ok((coprocessor, time)) => faster.push(Faster {
                 accelerator,
@@ -177,8 +220,8 @@ pub(super) fn choose(
     faster.sort_by_key(|candidate| candidate.time);
     let mut chosen = None;
     for candidate in faster {
-        let took = milliseconds(candidate.time);
         if chosen.is_some() {
+            let took = milliseconds(candidate.time);
             notes.push(format!("{}: {took}", candidate.name));
         } else if let Err(error) = self_test(&*candidate.coprocessor) {
             notes.push(format!("{}: {error}", candidate.name));
@@ -186,43 +229,57 @@ pub(super) fn choose(
             chosen = Some(candidate);
         }
     }
-    let cpu_took = milliseconds(cpu_time);
-    let rest: String = notes.iter().map(|note| format!("; {note}")).collect();
-    Ok(match chosen {
+    let (accelerator, coprocessor, head) = match chosen {
         Some(winner) => {
-            let (name, took) = (winner.name, milliseconds(winner.time));
-            let line = format!("auto chose {name}: {took}, cpu {cpu_took}{rest}");
-            (winner.accelerator, winner.coprocessor, line)
+            let cpu_took = milliseconds(reference.time(JOBS.len() - 1)?);
+            let took = milliseconds(winner.time);
+            let head = format!("auto chose {}: {took}, cpu {cpu_took}", winner.name);
+            (winner.accelerator, winner.coprocessor, head)
         }
-        None => {
-            let line = format!("auto chose cpu: {cpu_took}{rest}");
-            (Accelerator::Cpu, cpu, line)
-        }
-    })
+        None => (Accelerator::Cpu, cpu, "auto chose cpu".to_string()),
+    };
+    notes.insert(0, head);
+    Ok((accelerator, coprocessor, notes.join("; ")))
 }
 
-/// Time of all jobs together if it is less than the reference's, or why the device is out.
+/// Time of all jobs together if it is less than the CPU's, or why the device is out. Fails only where the CPU does.
 fn measure(
-    work: &Work,
+    reference: &mut Reference<'_>,
     coprocessor: &dyn Coprocessor,
-    reference: &[([u8; 32], Duration)],
-    clock: &Clock<'_>,
-) -> Result<Duration, String> {
-    let bound: Duration = reference.iter().map(|(_, time)| *time).sum();
+    software: bool,
+) -> Result<Result<Duration, String>, AcceleratorError> {
     let mut sum = Duration::ZERO;
-    for (job, (expected, _)) in JOBS.into_iter().zip(reference) {
-        let (digest, time) = work
-            .time(job, coprocessor, bound, clock)
-            .map_err(|error| format!("{job}: {error}"))?;
-        if digest != *expected {
-            return Err(format!("wrong {job} result, it cannot be trusted"));
+    for (index, job) in JOBS.into_iter().enumerate() {
+        let expected = reference.digest(index)?;
+        let last = if software { index } else { JOBS.len() - 1 };
+        let bound = reference.time(last)?;
+        let most = if software {
+            bound / SOFTWARE_GAIN
+        } else {
+            bound
+        };
+        let enough = most.saturating_sub(sum);
+        let timed = reference
+            .work
+            .time(job, coprocessor, enough, reference.clock);
+        let (digest, time) = match timed {
+            Ok(timed) => timed,
+            Err(error) => return Ok(Err(format!("{job}: {error}"))),
+        };
+        if digest != expected {
+            return Ok(Err(format!("wrong {job} result, it cannot be trusted")));
         }
         sum += time;
-        if sum >= bound {
-            return Err(format!("slower, {} up to {job}", milliseconds(sum)));
+        if sum >= most {
+            return Ok(Err(format!(
+                "too slow, {} up to {job}, cpu {} up to {}",
+                milliseconds(sum),
+                milliseconds(bound),
+                JOBS[last]
+            )));
         }
     }
-    Ok(sum)
+    Ok(Ok(sum))
 }
 
 fn milliseconds(time: Duration) -> String {

@@ -96,7 +96,11 @@ fn summary(index: u32, adapter: &Adapter) -> AdapterSummary {
     };
     AdapterSummary {
         index,
-        refused: refusal(&info.name, adapter),
+        refused: refusal(
+            &info.name,
+            adapter.get_downlevel_capabilities().flags,
+            &limits,
+        ),
         name: info.name,
         driver,
         interface: info.backend.to_string(),
@@ -147,16 +151,15 @@ fn needed(limits: &Limits) -> [(&'static str, u64); 8] {
     ]
 }
 
-fn refusal(name: &str, adapter: &Adapter) -> Option<GpuError> {
-    let adapter_name = || name.to_string();
-    let flags = adapter.get_downlevel_capabilities().flags;
+/// Why an adapter that offers this cannot be used.
+fn refusal(name: &str, flags: DownlevelFlags, limits: &Limits) -> Option<GpuError> {
     if !flags.contains(DownlevelFlags::COMPUTE_SHADERS) {
         return Some(GpuError::NoCompute {
-            adapter: adapter_name(),
+            adapter: name.into(),
         });
     }
-    too_small(&adapter.limits()).map(|(limit, has, needs)| GpuError::LimitTooSmall {
-        adapter: adapter_name(),
+    too_small(limits).map(|(limit, has, needs)| GpuError::LimitTooSmall {
+        adapter: name.into(),
         limit,
         has,
         needs,
@@ -175,13 +178,60 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_below_the_profile_is_named() {
-        assert_eq!(too_small(&smallest_profile()), None);
+    fn each_limit_below_the_profile_is_named() {
+        type Lower = (&'static str, fn(&mut Limits));
+        let all = DownlevelFlags::all();
+        let lower: [Lower; 8] = [
+            ("maxBufferSize", |l| l.max_buffer_size -= 1),
+            ("maxStorageBufferBindingSize", |l| {
+                l.max_storage_buffer_binding_size -= 1;
+            }),
+            ("maxStorageBuffersPerShaderStage", |l| {
+                l.max_storage_buffers_per_shader_stage -= 1;
+            }),
+            ("maxComputeWorkgroupStorageSize", |l| {
+                l.max_compute_workgroup_storage_size -= 1;
+            }),
+            ("maxComputeInvocationsPerWorkgroup", |l| {
+                l.max_compute_invocations_per_workgroup -= 1;
+            }),
+            ("maxComputeWorkgroupSizeX", |l| {
+                l.max_compute_workgroup_size_x -= 1;
+            }),
+            ("maxComputeWorkgroupsPerDimension", |l| {
+                l.max_compute_workgroups_per_dimension -= 1;
+            }),
+            ("maxUniformBufferBindingSize", |l| {
+                l.max_uniform_buffer_binding_size -= 1;
+            }),
+        ];
+        assert_eq!(refusal("a", all, &smallest_profile()), None);
+        for ((name, lower), (needed, least)) in lower.iter().zip(needed(&smallest_profile())) {
+            assert_eq!(*name, needed);
+            let mut limits = smallest_profile();
+            lower(&mut limits);
+            let expected = GpuError::LimitTooSmall {
+                adapter: "a".into(),
+                limit: name,
+                has: least - 1,
+                needs: least,
+            };
+            assert_eq!(refusal("a", all, &limits), Some(expected));
+        }
+        // What kernels do not use may be missing.
         let mut limits = smallest_profile();
-        limits.max_storage_buffers_per_shader_stage = 4;
+        limits.max_texture_dimension_3d = 0;
+        assert_eq!(refusal("a", all, &limits), None);
+    }
+
+    #[test]
+    fn an_adapter_without_compute_is_refused() {
+        let flags = DownlevelFlags::all() - DownlevelFlags::COMPUTE_SHADERS;
         assert_eq!(
-            too_small(&limits),
-            Some(("maxStorageBuffersPerShaderStage", 4, 8))
+            refusal("a", flags, &smallest_profile()),
+            Some(GpuError::NoCompute {
+                adapter: "a".into()
+            })
         );
     }
 }

@@ -1,20 +1,17 @@
 //! A list of commands for one submission.
 
 use std::sync::atomic::Ordering;
-use std::sync::mpsc;
+use std::time::Duration;
 
-use wgpu::{
-    BufferDescriptor, BufferUsages, CommandEncoderDescriptor, ComputePassDescriptor, MapMode,
-    PollType,
-};
+use wgpu::{CommandEncoderDescriptor, ComputePassDescriptor, SubmissionIndex};
 
-use super::gpu::lock;
+use super::readback::{self, Readback, Timer};
 use super::{Bound, Buffer, Gpu, GpuError};
 
 /// How many workgroups a dispatch has.
 #[derive(Clone, Copy, Debug)]
 pub enum Groups<'a> {
-    /// So many; spread over the second dimension where they exceed the limit of the first, so a kernel computes its
+    /// So many, at most the square of the limit of a dimension; spread over the second dimension where they exceed the limit of the first, so a kernel computes its
     /// index as `workgroup_id.x + workgroup_id.y * num_workgroups.x` and checks it.
     Count(u32),
     /// Three words of a buffer, at this word.
@@ -37,11 +34,13 @@ pub(super) enum Step<'a> {
     },
 }
 
-/// Commands to be submitted together. Each sees the effects of those before it.
+/// Commands to be submitted together. Each sees the effects of those before it. Ranges are checked as commands are
+/// added; the first error is what the submission fails with, and nothing runs.
 pub struct Commands<'a> {
     gpu: &'a Gpu,
     label: &'static str,
     steps: Vec<Step<'a>>,
+    error: Option<GpuError>,
 }
 
 impl<'a> Commands<'a> {
@@ -50,15 +49,41 @@ impl<'a> Commands<'a> {
             gpu,
             label,
             steps: Vec::new(),
+            error: None,
         }
     }
 
     /// Runs a kernel. No workgroups, no dispatch.
     pub fn dispatch(&mut self, bound: &'a Bound, groups: Groups<'a>) -> &mut Self {
         if !matches!(groups, Groups::Count(0)) {
-            self.steps.push(Step::Dispatch(bound, groups));
+            let checked = self.check_dispatch(bound, groups);
+            self.push(checked, Step::Dispatch(bound, groups));
         }
         self
+    }
+
+    fn check_dispatch(&self, bound: &Bound, groups: Groups<'_>) -> Result<(), GpuError> {
+        bound.kernel.check(self.gpu)?;
+        match groups {
+            Groups::Count(count) => {
+                let limit = self.gpu.profile().workgroups;
+                let (_, rows) = spread(count, limit);
+                match rows <= limit {
+                    true => Ok(()),
+                    false => Err(GpuError::TooManyGroups { count, limit }),
+                }
+            }
+            Groups::Indirect(buffer, word) => buffer.check(self.gpu, word, 3),
+        }
+    }
+
+    fn push(&mut self, checked: Result<(), GpuError>, step: Step<'a>) {
+        match checked {
+            Ok(()) => self.steps.push(step),
+            Err(error) => {
+                self.error.get_or_insert(error);
+            }
+        }
     }
 
     /// Copies `words` words.
@@ -70,37 +95,46 @@ impl<'a> Commands<'a> {
         at: u64,
         words: u64,
     ) -> &mut Self {
-        if words > 0 {
-            self.steps.push(Step::Copy {
+        let checked = from
+            .check(self.gpu, start, words)
+            .and_then(|()| to.check(self.gpu, at, words));
+        if words > 0 || checked.is_err() {
+            let step = Step::Copy {
                 from,
                 start,
                 to,
                 at,
                 words,
-            });
+            };
+            self.push(checked, step);
         }
         self
     }
 
     /// Sets `words` words to zero.
     pub fn clear(&mut self, buffer: &'a Buffer, start: u64, words: u64) -> &mut Self {
-        if words > 0 {
-            self.steps.push(Step::Clear {
+        let checked = buffer.check(self.gpu, start, words);
+        if words > 0 || checked.is_err() {
+            let step = Step::Clear {
                 buffer,
                 start,
                 words,
-            });
+            };
+            self.push(checked, step);
         }
         self
     }
 
     /// Submits without waiting.
     pub fn submit(self) -> Result<(), GpuError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
         #[cfg(feature = "remote")]
         if self.gpu.remote_submit(self.label, &self.steps)? {
             return Ok(());
         }
-        self.encode_and_submit(None).map(|_| ())
+        self.encode_and_submit(None, None).map(|_| ())
     }
 
     /// Submits, waits, and reads `words` words of `buffer` from word `start` on.
@@ -110,81 +144,95 @@ impl<'a> Commands<'a> {
         start: u64,
         words: u64,
     ) -> Result<Vec<u32>, GpuError> {
-        debug_assert!(start + words <= buffer.words());
-        if words == 0 {
-            self.submit()?;
-            return Ok(vec![]);
-        }
+        self.run(buffer, start, words, false).map(|(data, _)| data)
+    }
+
+    /// As [`Commands::submit_and_read`], with the time the device took from the beginning of the first kernel to the end
+    /// of the last one. No time where the device has no time stamps, nothing is dispatched or nothing is read.
+    pub fn submit_and_read_timed(
+        self,
+        buffer: &Buffer,
+        start: u64,
+        words: u64,
+    ) -> Result<(Vec<u32>, Option<Duration>), GpuError> {
+        self.run(buffer, start, words, true)
+    }
+
+    fn run(
+        self,
+        buffer: &Buffer,
+        start: u64,
+        words: u64,
+        timed: bool,
+    ) -> Result<(Vec<u32>, Option<Duration>), GpuError> {
         let gpu = self.gpu;
+        readback::readable(gpu, buffer, start, words)?;
+        if words == 0 || self.error.is_some() {
+            self.submit()?;
+            return Ok((vec![], None));
+        }
         #[cfg(feature = "remote")]
         if gpu.remote_submit(self.label, &self.steps)?
             && let Some(data) = gpu.remote_read(buffer, start, words)?
         {
-            return Ok(data);
+            return Ok((data, None));
         }
-        let bytes = words * 4;
-        let mut kept = lock(&gpu.staging);
-        let staging = match kept.take() {
-            Some(staging) if staging.size() >= bytes => staging,
-            _ => gpu.device.create_buffer(&BufferDescriptor {
-                label: Some("readback"),
-                size: bytes.next_power_of_two().max(1024),
-                usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            }),
+        let readback = Readback::new(gpu, words * 4)?;
+        let timer = match timed && self.passes() > 0 {
+            true => Timer::new(gpu)?,
+            false => None,
         };
-        gpu.check()?;
-        let index = self.encode_and_submit(Some((buffer, start, &staging, bytes)))?;
-        let slice = staging.slice(..bytes);
-        let (sender, receiver) = mpsc::channel();
-        slice.map_async(MapMode::Read, move |result| {
-            // The receiver is gone only if this function has given up.
-            let _ = sender.send(result);
-        });
-        gpu.counters.round_trips.fetch_add(1, Ordering::Relaxed);
-        let waited = gpu.device.poll(PollType::Wait {
-            submission_index: Some(index),
-            timeout: Some(gpu.timeout),
-        });
-        gpu.check()?;
-        if let Err(error) = waited {
-            return Err(match error {
-                wgpu::PollError::Timeout => GpuError::Timeout {
-                    seconds: gpu.timeout.as_secs(),
-                },
-                other => GpuError::Driver {
-                    message: other.to_string(),
-                },
-            });
-        }
-        let driver = |message: String| GpuError::Driver { message };
-        receiver
-            .try_recv()
-            .map_err(|_| driver("the readback was not mapped".into()))?
-            .map_err(|error| driver(format!("readback: {error}")))?;
-        let view = slice
-            .get_mapped_range()
-            .map_err(|error| driver(format!("readback: {error}")))?;
-        let data = bytemuck::pod_collect_to_vec(&view[..]);
-        drop(view);
-        staging.unmap();
-        *kept = Some(staging);
-        gpu.counters.read_back.fetch_add(bytes, Ordering::Relaxed);
-        Ok(data)
+        let index = self.encode_and_submit(Some((buffer, start, &readback)), timer.as_ref())?;
+        let mapping = readback.request(gpu)?;
+        let timer = match timer {
+            Some(timer) => Some((timer.request(gpu)?, timer)),
+            None => None,
+        };
+        readback::wait(gpu, index)?;
+        let data = readback.finish(gpu, &mapping)?;
+        let time = match timer {
+            Some((mapping, timer)) => timer.finish(gpu, &mapping)?,
+            None => None,
+        };
+        Ok((data, time))
+    }
+
+    /// How many compute passes the steps make: dispatches in a row share one.
+    fn passes(&self) -> usize {
+        let is_dispatch = |step: &Step<'_>| matches!(step, Step::Dispatch(..));
+        let rows = self.steps.chunk_by(|a, b| is_dispatch(a) == is_dispatch(b));
+        rows.filter(|row| row.first().is_some_and(is_dispatch))
+            .count()
     }
 
     fn encode_and_submit(
         self,
-        readback: Option<(&Buffer, u64, &wgpu::Buffer, u64)>,
-    ) -> Result<wgpu::SubmissionIndex, GpuError> {
+        readback: Option<(&Buffer, u64, &Readback)>,
+        timer: Option<&Timer>,
+    ) -> Result<SubmissionIndex, GpuError> {
         let gpu = self.gpu;
-        gpu.check()?;
-        let mut encoder = gpu
-            .device
-            .create_command_encoder(&CommandEncoderDescriptor {
-                label: Some(self.label),
-            });
-        let mut dispatches = 0;
+        let (index, dispatches) = gpu.guarded(|| {
+            let (mut encoder, dispatches) = self.encode(timer);
+            if let Some((buffer, start, readback)) = readback {
+                readback.copy(&mut encoder, &buffer.raw, start);
+            }
+            (gpu.queue.submit([encoder.finish()]), dispatches)
+        })?;
+        gpu.counters.submissions.fetch_add(1, Ordering::Relaxed);
+        gpu.counters
+            .dispatches
+            .fetch_add(dispatches, Ordering::Relaxed);
+        Ok(index)
+    }
+
+    /// The steps and how many of them are dispatches.
+    fn encode(&self, timer: Option<&Timer>) -> (wgpu::CommandEncoder, u64) {
+        let gpu = self.gpu;
+        let descriptor = CommandEncoderDescriptor {
+            label: Some(self.label),
+        };
+        let mut encoder = gpu.device.create_command_encoder(&descriptor);
+        let (mut dispatches, mut pass_index, passes) = (0, 0, self.passes());
         let mut steps = self.steps.iter().peekable();
         while let Some(step) = steps.next() {
             match step {
@@ -206,7 +254,13 @@ impl<'a> Commands<'a> {
                 }
                 Step::Dispatch(bound, groups) => {
                     // Dispatches in a row share a pass; the driver orders them by what they touch.
-                    let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
+                    pass_index += 1;
+                    let timestamp_writes =
+                        timer.and_then(|timer| timer.writes(pass_index == 1, pass_index == passes));
+                    let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor {
+                        label: Some(self.label),
+                        timestamp_writes,
+                    });
                     let mut next = (*bound, *groups);
                     loop {
                         dispatches += 1;
@@ -220,16 +274,10 @@ impl<'a> Commands<'a> {
                 }
             }
         }
-        if let Some((buffer, start, staging, bytes)) = readback {
-            encoder.copy_buffer_to_buffer(&buffer.raw, start * 4, staging, 0, bytes);
+        if let Some(timer) = timer {
+            timer.resolve(&mut encoder);
         }
-        let index = gpu.queue.submit([encoder.finish()]);
-        gpu.counters.submissions.fetch_add(1, Ordering::Relaxed);
-        gpu.counters
-            .dispatches
-            .fetch_add(dispatches, Ordering::Relaxed);
-        gpu.check()?;
-        Ok(index)
+        (encoder, dispatches)
     }
 }
 
@@ -248,5 +296,36 @@ fn encode_dispatch(gpu: &Gpu, pass: &mut wgpu::ComputePass<'_>, bound: &Bound, g
             pass.dispatch_workgroups(columns, rows, 1);
         }
         Groups::Indirect(buffer, word) => pass.dispatch_workgroups_indirect(&buffer.raw, word * 4),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workgroups_spread_over_two_dimensions() {
+        const LIMIT: u32 = 65535;
+        for count in [
+            1,
+            2,
+            LIMIT - 1,
+            LIMIT,
+            LIMIT + 1,
+            2 * LIMIT,
+            2 * LIMIT + 1,
+            1 << 24,
+            LIMIT * LIMIT - 1,
+            LIMIT * LIMIT,
+        ] {
+            let (columns, rows) = spread(count, LIMIT);
+            assert!(columns <= LIMIT && rows <= LIMIT, "{count}");
+            let all = u64::from(columns) * u64::from(rows);
+            // Less than a row too many.
+            assert!(all >= count.into(), "{count}");
+            assert!(all - u64::from(count) < rows.into(), "{count}");
+        }
+        assert_eq!(spread(LIMIT, LIMIT), (LIMIT, 1));
+        assert!(spread(LIMIT * LIMIT + 1, LIMIT).1 > LIMIT);
     }
 }

@@ -81,6 +81,52 @@ pub enum GpuError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// Words beyond the end of a buffer.
+    #[error("words {start}..{start}+{words} of {what}, which has {size}")]
+    BadRange {
+        /// The buffer.
+        what: String,
+        /// First word.
+        start: u64,
+        /// How many words.
+        words: u64,
+        /// Length of the buffer in words.
+        size: u64,
+    },
+    /// A slice that cannot be bound: it is empty, or its start is not a multiple of 64 words.
+    #[error("word {start} of {what} cannot begin a binding of {words} words")]
+    BadSlice {
+        /// The buffer.
+        what: String,
+        /// First word.
+        start: u64,
+        /// How many words.
+        words: u64,
+    },
+    /// A kernel got more or fewer buffers than it has bindings.
+    #[error("kernel `{kernel}` has {needs} bindings and got {has} buffers")]
+    BindingCount {
+        /// The kernel.
+        kernel: &'static str,
+        /// Its bindings.
+        needs: usize,
+        /// The buffers.
+        has: usize,
+    },
+    /// A dispatch with more workgroups than two dimensions hold.
+    #[error("a dispatch of {count} workgroups, this device allows {limit} a dimension")]
+    TooManyGroups {
+        /// Workgroups asked for.
+        count: u32,
+        /// The limit of a dimension.
+        limit: u32,
+    },
+    /// A thing of another device.
+    #[error("{what} belongs to another device")]
+    Foreign {
+        /// The buffer or kernel.
+        what: String,
+    },
     /// A submission did not end in time.
     #[error("the device did not answer within {seconds} s")]
     Timeout {

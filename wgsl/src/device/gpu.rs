@@ -3,18 +3,20 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU64;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use wgpu::{
     BindGroupDescriptor, BindGroupEntry, BindGroupLayoutDescriptor, BindGroupLayoutEntry,
     BindingResource, BindingType, BufferBinding, BufferBindingType, BufferDescriptor, BufferUsages,
-    ComputePipelineDescriptor, DeviceDescriptor, ErrorFilter, Features, PipelineLayoutDescriptor,
+    ComputePipelineDescriptor, DeviceDescriptor, Features, PipelineLayoutDescriptor,
     ShaderModuleDescriptor, ShaderSource, ShaderStages,
 };
 
 use super::adapter::{self, AdapterSummary};
+use super::faults::{Faults, described, lock};
 use super::{Commands, GpuError};
 
 /// How to open a device.
@@ -24,6 +26,8 @@ pub struct Options {
     pub adapter: Option<u32>,
     /// Use at most this many bytes per binding, to behave as a smaller device would.
     pub binding_bytes_max: Option<u64>,
+    /// Keep at most this many bytes in buffers, to leave the rest to others or to behave as a smaller device would.
+    pub memory_bytes_max: Option<u64>,
     /// How long one submission may take before the device counts as hung.
     pub timeout: Duration,
 }
@@ -33,6 +37,7 @@ impl Default for Options {
         Options {
             adapter: None,
             binding_bytes_max: None,
+            memory_bytes_max: None,
             timeout: Duration::from_secs(120),
         }
     }
@@ -67,7 +72,7 @@ pub enum Binding {
 /// One kernel: WGSL text with one entry point; binding i of group 0 is `bindings[i]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Name for messages and the cache; the same name always means the same text.
+    /// Name for messages.
     pub name: &'static str,
     /// The whole module.
     pub text: String,
@@ -81,10 +86,25 @@ pub struct Source {
 pub struct Kernel {
     pub(super) name: &'static str,
     pub(super) pipeline: wgpu::ComputePipeline,
+    device: u64,
     layout: wgpu::BindGroupLayout,
     bindings: &'static [Binding],
+    #[cfg(feature = "remote")]
+    pub(super) handle: Option<Arc<super::remote::Handle>>,
     /// How long the driver took to create the pipeline (some compile at first dispatch instead).
     pub compile_time: Duration,
+}
+
+impl Kernel {
+    /// Fails unless it was compiled for this device.
+    pub(super) fn check(&self, gpu: &Gpu) -> Result<(), GpuError> {
+        if self.device == gpu.id {
+            return Ok(());
+        }
+        Err(GpuError::Foreign {
+            what: format!("kernel `{}`", self.name),
+        })
+    }
 }
 
 impl fmt::Debug for Kernel {
@@ -98,6 +118,7 @@ impl fmt::Debug for Kernel {
 pub struct Buffer {
     pub(super) raw: wgpu::Buffer,
     words: u64,
+    lease: Arc<Lease>,
     #[cfg(feature = "remote")]
     pub(super) handle: Option<Arc<super::remote::Handle>>,
 }
@@ -108,14 +129,46 @@ impl Buffer {
         self.words
     }
 
-    /// `words` words from word `start` on, for a binding. `start` is a multiple of 64 (bindings are aligned to 256 bytes).
+    /// `words` words from word `start` on, for a binding. `start` is a multiple of 64 (bindings are aligned to 256
+    /// bytes); [`Gpu::bind`] refuses what does not fit.
     pub fn slice(&self, start: u64, words: u64) -> Slice<'_> {
-        debug_assert!(start.is_multiple_of(64) && words > 0 && start + words <= self.words);
         Slice {
             buffer: self,
             start,
             words,
         }
+    }
+
+    /// Fails unless these words are there and the buffer is of this device.
+    pub(super) fn check(&self, gpu: &Gpu, start: u64, words: u64) -> Result<(), GpuError> {
+        let what = || self.lease.label.clone();
+        if self.lease.device != gpu.id {
+            return Err(GpuError::Foreign { what: what() });
+        }
+        match start.checked_add(words) {
+            Some(end) if end <= self.words => Ok(()),
+            _ => Err(GpuError::BadRange {
+                what: what(),
+                start,
+                words,
+                size: self.words,
+            }),
+        }
+    }
+}
+
+/// A buffer's share of the device's memory, given back with its last copy.
+#[derive(Debug)]
+struct Lease {
+    label: String,
+    device: u64,
+    bytes: u64,
+    in_use: Arc<AtomicU64>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.in_use.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -125,6 +178,20 @@ pub struct Slice<'a> {
     pub(super) buffer: &'a Buffer,
     pub(super) start: u64,
     pub(super) words: u64,
+}
+
+impl Slice<'_> {
+    fn check(&self, gpu: &Gpu) -> Result<(), GpuError> {
+        self.buffer.check(gpu, self.start, self.words)?;
+        if self.words > 0 && self.start.is_multiple_of(64) {
+            return Ok(());
+        }
+        Err(GpuError::BadSlice {
+            what: self.buffer.lease.label.clone(),
+            start: self.start,
+            words: self.words,
+        })
+    }
 }
 
 impl<'a> From<&'a Buffer> for Slice<'a> {
@@ -170,15 +237,21 @@ pub(super) struct Counters {
     pub(super) read_back: AtomicU64,
 }
 
-/// An open device. Meant for one job at a time: an error is reported to whoever looks next.
+/// An open device. Threads may share it: an operation reports its own errors, and one that the driver reports outside
+/// of any operation goes to whoever looks next. Once the device is lost, everything fails with [`GpuError::Lost`].
 pub struct Gpu {
+    /// Unlike that of any other device of this process.
+    id: u64,
     summary: AdapterSummary,
     profile: Profile,
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) timeout: Duration,
     faults: Arc<Faults>,
-    kernels: Mutex<HashMap<&'static str, Arc<Kernel>>>,
+    memory_bytes_max: u64,
+    in_use: Arc<AtomicU64>,
+    /// By name and hash of the source.
+    kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
     /// Kept for readback, replaced by a larger one when needed.
     pub(super) staging: Mutex<Option<wgpu::Buffer>>,
     pub(super) counters: Counters,
@@ -186,6 +259,9 @@ pub struct Gpu {
     #[cfg(feature = "remote")]
     pub(super) remote: Option<Arc<dyn super::Remote>>,
 }
+
+/// Name, and hash of text and entry point.
+type KernelKey = (&'static str, [u8; 32]);
 
 impl fmt::Debug for Gpu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -195,51 +271,13 @@ impl fmt::Debug for Gpu {
     }
 }
 
-/// Errors that the driver reports on its own time. Losing the device is for ever, the rest is taken by who looks.
-#[derive(Debug, Default)]
-struct Faults {
-    lost: Mutex<Option<String>>,
-    error: Mutex<Option<GpuError>>,
-}
-
-impl Faults {
-    fn report(&self, error: wgpu::Error) {
-        let error = match error {
-            wgpu::Error::OutOfMemory { .. } => GpuError::OutOfMemory {
-                what: "a driver allocation".into(),
-                bytes: 0,
-            },
-            wgpu::Error::Validation { description, .. }
-            | wgpu::Error::Internal { description, .. } => GpuError::Driver {
-                message: description,
-            },
-        };
-        tracing::error!(%error, "the GPU driver reports an error");
-        lock(&self.error).get_or_insert(error);
-    }
-
-    fn take(&self) -> Result<(), GpuError> {
-        if let Some(message) = lock(&self.lost).clone() {
-            return Err(GpuError::Lost { message });
-        }
-        match lock(&self.error).take() {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
-    }
-}
-
-/// A lock of which the data stays valid whatever happened to its last holder.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Gpu {
     /// Opens an adapter.
     pub fn open(options: &Options) -> Result<Gpu, GpuError> {
         let (adapter, summary) = adapter::choose(options.adapter)?;
         let offered = adapter.limits();
-        let mut limits = adapter::smallest_profile();
+        // What kernels do not use may be smaller than the profile.
+        let mut limits = adapter::smallest_profile().or_worse_values_from(&offered);
         limits.max_storage_buffer_binding_size = offered.max_storage_buffer_binding_size;
         limits.max_buffer_size = offered.max_buffer_size;
         let wanted = Features::TIMESTAMP_QUERY;
@@ -258,8 +296,7 @@ impl Gpu {
         device.on_uncaptured_error(Arc::new(move |error| for_errors.report(error)));
         let for_loss = Arc::clone(&faults);
         device.set_device_lost_callback(move |reason, message| {
-            tracing::error!(?reason, message, "the GPU device is lost");
-            *lock(&for_loss.lost) = Some(format!("{reason:?}: {message}"));
+            for_loss.lose(&format!("{reason:?}: {message}"));
         });
         let asked = options.binding_bytes_max.unwrap_or(u64::MAX);
         // Shaders index bytes with 32 bits, some with a sign.
@@ -275,13 +312,17 @@ impl Gpu {
             invocations: limits.max_compute_invocations_per_workgroup,
             workgroups: limits.max_compute_workgroups_per_dimension,
         };
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         Ok(Gpu {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             summary,
             profile,
             device,
             queue,
             timeout: options.timeout,
             faults,
+            memory_bytes_max: options.memory_bytes_max.unwrap_or(u64::MAX),
+            in_use: Arc::default(),
             kernels: Mutex::default(),
             staging: Mutex::default(),
             counters: Counters::default(),
@@ -312,11 +353,24 @@ impl Gpu {
         }
     }
 
-    /// Destroys the device, as a driver reset would: every later call fails with [`GpuError::Lost`].
+    /// Bytes in buffers that somebody holds.
+    pub fn memory_in_use(&self) -> u64 {
+        self.in_use.load(Ordering::Relaxed)
+    }
+
+    /// Destroys the device, as a driver reset would: every later call fails with [`GpuError::Lost`], and so does a wait
+    /// that is under way in another thread, at once or when what it waits for is done.
     pub fn destroy(&self) {
-        self.device.destroy();
-        // Some drivers report the loss at the next poll only.
-        lock(&self.faults.lost).get_or_insert_with(|| "destroyed".into());
+        // First the word, so that no other thread takes what follows from the loss for an error of its own.
+        self.faults.lose("destroyed");
+        if catch_unwind(AssertUnwindSafe(|| self.device.destroy())).is_err() {
+            tracing::warn!("the GPU driver panics at the device's end");
+        }
+    }
+
+    /// Runs an operation on the device.
+    pub(super) fn guarded<T>(&self, run: impl FnOnce() -> T) -> Result<T, GpuError> {
+        self.faults.guarded(&self.device, described, run)
     }
 
     /// The error the driver has reported since the last look, if any.
@@ -337,29 +391,63 @@ impl Gpu {
                 limit,
             });
         }
-        let scope = self.device.push_error_scope(ErrorFilter::OutOfMemory);
-        let raw = self.device.create_buffer(&BufferDescriptor {
-            label: Some(label),
-            size: bytes,
-            usage: BufferUsages::STORAGE
-                | BufferUsages::UNIFORM
-                | BufferUsages::COPY_SRC
-                | BufferUsages::COPY_DST
-                | BufferUsages::INDIRECT,
-            mapped_at_creation: false,
-        });
-        if pollster::block_on(scope.pop()).is_some() {
-            return Err(GpuError::OutOfMemory {
-                what: label.into(),
-                bytes,
-            });
-        }
-        self.check()?;
+        let lease = self.lease(label, bytes)?;
+        let usage = BufferUsages::STORAGE
+            | BufferUsages::UNIFORM
+            | BufferUsages::COPY_SRC
+            | BufferUsages::COPY_DST
+            | BufferUsages::INDIRECT;
+        let raw = self.allocate(label, bytes, usage)?;
         Ok(Buffer {
             raw,
             words,
+            lease,
             #[cfg(feature = "remote")]
             handle: self.remote_buffer(label, words)?,
+        })
+    }
+
+    fn lease(&self, label: &str, bytes: u64) -> Result<Arc<Lease>, GpuError> {
+        let more = |used: u64| {
+            let sum = used.checked_add(bytes)?;
+            (sum <= self.memory_bytes_max).then_some(sum)
+        };
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        match self.in_use.fetch_update(set, fetch, more) {
+            Ok(_) => Ok(Arc::new(Lease {
+                label: label.into(),
+                device: self.id,
+                bytes,
+                in_use: Arc::clone(&self.in_use),
+            })),
+            Err(_) => Err(GpuError::OutOfMemory {
+                what: label.into(),
+                bytes,
+            }),
+        }
+    }
+
+    /// Memory of the device. A driver that refuses leaves it as it was.
+    pub(super) fn allocate(
+        &self,
+        label: &str,
+        bytes: u64,
+        usage: BufferUsages,
+    ) -> Result<wgpu::Buffer, GpuError> {
+        let describe = |error| match error {
+            wgpu::Error::OutOfMemory { .. } => GpuError::OutOfMemory {
+                what: label.into(),
+                bytes,
+            },
+            other => described(other),
+        };
+        self.faults.guarded(&self.device, describe, || {
+            self.device.create_buffer(&BufferDescriptor {
+                label: Some(label),
+                size: bytes,
+                usage,
+                mapped_at_creation: false,
+            })
         })
     }
 
@@ -372,19 +460,21 @@ impl Gpu {
 
     /// Writes `data` from word `start` on, before the next submission.
     pub fn upload(&self, buffer: &Buffer, start: u64, data: &[u32]) -> Result<(), GpuError> {
+        self.check()?;
+        buffer.check(self, start, data.len() as u64)?;
         if data.is_empty() {
             return Ok(());
         }
-        debug_assert!(start + data.len() as u64 <= buffer.words);
         let bytes = data.len() as u64 * 4;
         self.counters.uploaded.fetch_add(bytes, Ordering::Relaxed);
         #[cfg(feature = "remote")]
         if self.remote_upload(buffer, start, data)? {
             return Ok(());
         }
-        self.queue
-            .write_buffer(&buffer.raw, start * 4, bytemuck::cast_slice(data));
-        self.check()
+        self.guarded(|| {
+            self.queue
+                .write_buffer(&buffer.raw, start * 4, bytemuck::cast_slice(data));
+        })
     }
 
     /// Reads `words` words from word `start` on, after everything submitted so far.
@@ -392,18 +482,44 @@ impl Gpu {
         self.commands("read").submit_and_read(buffer, start, words)
     }
 
-    /// The compiled kernel; compiled at the first call with its name.
+    /// The compiled kernel; compiled at the first call with this source. Drivers keep what they have compiled on disk
+    /// themselves, so nothing is kept here beyond the device.
     pub fn kernel(&self, source: &Source) -> Result<Arc<Kernel>, GpuError> {
-        if let Some(kernel) = lock(&self.kernels).get(source.name) {
+        self.check()?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(source.text.as_bytes());
+        hasher.update(source.entry.as_bytes());
+        let key = (source.name, *hasher.finalize().as_bytes());
+        if let Some(kernel) = lock(&self.kernels).get(&key) {
             return Ok(Arc::clone(kernel));
         }
         let started = Instant::now();
-        let failed = |error: wgpu::Error| GpuError::Kernel {
-            kernel: source.name,
-            message: error.to_string(),
+        let describe = |error: wgpu::Error| match error {
+            wgpu::Error::OutOfMemory { .. } => described(error),
+            other => GpuError::Kernel {
+                kernel: source.name,
+                message: other.to_string(),
+            },
         };
-        self.check()?;
-        let scope = self.device.push_error_scope(ErrorFilter::Validation);
+        let (pipeline, layout) = self
+            .faults
+            .guarded(&self.device, describe, || self.compile(source))?;
+        let kernel = Arc::new(Kernel {
+            name: source.name,
+            pipeline,
+            device: self.id,
+            layout,
+            bindings: source.bindings,
+            #[cfg(feature = "remote")]
+            handle: self.remote_kernel(source)?,
+            compile_time: started.elapsed(),
+        });
+        // Another thread may have been faster: there is one of each.
+        let mut kernels = lock(&self.kernels);
+        Ok(Arc::clone(kernels.entry(key).or_insert(kernel)))
+    }
+
+    fn compile(&self, source: &Source) -> (wgpu::ComputePipeline, wgpu::BindGroupLayout) {
         let module = self.device.create_shader_module(ShaderModuleDescriptor {
             label: Some(source.name),
             source: ShaderSource::Wgsl(source.text.as_str().into()),
@@ -435,21 +551,7 @@ impl Gpu {
                 compilation_options: wgpu::PipelineCompilationOptions::default(),
                 cache: None,
             });
-        if let Some(error) = pollster::block_on(scope.pop()) {
-            return Err(failed(error));
-        }
-        self.check()?;
-        #[cfg(feature = "remote")]
-        self.remote_kernel(source)?;
-        let kernel = Arc::new(Kernel {
-            name: source.name,
-            pipeline,
-            layout,
-            bindings: source.bindings,
-            compile_time: started.elapsed(),
-        });
-        lock(&self.kernels).insert(source.name, Arc::clone(&kernel));
-        Ok(kernel)
+        (pipeline, layout)
     }
 
     /// Every kernel compiled so far with the time its pipeline took, by name.
@@ -464,12 +566,16 @@ impl Gpu {
 
     /// Puts a kernel and its buffers together, one buffer for each binding.
     pub fn bind(&self, kernel: &Arc<Kernel>, buffers: &[Slice<'_>]) -> Result<Bound, GpuError> {
-        debug_assert_eq!(
-            kernel.bindings.len(),
-            buffers.len(),
-            "bindings of {}",
-            kernel.name
-        );
+        self.check()?;
+        kernel.check(self)?;
+        if kernel.bindings.len() != buffers.len() {
+            return Err(GpuError::BindingCount {
+                kernel: kernel.name,
+                needs: kernel.bindings.len(),
+                has: buffers.len(),
+            });
+        }
+        buffers.iter().try_for_each(|slice| slice.check(self))?;
         let entries: Vec<BindGroupEntry<'_>> = (0..)
             .zip(buffers)
             .map(|(binding, slice)| BindGroupEntry {
@@ -481,17 +587,18 @@ impl Gpu {
                 }),
             })
             .collect();
-        let group = self.device.create_bind_group(&BindGroupDescriptor {
-            label: Some(kernel.name),
-            layout: &kernel.layout,
-            entries: &entries,
-        });
-        self.check()?;
+        let group = self.guarded(|| {
+            self.device.create_bind_group(&BindGroupDescriptor {
+                label: Some(kernel.name),
+                layout: &kernel.layout,
+                entries: &entries,
+            })
+        })?;
         Ok(Bound {
             kernel: Arc::clone(kernel),
             group,
             #[cfg(feature = "remote")]
-            handle: self.remote_bind(kernel.name, buffers)?,
+            handle: self.remote_bind(kernel, buffers)?,
         })
     }
 
@@ -516,5 +623,21 @@ fn layout_entry(binding: u32, kind: Binding) -> BindGroupLayoutEntry {
             min_binding_size: None,
         },
         count: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_layer_below_loses_the_device() {
+        let gpu = Gpu::open(&Options::default()).expect("an adapter");
+        let result: Result<(), GpuError> = gpu.guarded(|| panic!("in the driver"));
+        let lost = GpuError::Lost {
+            message: "panic: in the driver".into(),
+        };
+        assert_eq!(result, Err(lost.clone()));
+        assert_eq!(gpu.buffer("a", 1).unwrap_err(), lost);
     }
 }

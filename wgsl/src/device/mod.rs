@@ -3,7 +3,9 @@
 mod adapter;
 mod commands;
 mod error;
+mod faults;
 mod gpu;
+mod readback;
 #[cfg(feature = "remote")]
 mod remote;
 mod scratch;

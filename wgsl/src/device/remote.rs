@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::commands::{Groups, Step, spread};
-use super::{Buffer, Gpu, GpuError, Options, Slice, Source};
+use super::{Buffer, Gpu, GpuError, Kernel, Options, Slice, Source};
 
-/// One thing to do on the device. Things are named by numbers that the host gives, unique among all kinds; kernels by
-/// their own name.
+/// One thing to do on the device. Things are named by numbers that the host gives, unique among all kinds.
 #[derive(Clone, Debug)]
 pub enum Order<'a> {
     /// A new buffer of zeros.
@@ -31,13 +30,18 @@ pub enum Order<'a> {
         data: &'a [u32],
     },
     /// A kernel to compile. The order is done when it is compiled.
-    Kernel(&'a Source),
+    Kernel {
+        /// Its number.
+        id: u64,
+        /// Its text and bindings.
+        source: &'a Source,
+    },
     /// A kernel put together with its buffers.
     Bind {
         /// Number of the result.
         id: u64,
-        /// Name of the kernel.
-        kernel: &'static str,
+        /// The kernel.
+        kernel: u64,
         /// Buffer, first word and words of each binding.
         slices: Vec<(u64, u64, u64)>,
     },
@@ -48,7 +52,7 @@ pub enum Order<'a> {
         /// The commands in their order.
         commands: Vec<RemoteCommand>,
     },
-    /// A buffer or a bound kernel that is no longer used.
+    /// A buffer, kernel or bound kernel that is no longer used.
     Drop {
         /// Its number.
         id: u64,
@@ -106,8 +110,8 @@ pub trait Remote: Send + Sync {
 pub(super) struct Handle {
     id: u64,
     remote: Arc<dyn Remote>,
-    /// Buffers of a bound kernel: as long as it can run, they are there.
-    _buffers: Vec<Arc<Handle>>,
+    /// Kernel and buffers of a bound kernel: as long as it can run, they are there.
+    _parts: Vec<Arc<Handle>>,
 }
 
 impl fmt::Debug for Handle {
@@ -133,12 +137,12 @@ impl Gpu {
     }
 
     /// A number that no other remote thing of this process has.
-    fn handle(remote: &Arc<dyn Remote>, buffers: Vec<Arc<Handle>>) -> Arc<Handle> {
+    fn handle(remote: &Arc<dyn Remote>, parts: Vec<Arc<Handle>>) -> Arc<Handle> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Arc::new(Handle {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             remote: Arc::clone(remote),
-            _buffers: buffers,
+            _parts: parts,
         })
     }
 
@@ -171,23 +175,28 @@ impl Gpu {
         Ok(true)
     }
 
-    pub(super) fn remote_kernel(&self, source: &Source) -> Result<(), GpuError> {
-        match &self.remote {
-            Some(remote) => remote.order(Order::Kernel(source)),
-            None => Ok(()),
-        }
+    pub(super) fn remote_kernel(&self, source: &Source) -> Result<Option<Arc<Handle>>, GpuError> {
+        let Some(remote) = &self.remote else {
+            return Ok(None);
+        };
+        let handle = Gpu::handle(remote, vec![]);
+        let id = handle.id;
+        remote.order(Order::Kernel { id, source })?;
+        Ok(Some(handle))
     }
 
     pub(super) fn remote_bind(
         &self,
-        kernel: &'static str,
+        kernel: &Kernel,
         slices: &[Slice<'_>],
     ) -> Result<Option<Arc<Handle>>, GpuError> {
         let Some(remote) = &self.remote else {
             return Ok(None);
         };
-        let buffers = slices.iter().map(|slice| slice.buffer.handle.clone());
-        let handle = Gpu::handle(remote, buffers.flatten().collect());
+        let buffers = slices.iter().map(|slice| &slice.buffer.handle);
+        let parts = buffers.chain([&kernel.handle]).flatten().cloned();
+        let handle = Gpu::handle(remote, parts.collect());
+        let kernel = id(&kernel.handle);
         let slices = slices
             .iter()
             .map(|slice| (id(&slice.buffer.handle), slice.start, slice.words))

@@ -1,5 +1,7 @@
 //! What of a layout changes with its graph: single words, however large the graph.
 
+use std::ops::Range;
+
 use ffcm::focus::prepare::quota;
 use ffcm::graph::Graph;
 
@@ -17,7 +19,7 @@ pub(super) struct PartChanges {
     pub(super) sources: Vec<[u32; 2]>,
     /// Slots and their new quotas.
     pub(super) quotas: Vec<[u32; 2]>,
-    /// Segments and their new rows.
+    /// Segments in use before and their rows, which have more segments now.
     pub(super) segments: Vec<[u32; 2]>,
 }
 
@@ -27,6 +29,8 @@ pub(super) struct Changes {
     pub(super) parts: Vec<PartChanges>,
     /// Word address in the buffer of ratios, and two words.
     pub(super) ratios: Vec<[u32; 3]>,
+    /// Segments of the spare part that now have a row, one behind the other.
+    pub(super) spare: Range<usize>,
     /// Whether a stake or the number of nodes differs.
     pub(super) teleport: bool,
 }
@@ -44,13 +48,17 @@ impl Layout {
     /// Follows `graph` from its earlier state `earlier`, which this layout holds. `None`: it must be laid out anew, and
     /// this layout is not to be used again.
     pub(super) fn follow(&mut self, earlier: &Graph, graph: &Graph) -> Option<Changes> {
-        if graph.node_count() < earlier.node_count() {
+        // Slots of edges that are gone are visited all the same.
+        let few = graph.edge_count() < self.edges_at_first / 2;
+        let few = few && self.edges_at_first > CHANGES_MIN;
+        if graph.node_count() < earlier.node_count() || few {
             return None;
         }
         self.labels.append(graph.node_count());
         let mut changes = Changes {
             parts: self.parts.iter().map(|_| PartChanges::default()).collect(),
             ratios: Vec::new(),
+            spare: self.spare_used as usize..0,
             teleport: graph.node_count() != earlier.node_count(),
         };
         let most = CHANGES_MIN.max(self.edges / 4);
@@ -80,6 +88,7 @@ impl Layout {
         for row in edges.chunk_by(|a, b| a.row == b.row) {
             self.change_row(row, &mut changes.parts)?;
         }
+        changes.spare.end = self.spare_used as usize;
         self.edges = graph.edge_count();
         Some(changes)
     }
@@ -175,10 +184,13 @@ impl Layout {
         if now.len() == before.len() {
             return;
         }
-        let alone = if before.len() == 1 { 0 } else { before.len() };
         let word = if now.len() > 1 { row | SPLIT } else { row };
-        for &segment in &now[alone..] {
+        for &segment in &now[before.len()..] {
             let (part, local) = self.locate(segment);
+            self.parts[part].segments[local] = word;
+        }
+        if let [alone] = before[..] {
+            let (part, local) = self.locate(alone);
             self.parts[part].segments[local] = word;
             parts[part].segments.push([local as u32, word]);
         }

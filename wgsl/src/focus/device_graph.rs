@@ -5,7 +5,7 @@ use ffcm::graph::Graph;
 
 use super::changes::{Changes, PartChanges};
 use super::kernels::{ENTRIES_PER_GROUP, Kernels, LABELS_PER_GROUP, SUM_WORDS, control};
-use super::layout::{Cuts, LANES, Layout, SPLIT, ratio_words};
+use super::layout::{Cuts, Layout, ratio_words};
 use crate::device::{Bound, Buffer, Gpu, GpuError, Groups};
 
 /// Iterations of one submission at most.
@@ -128,15 +128,23 @@ impl DeviceGraph {
         self.graph = graph.clone();
         let appended = &self.layout.labels.order[known..];
         gpu.upload(&self.labels.order, known as u64, appended)?;
-        self.patch(gpu, kernels, &changes)?;
+        let lists = self.lists(&changes);
+        if lists.words.len() as u64 * 4 > gpu.profile().binding_bytes {
+            return Ok(false);
+        }
+        lists.write(gpu, kernels)?;
+        if let (Some(part), Some(layout)) = (self.parts.last(), self.layout.parts.last()) {
+            let start = changes.spare.start as u64;
+            gpu.upload(&part.segments, start, &layout.segments[changes.spare])?;
+        }
         if changes.teleport {
             self.upload_teleport(gpu, kernels)?;
         }
         Ok(true)
     }
 
-    /// Writes single words, all lists in one upload.
-    fn patch(&self, gpu: &Gpu, kernels: &Kernels, changes: &Changes) -> Result<(), GpuError> {
+    /// The changes as lists.
+    fn lists(&self, changes: &Changes) -> Lists<'_> {
         let mut lists = Lists::default();
         lists.add(&self.labels.ratios, &changes.ratios);
         for (part, changes) in self.parts.iter().zip(&changes.parts) {
@@ -153,25 +161,13 @@ impl DeviceGraph {
                 lists.add(buffer, quotas);
             }
         }
-        if lists.targets.is_empty() {
-            return Ok(());
-        }
-        let buffer = gpu.buffer_of("changes", &lists.words)?;
-        let mut bound = Vec::with_capacity(lists.targets.len());
-        for list in &lists.targets {
-            let slice = buffer.slice(list.start as u64, list.words as u64);
-            bound.push(gpu.bind(&kernels.patch, &[slice, list.target.into()])?);
-        }
-        let mut commands = gpu.commands("changes");
-        for (bound, list) in bound.iter().zip(&lists.targets) {
-            let groups = (list.entries as u32).div_ceil(ENTRIES_PER_GROUP);
-            commands.dispatch(bound, Groups::Count(groups));
-        }
-        commands.submit()
+        lists
     }
 
+    /// Uploads the teleport shares that differ from those on the device, where nodes have their own.
     fn upload_teleport(&mut self, gpu: &Gpu, kernels: &Kernels) -> Result<(), GpuError> {
-        self.teleport = Teleport::new(&self.graph, &self.layout.labels.order[1..]);
+        let teleport = Teleport::new(&self.graph, &self.layout.labels.order[1..]);
+        let before = std::mem::replace(&mut self.teleport, teleport);
         let Teleport::Stakes(stakes) = &self.teleport else {
             return Ok(());
         };
@@ -180,10 +176,25 @@ impl DeviceGraph {
             self.labels.teleport = Some(buffer);
             self.tail = Tail::new(gpu, kernels, &self.control, &self.sums, &self.labels)?;
         }
-        if let Some(buffer) = &self.labels.teleport {
-            gpu.upload(buffer, 2, &words(stakes.iter().copied()))?;
+        let Some(buffer) = &self.labels.teleport else {
+            return Ok(());
+        };
+        let before = match &before {
+            Teleport::Stakes(before) => &before[..],
+            Teleport::Uniform { .. } => &[],
+        };
+        let changed: Vec<[u32; 3]> = (1u32..)
+            .zip(stakes)
+            .filter(|&(label, share)| before.get(label as usize - 1) != Some(share))
+            .map(|(label, &share)| [2 * label, share as u32, (share >> 32) as u32])
+            .collect();
+        // An entry of a list takes half as much again as a share.
+        if changed.len() > stakes.len() / 2 {
+            return gpu.upload(buffer, 2, &words(stakes.iter().copied()));
         }
-        Ok(())
+        let mut lists = Lists::default();
+        lists.add(buffer, &changed);
+        lists.write(gpu, kernels)
     }
 
     /// Words of the control buffer that describe the graph.
@@ -191,8 +202,7 @@ impl DeviceGraph {
         let nodes = self.graph.node_count();
         words[control::LABELS] = nodes + 1;
         words[control::NODES] = nodes;
-        words[control::EDGES] = self.graph.edge_count() as u32;
-        words[control::EDGES + 1] = (self.graph.edge_count() >> 32) as u32;
+        words[control::FRONTIER_BELOW] = self.layout.frontier_below();
         words[control::CHANGED] = self.capacity;
         match self.teleport {
             Teleport::Uniform { each, more } => {
@@ -260,22 +270,6 @@ impl DeviceGraph {
             mass[node as usize] = u64::from(pair[0]) | u64::from(pair[1]) << 32;
         }
         Ok(mass)
-    }
-
-    /// Slots that a dense round visits, and segments of rows with one and with several.
-    pub(super) fn shape(&self) -> (u64, u64, u64) {
-        let (mut slots, mut alone, mut split) = (0, 0, 0);
-        for (index, part) in self.layout.parts.iter().enumerate() {
-            let slices = self.layout.used_slices(index) as usize;
-            for slice in 0..slices {
-                for &segment in &part.segments[slice * LANES..(slice + 1) * LANES] {
-                    slots += u64::from(part.slices[slice][1]) * u64::from(segment != 0);
-                    alone += u64::from(segment != 0 && segment & SPLIT == 0);
-                    split += u64::from(segment & SPLIT != 0);
-                }
-            }
-        }
-        (slots, alone, split)
     }
 }
 
@@ -430,6 +424,25 @@ struct List<'a> {
 }
 
 impl<'a> Lists<'a> {
+    /// Writes what the lists say, all of them in one upload.
+    fn write(&self, gpu: &Gpu, kernels: &Kernels) -> Result<(), GpuError> {
+        if self.targets.is_empty() {
+            return Ok(());
+        }
+        let buffer = gpu.buffer_of("changes", &self.words)?;
+        let mut bound = Vec::with_capacity(self.targets.len());
+        for list in &self.targets {
+            let slice = buffer.slice(list.start as u64, list.words as u64);
+            bound.push(gpu.bind(&kernels.patch, &[slice, list.target.into()])?);
+        }
+        let mut commands = gpu.commands("changes");
+        for (bound, list) in bound.iter().zip(&self.targets) {
+            let groups = (list.entries as u32).div_ceil(ENTRIES_PER_GROUP);
+            commands.dispatch(bound, Groups::Count(groups));
+        }
+        commands.submit()
+    }
+
     /// Entries of an address and N - 1 words for it.
     fn add<const N: usize>(&mut self, target: &'a Buffer, entries: &[[u32; N]]) {
         if entries.is_empty() {

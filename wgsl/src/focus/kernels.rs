@@ -5,12 +5,12 @@ use std::sync::Arc;
 use crate::device::Binding::{Read, Write};
 use crate::device::{Gpu, GpuError, Kernel, Source};
 
-const WIDE: &str = include_str!("../kernels/focus/wide.wgsl");
+pub(super) const WIDE: &str = include_str!("../kernels/focus/wide.wgsl");
 const CONTROL: &str = include_str!("../kernels/focus/control.wgsl");
 const REDUCE: &str = include_str!("../kernels/focus/reduce.wgsl");
 const GATHER: &str = include_str!("../kernels/focus/gather.wgsl");
-const TERM_EQUAL: &str = include_str!("../kernels/focus/term_equal.wgsl");
-const TERM_QUOTA: &str = include_str!("../kernels/focus/term_quota.wgsl");
+pub(super) const TERM_EQUAL: &str = include_str!("../kernels/focus/term_equal.wgsl");
+pub(super) const TERM_QUOTA: &str = include_str!("../kernels/focus/term_quota.wgsl");
 const SUM: &str = include_str!("../kernels/focus/sum.wgsl");
 const POOL_EQUAL: &str = include_str!("../kernels/focus/pool_equal.wgsl");
 const POOL_STAKES: &str = include_str!("../kernels/focus/pool_stakes.wgsl");
@@ -37,7 +37,7 @@ pub(super) mod control {
     pub(crate) const EACH: usize = 10;
     pub(crate) const MORE: usize = 12;
     pub(crate) const STAKES: usize = 13;
-    pub(crate) const EDGES: usize = 14;
+    pub(crate) const FRONTIER_BELOW: usize = 14;
     pub(crate) const ROUNDS: usize = 16;
     pub(crate) const START: usize = 17;
     pub(crate) const CHANGED: usize = 18;

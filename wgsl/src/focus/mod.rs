@@ -14,6 +14,8 @@ mod changes;
 mod device_graph;
 mod kernels;
 mod layout;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -25,7 +27,7 @@ use ffcm::graph::Graph;
 use crate::device::{Gpu, GpuError};
 use device_graph::{BATCH, DeviceGraph};
 use kernels::{Kernels, control};
-use layout::Cuts;
+use layout::{Cuts, LANES, Shape};
 
 pub(crate) use kernels::sources;
 
@@ -34,11 +36,11 @@ pub(crate) use kernels::sources;
 pub enum Rounds {
     /// As the number of changed shares says.
     #[default]
-    Auto,
+    Auto = 0,
     /// Every edge, every time.
-    Dense,
+    Dense = 1,
     /// Only rows with a changed source, after the first gather.
-    Frontier,
+    Frontier = 2,
 }
 
 /// How an engine lays graphs out and goes through them. Never changes a result.
@@ -91,7 +93,7 @@ pub struct FocusStats {
     /// Segments of longer rows.
     pub split_segments: u64,
     /// Bytes that the kernels of one dense iteration address in which every share changes: each access to a buffer
-    /// counted with its size, caches or not.
+    /// counted with its size, caches or not; the few words that all lanes share are left out.
     pub bytes_per_iteration: u64,
 }
 
@@ -160,21 +162,17 @@ impl FocusEngine {
     pub fn stats(&self) -> FocusStats {
         let mut stats = self.stats;
         if let Some(held) = &self.held {
-            let (slots, whole, split) = held.shape();
-            let nodes = held.layout.labels.of.len() as u64;
-            let weighted = held.layout.weighted;
-            stats.nodes = nodes;
-            stats.edges = held.layout.edges;
-            stats.weighted = weighted;
-            stats.parts = held.layout.parts.len() as u64;
-            (stats.slots, stats.whole_rows, stats.split_segments) = (slots, whole, split);
-            // Per slot its source, share and quota; per segment its row and slice, and what arrived, stored once or read
-            // and written with the segment's own sum.
-            let gather = slots * if weighted { 12 } else { 8 } + whole * 20 + split * (12 + 32);
-            // What arrived twice; mass, share read and written; ratio, node; a bit of the map.
-            let settle = nodes * (16 + 16 + 8 + 8 + 4) + nodes.div_ceil(8);
+            let shape = held.layout.shape();
             let stakes = matches!(held.teleport, Teleport::Stakes(_));
-            stats.bytes_per_iteration = gather + settle + if stakes { nodes * 16 } else { 0 };
+            stats.nodes = held.layout.labels.of.len() as u64;
+            stats.edges = held.layout.edges;
+            stats.weighted = held.layout.weighted;
+            stats.parts = held.layout.parts.len() as u64;
+            stats.slots = shape.slots;
+            stats.whole_rows = shape.whole_rows;
+            stats.split_segments = shape.split_segments;
+            stats.bytes_per_iteration =
+                gather_bytes(&shape, stats.weighted) + settle_bytes(stats.nodes, stakes);
         }
         stats
     }
@@ -248,6 +246,23 @@ impl FocusEngine {
             commands = gpu.commands("focus");
         }
     }
+}
+
+/// Bytes of a dense gather: per slot its source, its share and its quota; per lane the row; per segment the slice and what
+/// arrived, stored once, or read and written along with the segment's own sum.
+fn gather_bytes(shape: &Shape, weighted: bool) -> u64 {
+    let slot = if weighted { 12 } else { 8 };
+    shape.slots * slot
+        + shape.slices * LANES as u64 * 4
+        + shape.whole_rows * (8 + 8)
+        + shape.split_segments * (8 + 16 + 16)
+}
+
+/// Bytes of the kernels after the gather: per node what arrived, read twice; mass and share, read and written; ratio,
+/// node, and a bit of the map; the teleport share twice where nodes have their own.
+fn settle_bytes(nodes: u64, stakes: bool) -> u64 {
+    let teleport = if stakes { 16 } else { 0 };
+    nodes * (16 + 16 + 8 + 8 + 4 + teleport) + nodes.div_ceil(8)
 }
 
 /// Iterations of the next submission: few where each takes long, so that no driver takes the device for hung.

@@ -23,8 +23,10 @@ fn in_browser(test: impl FnOnce(&Arc<Browser>)) {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = lock(&ONE);
     let browser = Browser::start();
-    println!("adapter: {}", browser.adapter);
     test(&browser);
+    let shown = browser.text();
+    assert!(shown.contains(&browser.adapter), "{shown}");
+    println!("{shown}");
     browser.stop().unwrap();
 }
 
@@ -92,10 +94,9 @@ fn the_page_does_what_the_host_orders() {
         assert_eq!(copied[0], 0);
         assert_eq!(copied[1..101], expected[..100]);
         assert_eq!(copied[101], 0);
-        let digests = browser.digests();
-        assert_eq!(digests[0], (1000, sha256(&found)));
-        assert_eq!(digests[1], (102, sha256(&copied)));
-        browser.show("one step", &digests[0].1, true);
+        let digest = browser.digest(&[("data", 0, 1000), ("spare", 499, 102)]);
+        browser.show("one step", &digest, &sha256(&[found, copied].concat()));
+        assert!(browser.text().contains(&format!("one step\t{digest}\tyes")));
         let stats = gpu.stats();
         assert_eq!(
             (stats.submissions, stats.dispatches, stats.round_trips),

@@ -2,8 +2,8 @@
 // Does on this browser's WebGPU what the host orders. The host is the product's own; this page adds nothing to its
 // kernels and knows nothing of what they should give.
 
-const things = new Map(); // buffers and bound kernels by number
-const kernels = new Map(); // by name: pipeline, layout
+const things = new Map(); // by number: buffers, kernels, bound kernels
+const compiled = new Map(); // kernels by text, entry point and bindings
 const work = { orders: 0, submissions: 0, dispatches: 0, readbacks: 0, kernels: 0, compile_ms: 0 };
 let device;
 
@@ -25,9 +25,11 @@ function show_work() {
   }
 }
 
+// Tells the host something; gives its next orders.
 async function post(path, body) {
   const answer = await fetch(path, { method: "POST", body });
   if (!answer.ok) throw new Error(`${path}: HTTP ${answer.status}`);
+  return answer.json();
 }
 
 const hex = (bytes) => [...new Uint8Array(bytes)].map((b) => b.toString(16).padStart(2, "0")).join("");
@@ -48,7 +50,13 @@ function message_text(source, message) {
 }
 
 // Answers with the compiler's messages.
-async function compile({ name, text, entry, bindings }) {
+async function compile({ id, name, text, entry, bindings }) {
+  const key = JSON.stringify([text, entry, bindings]);
+  const known = compiled.get(key);
+  if (known) {
+    things.set(id, known);
+    return { body: "" };
+  }
   const start = performance.now();
   const module = device.createShaderModule({ label: name, code: text });
   const { messages } = await module.getCompilationInfo();
@@ -67,7 +75,8 @@ async function compile({ name, text, entry, bindings }) {
       layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
       compute: { module, entryPoint: entry },
     });
-    kernels.set(name, { pipeline, layout });
+    compiled.set(key, { pipeline, layout });
+    things.set(id, compiled.get(key));
   } catch (error) {
     await errors();
     return { failed: `${error.message}\n${said}` };
@@ -101,18 +110,47 @@ function command(encoder, step, pass) {
   return undefined;
 }
 
-async function read({ id, start, words }) {
-  const size = 4 * words;
+// Words of some buffers, one after the other.
+async function bytes(parts) {
+  const size = 4 * parts.reduce((sum, { words }) => sum + words, 0);
   const staging = device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
   const encoder = device.createCommandEncoder({ label: "read" });
-  encoder.copyBufferToBuffer(things.get(id), 4 * start, staging, 0, size);
+  let at = 0;
+  for (const { buffer, start, words } of parts) {
+    encoder.copyBufferToBuffer(buffer, 4 * start, staging, at, 4 * words);
+    at += 4 * words;
+  }
   device.queue.submit([encoder.finish()]);
   const wrong = errors();
   await staging.mapAsync(GPUMapMode.READ);
   const body = staging.getMappedRange().slice(0);
   staging.destroy();
   work.readbacks += 1;
-  return { body, digest: hex(await crypto.subtle.digest("SHA-256", body)), failed: await wrong };
+  return { body, failed: await wrong };
+}
+
+const read = ({ id, start, words }) => bytes([{ buffer: things.get(id), start, words }]);
+
+// The newest buffer with this label.
+function labelled(label) {
+  const found = [...things.values()].filter((thing) => thing instanceof GPUBuffer && thing.label === label);
+  if (found.length === 0) throw new Error(`no buffer ${label}`);
+  return found.at(-1);
+}
+
+// What a reader sees.
+function text() {
+  show_work();
+  return { body: document.body.innerText };
+}
+
+const words = ({ parts }) =>
+  bytes(parts.map(([label, start, words]) => ({ buffer: labelled(label), start, words })));
+
+// SHA-256 of words that stay here.
+async function digest(order) {
+  const { body, failed } = await words(order);
+  return { body: hex(await crypto.subtle.digest("SHA-256", body)), failed };
 }
 
 // What each order does. Those that return something are answered: with what failed, or else with the body.
@@ -126,10 +164,10 @@ const ORDERS = {
     device.queue.writeBuffer(things.get(id), 4 * start, new Uint32Array(data));
   },
   bind({ id, kernel, slices }) {
-    const { pipeline, layout } = kernels.get(kernel);
+    const { pipeline, layout } = things.get(kernel);
     const entries = slices.map(([buffer, start, words], binding) => (
       { binding, resource: { buffer: things.get(buffer), offset: 4 * start, size: 4 * words } }));
-    things.set(id, { pipeline, group: device.createBindGroup({ label: kernel, layout, entries }) });
+    things.set(id, { pipeline, group: device.createBindGroup({ layout, entries }) });
   },
   submit({ label, commands }) {
     const encoder = device.createCommandEncoder({ label });
@@ -143,13 +181,16 @@ const ORDERS = {
     things.get(id)?.destroy?.();
     things.delete(id);
   },
-  result({ job, digest, same }) {
+  result({ job, found, expected }) {
     const code = document.createElement("code");
-    code.append(digest);
-    row([job, code, same ? "yes" : "NO"], "results", "td");
+    code.append(found);
+    row([job, code, found === expected ? "yes" : `NO: ${expected}`], "results", "td");
   },
   kernel: compile,
   read,
+  words,
+  digest,
+  text,
 };
 
 async function open() {
@@ -163,22 +204,21 @@ async function open() {
   const { vendor, architecture, device: name, description } = adapter.info;
   const text = [vendor, architecture, name, description].filter((part) => part).join(" ");
   element("adapter").replaceChildren(`Adapter: ${text}.`);
-  await post("answer", text);
+  return post("answer", text);
 }
 
 async function run() {
-  await open();
+  let orders = await open();
   for (;;) {
-    const orders = await (await fetch("orders", { cache: "no-store" })).json();
+    const next = [];
     for (const order of orders) {
       if (order.op === "end") return;
       work.orders += 1;
       const answer = await ORDERS[order.op](order);
-      if (!answer) continue;
-      if (answer.failed) await post("failed", answer.failed);
-      else await post(`answer?${answer.digest ?? ""}`, answer.body);
+      if (answer?.failed) next.push(...await post("failed", answer.failed));
+      else if (answer) next.push(...await post("answer", answer.body));
     }
-    show_work();
+    orders = next.length > 0 ? next : await (await fetch("orders", { cache: "no-store" })).json();
   }
 }
 

@@ -2,18 +2,19 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ffcm_wgsl::device::{Binding, GpuError, Order, Remote, RemoteCommand, Source};
 use serde_json::{Value, json};
 
 use crate::lock;
 use crate::process::Process;
-use crate::server::{self, Answer, Server};
+use crate::server::{self, Server};
 
-/// How long a browser may live.
-const LIFETIME: Duration = Duration::from_secs(60);
-/// If set, no browser is started: the test waits for somebody to open the page it prints.
+/// How long a page may take to answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// If set, no browser is started: the test waits for somebody to open the page it names (`-- --nocapture` shows it), on
+/// whatever GPU that browser has.
 const BY_HAND: &str = "FFCM_BROWSER_BY_HAND";
 
 /// A browser with an open device.
@@ -21,10 +22,8 @@ pub struct Browser {
     server: Server,
     /// `None` if somebody opened the page by hand.
     process: Option<Process>,
-    deadline: Instant,
     /// What the browser calls its adapter.
     pub adapter: String,
-    digests: Mutex<Vec<(u64, String)>>,
     messages: Mutex<Vec<String>>,
     /// An error of the page's own; nothing works after it.
     fault: Mutex<Option<String>>,
@@ -36,31 +35,42 @@ impl Browser {
         let server = Server::start().unwrap();
         let url = server.url();
         let by_hand = std::env::var_os(BY_HAND).is_some();
-        let (process, lifetime) = if by_hand {
+        let process = if by_hand {
             eprintln!("open {url} in a browser with WebGPU");
-            (None, 10 * LIFETIME)
+            None
         } else {
-            (Some(Process::start(&url)), LIFETIME)
+            Some(Process::start(&url))
         };
         let mut browser = Browser {
             server,
             process,
-            deadline: Instant::now() + lifetime,
             adapter: String::new(),
-            digests: Mutex::default(),
             messages: Mutex::default(),
             fault: Mutex::default(),
         };
-        browser.adapter = match browser.answer() {
-            Ok(Answer { body, .. }) => String::from_utf8(body).unwrap(),
+        browser.adapter = match browser.answer(if by_hand { 10 * PATIENCE } else { PATIENCE }) {
+            Ok(body) => String::from_utf8(body).unwrap(),
             Err(error) => panic!("{error}"),
         };
         Arc::new(browser)
     }
 
-    /// SHA-256 of each readback so far, as the page computed it, with the number of words.
-    pub fn digests(&self) -> Vec<(u64, String)> {
-        lock(&self.digests).clone()
+    /// SHA-256, as the page computes it, of parts of buffers: label of the newest one so called, first word, words.
+    pub fn digest(&self, parts: &[(&str, u64, u64)]) -> String {
+        self.tell(&json!({ "op": "digest", "parts": parts }));
+        String::from_utf8(self.answer(PATIENCE).unwrap()).unwrap()
+    }
+
+    /// What a reader sees on the page.
+    pub fn text(&self) -> String {
+        self.tell(&json!({ "op": "text" }));
+        String::from_utf8(self.answer(PATIENCE).unwrap()).unwrap()
+    }
+
+    /// Words of the newest buffer so called.
+    pub fn words(&self, label: &str, start: u64, words: u64) -> Vec<u32> {
+        self.tell(&json!({ "op": "words", "parts": [(label, start, words)] }));
+        to_words(&self.answer(PATIENCE).unwrap())
     }
 
     /// What the page's compiler has said about kernels that it took.
@@ -68,9 +78,12 @@ impl Browser {
         lock(&self.messages).clone()
     }
 
-    /// Shows a result on the page.
-    pub fn show(&self, job: &str, digest: &str, same: bool) {
-        self.tell(&json!({ "op": "result", "job": job, "digest": digest, "same": same }));
+    /// Shows the digest of a result on the page, beside whether it is the one that is expected. It must be.
+    pub fn show(&self, job: &str, found: &str, expected: &str) {
+        self.tell(&json!({ "op": "result", "job": job, "found": found, "expected": expected }));
+        self.server.flush();
+        assert_eq!(found, expected, "{job}");
+        println!("{job}: {found}");
     }
 
     /// Ends the browser; nothing of it is left.
@@ -89,17 +102,17 @@ impl Browser {
     }
 
     /// The page's next answer.
-    fn answer(&self) -> Result<Answer, GpuError> {
+    fn answer(&self, patience: Duration) -> Result<Vec<u8>, GpuError> {
         self.server.flush();
         let driver = |message: String| GpuError::Driver { message };
         if let Some(message) = lock(&self.fault).clone() {
             return Err(driver(message));
         }
-        let error = match self.server.answer(self.deadline) {
+        let error = match self.server.answer(patience) {
             Some(Ok(answer)) => return Ok(answer),
             Some(Err(server::Failure::Order(message))) => return Err(driver(message)),
             Some(Err(server::Failure::Page(message))) => message,
-            None => "the browser does not answer".into(),
+            None => format!("the page does not answer within {} s", patience.as_secs()),
         };
         let console = self
             .process
@@ -110,12 +123,17 @@ impl Browser {
         Err(driver(message))
     }
 
-    fn compile(&self, source: &Source) -> Result<(), GpuError> {
+    fn compile(&self, id: u64, source: &Source) -> Result<(), GpuError> {
         let bindings: Vec<&str> = source.bindings.iter().map(binding_type).collect();
         self.tell(&json!({
-            "op": "kernel", "name": source.name, "text": source.text, "entry": source.entry, "bindings": bindings,
+            "op": "kernel",
+            "id": id,
+            "name": source.name,
+            "text": source.text,
+            "entry": source.entry,
+            "bindings": bindings,
         }));
-        let Answer { body, .. } = self.answer().map_err(|error| match error {
+        let body = self.answer(PATIENCE).map_err(|error| match error {
             GpuError::Driver { message } => GpuError::Kernel {
                 kernel: source.name,
                 message,
@@ -133,7 +151,7 @@ impl Browser {
 impl Remote for Browser {
     fn order(&self, order: Order<'_>) -> Result<(), GpuError> {
         let order = match order {
-            Order::Kernel(source) => return self.compile(source),
+            Order::Kernel { id, source } => return self.compile(id, source),
             Order::Buffer { id, label, words } => {
                 json!({ "op": "buffer", "id": id, "label": label, "words": words })
             }
@@ -155,18 +173,18 @@ impl Remote for Browser {
 
     fn read(&self, buffer: u64, start: u64, words: u64) -> Result<Vec<u32>, GpuError> {
         self.tell(&json!({ "op": "read", "id": buffer, "start": start, "words": words }));
-        let Answer { body, digest } = self.answer()?;
+        let body = self.answer(PATIENCE)?;
         if body.len() as u64 != words * 4 {
             let message = format!("{} bytes for {words} words", body.len());
             return Err(GpuError::Driver { message });
         }
-        lock(&self.digests).push((words, digest));
-        let chunks = body.as_chunks::<4>().0;
-        Ok(chunks
-            .iter()
-            .map(|word| u32::from_le_bytes(*word))
-            .collect())
+        Ok(to_words(&body))
     }
+}
+
+fn to_words(bytes: &[u8]) -> Vec<u32> {
+    let words = bytes.as_chunks::<4>().0.iter();
+    words.map(|word| u32::from_le_bytes(*word)).collect()
 }
 
 fn binding_type(binding: &Binding) -> &'static str {

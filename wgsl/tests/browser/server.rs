@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::lock;
 
@@ -15,15 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of the largest answer that is taken.
 const ANSWER: u64 = 1 << 28;
 
-/// What the page answers to an order.
-pub struct Answer {
-    /// The bytes read, or the compiler's messages.
-    pub body: Vec<u8>,
-    /// SHA-256 of bytes read, in hexadecimal.
-    pub digest: String,
-}
-
-/// What the page says instead.
+/// What the page says instead of an answer.
 pub enum Failure {
     /// The order failed; the page goes on.
     Order(String),
@@ -31,7 +23,8 @@ pub enum Failure {
     Page(String),
 }
 
-type Message = Result<Answer, Failure>;
+/// Bytes read, or text.
+type Message = Result<Vec<u8>, Failure>;
 
 #[derive(Default)]
 struct Queue {
@@ -102,9 +95,8 @@ impl Server {
     }
 
     /// The page's next answer, if it comes in time.
-    pub fn answer(&self, deadline: Instant) -> Option<Message> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        lock(&self.answers).recv_timeout(left).ok()
+    pub fn answer(&self, patience: Duration) -> Option<Message> {
+        lock(&self.answers).recv_timeout(patience).ok()
     }
 }
 
@@ -148,18 +140,20 @@ fn serve(mut client: TcpStream, shared: &Shared, sender: &Sender<Message>) -> io
     }
     let mut body = Vec::new();
     reader.take(length).read_to_end(&mut body)?;
-    let (path, digest) = request.1.split_once('?').unwrap_or((&request.1, ""));
     let text = |body: Vec<u8>| String::from_utf8_lossy(&body).into_owned();
-    let (kind, content) = match (request.0, path) {
+    let (kind, content) = match (request.0, &request.1[..]) {
         ("GET", "/") => ("text/html", include_str!("page.html").to_owned()),
         ("GET", "/page.js") => ("text/javascript", include_str!("page.js").to_owned()),
         ("GET", "/orders") => ("application/json", shared.take()),
-        ("POST", "/answer") => {
-            let digest = digest.to_owned();
-            return accept(client, sender, Ok(Answer { body, digest }));
+        ("POST", "/answer") => ("application/json", exchange(shared, sender, Ok(body))),
+        ("POST", "/failed") => {
+            let failure = Failure::Order(text(body));
+            ("application/json", exchange(shared, sender, Err(failure)))
         }
-        ("POST", "/failed") => return accept(client, sender, Err(Failure::Order(text(body)))),
-        ("POST", "/fault") => return accept(client, sender, Err(Failure::Page(text(body)))),
+        ("POST", "/fault") => {
+            let failure = Failure::Page(text(body));
+            ("application/json", exchange(shared, sender, Err(failure)))
+        }
         _ => {
             return write!(
                 client,
@@ -170,12 +164,11 @@ fn serve(mut client: TcpStream, shared: &Shared, sender: &Sender<Message>) -> io
     respond(&mut client, kind, &content)
 }
 
-/// Confirms an answer before the host hears of it, so that the page is not cut off in the middle of the last one.
-fn accept(mut client: TcpStream, sender: &Sender<Message>, message: Message) -> io::Result<()> {
-    let confirmed = respond(&mut client, "text/plain", "");
+/// Gives the host what the page says, and the page the host's next orders.
+fn exchange(shared: &Shared, sender: &Sender<Message>, message: Message) -> String {
     // The host may have given up.
     let _ = sender.send(message);
-    confirmed
+    shared.take()
 }
 
 fn respond(client: &mut TcpStream, kind: &str, content: &str) -> io::Result<()> {

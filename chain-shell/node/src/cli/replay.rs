@@ -30,8 +30,8 @@ pub(crate) struct Arguments {
     /// JSONL log
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// cpu, wgpu, wgpu:N or auto; a device that fails ends the command
-    #[arg(long, default_value = "auto")]
+    /// cpu, wgpu, wgpu:N or auto, which times them first; a device that fails ends the command
+    #[arg(long, default_value = "cpu")]
     backend: Accelerator,
     /// Worker threads; 0 takes one per core
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = super::threads)]

@@ -9,13 +9,24 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// The binary with arguments, nothing on stdin.
+/// The binary with arguments, nothing on stdin, and no GPU that it could choose.
 pub fn focus(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_focus"));
     command
         .args(arguments)
         .stdin(Stdio::null())
+        .env("VK_DRIVER_FILES", "/nowhere")
         .env_remove("FOCUS_LOG");
+    command
+}
+
+/// The binary with arguments and whatever adapters this machine has.
+pub fn focus_with_adapters(arguments: &[&str]) -> Command {
+    let mut command = focus(arguments);
+    match std::env::var_os("VK_DRIVER_FILES") {
+        Some(drivers) => command.env("VK_DRIVER_FILES", drivers),
+        None => command.env_remove("VK_DRIVER_FILES"),
+    };
     command
 }
 

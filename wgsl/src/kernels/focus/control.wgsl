@@ -19,7 +19,8 @@ const EACH: u32 = 10u;
 const MORE: u32 = 12u;
 // 1 where stakes differ: the teleport buffer counts.
 const STAKES: u32 = 13u;
-const EDGES: u32 = 14u;
+// A frontier round pays where the changed sources have fewer out-edges than this.
+const FRONTIER_BELOW: u32 = 14u;
 // What the next mode may be: 0 as the counts say, 1 always dense, 2 always frontier.
 const ROUNDS: u32 = 16u;
 // 1 while the start vector is spread instead of an iteration made.

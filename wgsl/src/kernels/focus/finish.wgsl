@@ -8,7 +8,7 @@ fn pair(at: u32) -> vec2<u32> {
     return vec2<u32>(sums[at], sums[at + 1u]);
 }
 
-// Frontier rounds read each source's bit before its share, so they pay where less than an eighth of the edges moves.
+// As many rows at most have a changed source as there are out-edges of changed sources.
 fn next_mode() -> u32 {
     let changes = pair(CHANGES);
     if (control[ROUNDS] != 0u) {
@@ -17,9 +17,8 @@ fn next_mode() -> u32 {
     if (all(changes == vec2<u32>(0u, 0u))) {
         return NOTHING;
     }
-    let edges = vec2<u32>(control[EDGES], control[EDGES + 1u]);
-    let sparse = less64(changes, shift_right64(edges, 3u));
-    return select(DENSE, FRONTIER, sparse);
+    let bound = vec2<u32>(control[FRONTIER_BELOW], control[FRONTIER_BELOW + 1u]);
+    return select(DENSE, FRONTIER, less64(changes, bound));
 }
 
 @compute @workgroup_size(1)

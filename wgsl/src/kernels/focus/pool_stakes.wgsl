@@ -20,7 +20,7 @@ fn main(
             sum = add64(sum, pool_part(pool, teleport[label]));
         }
     }
-    let total = reduce(lane, sum);
+    let total = reduce(lane, sum, vec2<u32>(0u, 0u)).xy;
     if (lane == 0u && control[DONE] == 0u) {
         accumulate(GIVEN, total);
     }

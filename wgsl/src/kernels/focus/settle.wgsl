@@ -60,11 +60,10 @@ fn main(
             }
         }
     }
-    let residual_sum = reduce(lane, residual);
-    let change_sum = reduce(lane, changes);
+    let totals = reduce(lane, residual, changes);
     if (lane == 0u && labels > 0u) {
-        accumulate(RESIDUAL, residual_sum);
-        accumulate(CHANGES, change_sum);
+        accumulate(RESIDUAL, totals.xy);
+        accumulate(CHANGES, totals.zw);
     }
     if (lane < 32u && piece * 1024u < labels) {
         shares[control[CHANGED] + piece * 32u + lane] = atomicLoad(&changed[lane]);

@@ -18,7 +18,7 @@ fn main(
             sum = add64(sum, arrived[label]);
         }
     }
-    let total = reduce(lane, sum);
+    let total = reduce(lane, sum, vec2<u32>(0u, 0u)).xy;
     if (lane == 0u && control[DONE] == 0u) {
         accumulate(ARRIVED, total);
     }

@@ -328,14 +328,14 @@ fn look() -> bool {
     return goes_on;
 }
 
+// Writes the next body, if there is one; after the last come the links.
 fn write_body() {
     if (body_next < header.y) {
         let node = free_nodes[free_node_count - header.y + body_next];
         node_store(node, relocate_pair(book[header.x + 1u + header.w + body_next]));
         body_next += 1u;
-    } else {
-        begin_links(header.w + 1u);
     }
+    if (body_next == header.y) { begin_links(header.w + 1u); }
 }
 
 // The end of an interaction: what it left first is next.
@@ -387,16 +387,14 @@ fn put_off(pair: vec4<u32>, how: u32) {
     }
 }
 
-// One arrival at a cell, or the end of this link. At the end of a round (`draining`) pairs are kept as they are.
+// One arrival at a cell, or none if no term of the link is a wire. At the end of a round (`draining`) links are kept as
+// they are.
 fn follow_link(share: bool, draining: bool) {
     let swap = class_of(link.xy) != CLASS_VAR;
     let a = select(link.xy, link.zw, swap);
     let b = select(link.zw, link.xy, swap);
     let wire = offset_of(a);
-    if (class_of(a) != CLASS_VAR || draining) {
-        keep(link, share);
-        link_open = false;
-    } else {
+    if (class_of(a) == CLASS_VAR && !draining) {
         moved = true;
         // A term with the sub bit has arrived before and was put off until now.
         var old = mine;
@@ -413,6 +411,11 @@ fn follow_link(share: bool, draining: bool) {
             put_off(vec4<u32>(a.x | SUB, a.y, b), judged);
             link_open = false;
         }
+    }
+    let joins = class_of(link.xy) == CLASS_VAR || class_of(link.zw) == CLASS_VAR;
+    if (link_open && (draining || !joins)) {
+        keep(link, share);
+        link_open = false;
     }
     link_next += select(1u, 0u, link_open);
 }

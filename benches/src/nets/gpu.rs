@@ -1,0 +1,91 @@
+//! Suite `nets` on WebGPU.
+
+use std::sync::Arc;
+
+use ffcm::coprocessor::{
+    Coprocessor, OracleCoprocessor, RewriteJob, RewriteOutput, rewrite_digest,
+};
+use ffcm::net::{Book, Limits};
+use ffcm_wgsl::{WgpuCoprocessor, device};
+
+use super::{Arguments, reduce, selected};
+use crate::failure::Failure;
+use crate::gpu::{Report, Row, Traffic, hex, watched};
+use crate::programs::Program;
+use crate::timing::{Sample, Summary, time};
+
+/// Checks and measures.
+pub fn run(arguments: &Arguments, device: &device::Options) -> Result<(), Failure> {
+    let options = &arguments.options;
+    let programs = selected(&arguments.only)?;
+    let device = WgpuCoprocessor::open(device).map_err(Failure::failed)?;
+    let mut facts = Vec::new();
+    for program in &programs {
+        let job = job(&program.text(program.tiny))?;
+        let expected = OracleCoprocessor.rewrite(&job).map_err(Failure::failed)?;
+        let (found, ..) = rewrite(&device, &job)?;
+        same(program, &expected, &found)?;
+    }
+    let mut rows = Vec::new();
+    for program in &programs {
+        let sizes = &arguments.sizes(program);
+        let text = program.text(sizes);
+        let cpu = reduce(&text, arguments.turns.threads.first().copied().unwrap_or(1))?.0;
+        let result = program.expected(sizes);
+        if cpu.result != result {
+            return Err(Failure::Mismatch(format!(
+                "{}: {} on the CPU, expected {result}",
+                program.name, cpu.result
+            )));
+        }
+        let interactions = cpu.counts.total();
+        let expected = vec![Ok(cpu)];
+        let job = job(&text)?;
+        let mut samples = Vec::new();
+        let mut traffic = Traffic::default();
+        // One more, to warm up.
+        for round in 0..=arguments.turns.rounds(options) {
+            let (found, sample, wire) = rewrite(&device, &job)?;
+            same(program, &expected, &found)?;
+            traffic = wire;
+            if round > 0 {
+                samples.push(sample);
+            }
+        }
+        facts.push((program.name, hex(&rewrite_digest(&expected))));
+        let sizes = sizes.iter().map(|(name, size)| format!(", {name} {size}"));
+        let what = program.name.to_owned() + &sizes.collect::<String>();
+        let run = Summary::of(&samples);
+        rows.push(Row::new(what, interactions, run, traffic, None));
+    }
+    Report::finish(device.gpu(), options, "interactions", facts, rows)
+}
+
+fn job(text: &str) -> Result<RewriteJob, Failure> {
+    let book = Book::parse(text).map_err(Failure::failed)?;
+    let call = book.main().map_err(Failure::failed)?;
+    Ok(RewriteJob {
+        book: Arc::new(book),
+        calls: vec![call],
+        limits: Limits::default(),
+    })
+}
+
+fn rewrite(
+    device: &WgpuCoprocessor,
+    job: &RewriteJob,
+) -> Result<(RewriteOutput, Sample, Traffic), Failure> {
+    let ((found, sample), traffic) = watched(device.gpu(), || time(|| device.rewrite(job)));
+    Ok((found.map_err(Failure::failed)?, sample, traffic))
+}
+
+/// Result and interactions by opcode.
+fn same(program: &Program, expected: &RewriteOutput, found: &RewriteOutput) -> Result<(), Failure> {
+    if rewrite_digest(expected) == rewrite_digest(found) {
+        return Ok(());
+    }
+    Err(Failure::Mismatch(format!(
+        "{}: {found:?} on the device, expected {expected:?}",
+        program.name
+    )))
+}

@@ -40,11 +40,11 @@ const NODES: u32 = 256;
 const WIRES: u32 = 256;
 const PAIRS: u32 = 64;
 
-/// Lanes of a wave, at most: 250 MiB of memory.
+/// Lanes of a wave, at most. A lane takes 7 KiB of memory, and 4 bytes for each node and wire of the largest definition.
 const LANES_MAX: u64 = 1 << 15;
 
-/// Trips of loops that one submission may take, over all lanes together: about a second where lanes run one after
-/// another on a CPU.
+/// Trips of loops that one submission may take, over all lanes together, so that it ends long before the time limit of
+/// the device even where lanes run one after another.
 const TRIPS_PER_SUBMISSION: u32 = 1 << 26;
 
 /// Dispatches after which a wave is no longer worth keeping for [`LANES_FEW`] lanes or fewer.

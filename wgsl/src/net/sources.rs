@@ -26,21 +26,27 @@ pub(crate) enum Build {
     /// It looks for races.
     #[cfg(test)]
     Race,
-    /// It looks for races, and has some: a rule of the protocol is ignored.
+    /// It looks for races, and has some: one rule is ignored.
     #[cfg(test)]
     Mutant(Mutant),
 }
 
-/// A rule of `visible` that a mutant ignores.
+/// A rule that a mutant ignores.
 #[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Mutant {
-    /// Everything is visible at once.
+    /// What is visible: everything at once.
     Everything,
-    /// What other lanes of the workgroup do in the same step.
+    /// What is visible: what other lanes of the workgroup do in the same step.
     SameStep,
-    /// What other workgroups do in the same round.
+    /// What is visible: what other workgroups do in the same round.
     SameRound,
+    /// A lane takes from the pool what was there when the step began.
+    FreshPool,
+    /// A workgroup takes from a ring what was there when the round began.
+    FreshRing,
+    /// Each workgroup has places of its own for the pairs that it leaves.
+    SharedPlaces,
 }
 
 #[cfg(test)]
@@ -50,19 +56,39 @@ impl Mutant {
             Mutant::Everything => "net.main.mutant.everything",
             Mutant::SameStep => "net.main.mutant.same-step",
             Mutant::SameRound => "net.main.mutant.same-round",
+            Mutant::FreshPool => "net.main.mutant.fresh-pool",
+            Mutant::FreshRing => "net.main.mutant.fresh-ring",
+            Mutant::SharedPlaces => "net.main.mutant.shared-places",
         }
     }
 
-    /// The protocol without the rule.
-    fn protocol(self) -> String {
+    /// The reducer without the rule.
+    fn apply(self, text: &str) -> String {
+        let (rule, instead) = match self {
+            Mutant::Everything | Mutant::SameStep | Mutant::SameRound => {
+                ("fn visible(", "fn visible_by_the_rules(")
+            }
+            Mutant::FreshPool => (
+                "i32(pool_seen.x - at)",
+                "i32(atomicLoad(&pool_put[0]) - at)",
+            ),
+            Mutant::FreshRing => (
+                "let seen = word(NODE_SEEN + words);",
+                "let seen = word(NODE_TAIL + words);",
+            ),
+            Mutant::SharedPlaces => (
+                "word(DUMP_AT) + atomicAdd(&control[DUMPED], all)",
+                "word(DUMP_AT) + min(atomicAdd(&control[DUMPED], all), 0u)",
+            ),
+        };
+        assert_eq!(text.matches(rule).count(), 1, "the rule is where it was");
         let ignored = match self {
             Mutant::Everything => "judged != SEEN",
             Mutant::SameStep => "judged == NEXT_STEP",
             Mutant::SameRound => "judged == NEXT_ROUND",
+            _ => return text.replace(rule, instead),
         };
-        let protocol = PROTOCOL.replace("fn visible(", "fn visible_by_the_rules(");
-        assert_ne!(protocol, PROTOCOL, "the rule is where it was");
-        protocol
+        text.replace(rule, instead)
             + &format!(
                 "fn visible(old: u32, now: u32) -> u32 {{
                     let judged = visible_by_the_rules(old, now);
@@ -74,27 +100,25 @@ impl Mutant {
 
 /// The reducer.
 pub(crate) fn main(build: Build) -> Source {
-    let (name, access, protocol) = match build {
-        Build::Plain => ("net.main", ACCESS, PROTOCOL.to_string()),
+    let (name, access) = match build {
+        Build::Plain => ("net.main", ACCESS),
         #[cfg(test)]
-        Build::Race => ("net.main.race", ACCESS_RACE, PROTOCOL.to_string()),
+        Build::Race => ("net.main.race", ACCESS_RACE),
         #[cfg(test)]
-        Build::Mutant(mutant) => (mutant.name(), ACCESS_RACE, mutant.protocol()),
+        Build::Mutant(mutant) => (mutant.name(), ACCESS_RACE),
     };
+    let control = control::wgsl();
+    let parts = [
+        RULES, &control, NUMBER, FIRE, HEAP, access, PROTOCOL, REDUCE, MAIN,
+    ];
+    let text = parts.concat();
     Source {
         name,
-        text: [
-            RULES,
-            &control::wgsl(),
-            NUMBER,
-            FIRE,
-            HEAP,
-            access,
-            &protocol,
-            REDUCE,
-            MAIN,
-        ]
-        .concat(),
+        text: match build {
+            #[cfg(test)]
+            Build::Mutant(mutant) => mutant.apply(&text),
+            _ => text,
+        },
         entry: "main",
         bindings: match build {
             Build::Plain => &BINDINGS[..7],

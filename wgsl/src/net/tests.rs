@@ -274,3 +274,39 @@ fn repeated_runs_of_a_wide_net_count_the_same() {
         );
     }
 }
+
+/// A loop hands its result's wire on, from turn to turn: joined wires must not pile up.
+#[test]
+fn a_loop_needs_no_more_memory_the_longer_it_runs() {
+    let gpu = device();
+    let tuning = Tuning {
+        capacity: Capacity {
+            nodes: 1 << 12,
+            wires: 1 << 12,
+            pairs: 1 << 15,
+        },
+        ..Tuning::of(&gpu)
+    };
+    let mut engine = ParallelEngine::new(&gpu, tuning).unwrap();
+    for (what, text) in [
+        (
+            "counting down",
+            "@main = r & @loop ~ (4000 r)\n@loop = (?((0 @loop.s) r) r)\n@loop.s = (n r) & @loop ~ (n r)\n",
+        ),
+        (
+            "endless",
+            "@main = r & @l ~ (0 r)\n@l = (a r) & @l ~ (a r)\n",
+        ),
+        (
+            "endless, the older wires first",
+            "@main = r & (0 r) ~ @l\n@l = (b q) & (a r) ~ @l & a ~ b & r ~ q\n",
+        ),
+    ] {
+        let limits = Limits {
+            gas: 30_000,
+            ..Limits::default()
+        };
+        let stats = check(&mut engine, what, text, limits);
+        assert_eq!(stats.growths, 0, "{what}: {stats:?}");
+    }
+}

@@ -304,6 +304,11 @@ impl Window {
     }
 }
 
+/// Free numbers in the ring of a pool.
+pub(super) fn window_length(control: &[u32], words: u32) -> u32 {
+    Window::of(control, words).length()
+}
+
 /// How many entries of a pool are free: in its ring, and never used.
 pub(super) fn free_entries(control: &[u32], words: u32) -> u32 {
     let word = |at: u32| control[(at + words) as usize];

@@ -20,6 +20,7 @@ use super::buffers::{
 use super::control::*;
 use super::fuel;
 use super::heap::{DeviceHeap, Table, term};
+use super::report;
 use super::sources::Build;
 use crate::device::{Buffer, Gpu, GpuError, Groups};
 
@@ -214,15 +215,20 @@ impl ParallelEngine {
             let before = control[ROUND as usize];
             let report = self.batch(&control, rounds, batches == 0, reports)?;
             batches += 1;
+            report::check(&control, &report)?;
             control.copy_from_slice(&report[..WORDS as usize]);
+            // Workgroups count on beyond the last number there is.
+            for words in [0, POOL_WORDS] {
+                let most = control[(NODE_CAPACITY + words) as usize];
+                let bump = &mut control[(NODE_BUMP + words) as usize];
+                *bump = most.min(*bump);
+            }
             #[cfg(test)]
             if control[RACES as usize] > 0 {
                 let message = super::races::message(control[RACES as usize]);
                 return Err(GpuError::Driver { message });
             }
-            self.wires_used = self
-                .wires_used
-                .max(control[WIRE_BUMP as usize].min(control[WIRE_CAPACITY as usize]));
+            self.wires_used = self.wires_used.max(control[WIRE_BUMP as usize]);
             self.stats.rounds += u64::from(control[ROUND as usize].wrapping_sub(before));
             match self.look(&mut control, bounds)? {
                 Progress::Goes => {}
@@ -380,7 +386,8 @@ impl ParallelEngine {
             let lacking = stall & (STALL_NODES | STALL_WIRES | STALL_BAG);
             if lacking != 0 {
                 grew = self.grow(control, lacking, bounds)?;
-                if !grew {
+                // Answers of the host may be all that is lacking.
+                if !grew && operations == 0 {
                     return Ok(Progress::Fails(out_of_heap(bounds)));
                 }
             } else if operations == 0 {
@@ -390,7 +397,11 @@ impl ParallelEngine {
             }
         } else {
             let scarce = self.scarce(control);
-            grew = self.grow(control, scarce, bounds)?;
+            grew = match self.grow(control, scarce, bounds) {
+                // Perhaps it is not needed.
+                Err(GpuError::OutOfMemory { .. }) => false,
+                grew => grew?,
+            };
         }
         control[STATUS as usize] = STATUS_RUNNING;
         if grew || operations > 0 {
@@ -523,7 +534,7 @@ fn out_of_heap(bounds: &Bounds) -> ReduceError {
 }
 
 /// Interactions so far.
-fn counts(control: &[u32]) -> Counts {
+pub(super) fn counts(control: &[u32]) -> Counts {
     let mut counts = Counts::default();
     for op in Opcode::COUNTED {
         let at = (COUNTS + op as u32) as usize;
@@ -536,7 +547,7 @@ fn counts(control: &[u32]) -> Counts {
 }
 
 /// Pairs in the bag.
-fn pairs(control: &[u32]) -> u32 {
+pub(super) fn pairs(control: &[u32]) -> u32 {
     let word = |at: u32| control[at as usize];
     let n = word(N);
     let kept = n - word(TAKEN).min(n);
@@ -544,7 +555,7 @@ fn pairs(control: &[u32]) -> u32 {
 }
 
 /// Large definitions that wait to be expanded.
-fn waiting(control: &[u32]) -> u32 {
+pub(super) fn waiting(control: &[u32]) -> u32 {
     let placed = control[EXPAND_PLACED as usize];
     control[EXPAND_WAITING as usize].min(EXPAND_MAX) - placed
 }

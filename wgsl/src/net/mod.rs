@@ -8,6 +8,7 @@ mod engine;
 mod fire;
 mod fuel;
 mod heap;
+mod report;
 #[cfg(test)]
 mod races;
 mod sources;

@@ -116,7 +116,7 @@ fn tiny_buffers_grow_until_the_net_fits() {
         capacity: small(),
         ..Tuning::of(&gpu)
     };
-    for name in ["stress.hvm", "sort_bitonic.hvm", "sum_tree.hvm"] {
+    for name in ["sum_rec.hvm", "sort_bitonic.hvm", "sum_tree.hvm"] {
         let mut engine = ParallelEngine::new(&gpu, tuning).unwrap();
         let stats = check(&mut engine, name, &golden(name), Limits::default());
         assert!(stats.growths > 0, "{name}: {stats:?}");
@@ -273,4 +273,68 @@ fn repeated_runs_of_a_wide_net_count_the_same() {
             Ok(first.clone())
         );
     }
+}
+
+/// A loop hands its result's wire on, from turn to turn: joined wires must not pile up.
+#[test]
+fn a_loop_needs_no_more_memory_the_longer_it_runs() {
+    let gpu = device();
+    let tuning = Tuning {
+        capacity: Capacity {
+            nodes: 1 << 12,
+            wires: 1 << 12,
+            pairs: 1 << 15,
+        },
+        ..Tuning::of(&gpu)
+    };
+    let mut engine = ParallelEngine::new(&gpu, tuning).unwrap();
+    for (what, text) in [
+        (
+            "counting down",
+            "@main = r & @loop ~ (4000 r)\n@loop = (?((0 @loop.s) r) r)\n@loop.s = (n r) & @loop ~ (n r)\n",
+        ),
+        (
+            "endless",
+            "@main = r & @l ~ (0 r)\n@l = (a r) & @l ~ (a r)\n",
+        ),
+        (
+            "endless, the older wires first",
+            "@main = r & (0 r) ~ @l\n@l = (b q) & (a r) ~ @l & a ~ b & r ~ q\n",
+        ),
+    ] {
+        let limits = Limits {
+            gas: 30_000,
+            ..Limits::default()
+        };
+        let stats = check(&mut engine, what, text, limits);
+        assert_eq!(stats.growths, 0, "{what}: {stats:?}");
+    }
+}
+
+/// Buffers grow before they are full. A device that has no more memory is no error as long as they are not.
+#[test]
+fn growth_that_is_refused_and_not_needed_is_no_error() {
+    let _turn = device();
+    let options = Options {
+        memory_bytes_max: Some(2 << 20),
+        ..Options::default()
+    };
+    let gpu = Arc::new(Gpu::open(&options).expect("an adapter"));
+    let mut engine = ParallelEngine::new(&gpu, Tuning::of(&gpu)).unwrap();
+    // A list that stays, and a loop long enough for several batches.
+    let list = |n: usize| {
+        let open = "(1 ".repeat(n);
+        let close = ")".repeat(n);
+        format!(
+            "@main = {open}*{close} & @loop ~ (5000 *)\n@loop = (?((0 @loop.s) r) r)\n\
+             @loop.s = (n r) & @loop ~ (n r)\n"
+        )
+    };
+    // 16384 nodes are there.
+    let stats = check(&mut engine, "nearly full", &list(15_000), Limits::default());
+    assert_eq!(stats.growths, 0, "{stats:?}");
+    let book = Arc::new(Book::parse(&list(17_000)).unwrap());
+    let found = engine.reduce(&book, &book.main().unwrap(), &Limits::default());
+    let error = found.expect_err("no room").to_string();
+    assert!(error.contains("out of memory"), "{error}");
 }

@@ -390,7 +390,13 @@ fn put_off(pair: vec4<u32>, how: u32) {
 // One arrival at a cell, or none if no term of the link is a wire. At the end of a round (`draining`) links are kept as
 // they are.
 fn follow_link(share: bool, draining: bool) {
-    let swap = class_of(link.xy) != CLASS_VAR;
+    var swap = class_of(link.xy) != CLASS_VAR;
+    if (!swap && class_of(link.zw) == CLASS_VAR && (link.x & SUB) == 0u) {
+        // Of two wires the one goes first where something waits, so that it is freed: a chain of wires that a loop hands
+        // on stays short. This lane holds the other end, so what it sees there can only be taken by itself.
+        let there = atomicLoad(&stamps[offset_of(link.zw)]);
+        swap = there != 0u && visible(there, mine) == SEEN;
+    }
     let a = select(link.xy, link.zw, swap);
     let b = select(link.zw, link.xy, swap);
     let wire = offset_of(a);
@@ -406,7 +412,8 @@ fn follow_link(share: bool, draining: bool) {
         } else if (judged == SEEN) {
             let waiting = payload_load(wire);
             free_wire(wire);
-            link = vec4<u32>(waiting, b);
+            // In the place of the wire, so that new wires stay before older ones.
+            link = select(vec4<u32>(waiting, b), vec4<u32>(b, waiting), swap);
         } else {
             put_off(vec4<u32>(a.x | SUB, a.y, b), judged);
             link_open = false;

@@ -73,6 +73,24 @@ pub struct NetStats {
     pub growths: u64,
     /// Arithmetic steps that the host computed.
     pub host_operations: u64,
+    /// Most pairs that were alive at once between two rounds of a reduction: interactions and links that nothing keeps
+    /// from being done at the same time. No sum: the most of all reductions.
+    pub pairs_peak: u64,
+}
+
+impl NetStats {
+    /// What was added since `before`, an earlier look at the same counters. The peak is that of all reductions.
+    pub fn since(self, before: NetStats) -> NetStats {
+        NetStats {
+            reductions: self.reductions - before.reductions,
+            rounds: self.rounds - before.rounds,
+            dispatches: self.dispatches - before.dispatches,
+            round_trips: self.round_trips - before.round_trips,
+            growths: self.growths - before.growths,
+            host_operations: self.host_operations - before.host_operations,
+            pairs_peak: self.pairs_peak,
+        }
+    }
 }
 
 /// The book on the device.
@@ -224,6 +242,8 @@ impl ParallelEngine {
                 .wires_used
                 .max(control[WIRE_BUMP as usize].min(control[WIRE_CAPACITY as usize]));
             self.stats.rounds += u64::from(control[ROUND as usize].wrapping_sub(before));
+            let peak = u64::from(control[PAIRS_PEAK as usize]);
+            self.stats.pairs_peak = self.stats.pairs_peak.max(peak);
             match self.look(&mut control, bounds)? {
                 Progress::Goes => {}
                 Progress::Fails(error) => return Ok(Err(error)),

@@ -13,6 +13,8 @@ mod races;
 mod sources;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wide;
 
 use std::sync::Arc;
 

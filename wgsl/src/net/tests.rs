@@ -48,15 +48,7 @@ fn check(engine: &mut ParallelEngine, what: &str, text: &str, limits: Limits) ->
     let before = engine.stats();
     let found = engine.reduce(&book, &call, &limits).expect("a device");
     assert_eq!(found, expected(&book, &call, limits), "{what}");
-    let after = engine.stats();
-    NetStats {
-        reductions: after.reductions - before.reductions,
-        rounds: after.rounds - before.rounds,
-        dispatches: after.dispatches - before.dispatches,
-        round_trips: after.round_trips - before.round_trips,
-        growths: after.growths - before.growths,
-        host_operations: after.host_operations - before.host_operations,
-    }
+    engine.stats().since(before)
 }
 
 fn small() -> Capacity {

@@ -76,6 +76,10 @@ pub struct NetStats {
     /// Most pairs that were alive at once between two rounds of a reduction: interactions and links that nothing keeps
     /// from being done at the same time. No sum: the most of all reductions.
     pub pairs_peak: u64,
+    /// Bytes that kernels read and wrote in nodes, stamps, payloads, pairs, lists of free nodes and wires, and the book:
+    /// every access of every lane, an exchange of a stamp once. Control words and workgroup memory are not among them.
+    /// None unless [`NetOptions::count_bytes`](super::NetOptions::count_bytes).
+    pub kernel_bytes: Option<u64>,
 }
 
 impl NetStats {
@@ -89,6 +93,9 @@ impl NetStats {
             growths: self.growths - before.growths,
             host_operations: self.host_operations - before.host_operations,
             pairs_peak: self.pairs_peak,
+            kernel_bytes: self
+                .kernel_bytes
+                .map(|bytes| bytes - before.kernel_bytes.unwrap_or(0)),
         }
     }
 }
@@ -149,7 +156,10 @@ impl ParallelEngine {
             loaded: None,
             bindings: None,
             wires_used: 0,
-            stats: NetStats::default(),
+            stats: NetStats {
+                kernel_bytes: (tuning.build == Build::Count).then_some(0),
+                ..NetStats::default()
+            },
         })
     }
 
@@ -229,7 +239,7 @@ impl ParallelEngine {
         loop {
             let started = Instant::now();
             let reports = batches < 2;
-            let before = control[ROUND as usize];
+            let (before, bytes_before) = (control[ROUND as usize], bytes(&control));
             let report = self.batch(&control, rounds, batches == 0, reports)?;
             batches += 1;
             control.copy_from_slice(&report[..WORDS as usize]);
@@ -244,6 +254,9 @@ impl ParallelEngine {
             self.stats.rounds += u64::from(control[ROUND as usize].wrapping_sub(before));
             let peak = u64::from(control[PAIRS_PEAK as usize]);
             self.stats.pairs_peak = self.stats.pairs_peak.max(peak);
+            if let Some(all) = &mut self.stats.kernel_bytes {
+                *all += bytes(&control) - bytes_before;
+            }
             match self.look(&mut control, bounds)? {
                 Progress::Goes => {}
                 Progress::Fails(error) => return Ok(Err(error)),
@@ -553,6 +566,11 @@ fn counts(control: &[u32]) -> Counts {
         );
     }
     counts
+}
+
+/// Bytes accessed so far, in the build that counts them.
+fn bytes(control: &[u32]) -> u64 {
+    u64::from(control[BYTES as usize + 1]) << 32 | u64::from(control[BYTES as usize])
 }
 
 /// Pairs in the bag.

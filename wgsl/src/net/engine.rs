@@ -74,6 +74,31 @@ pub struct NetStats {
     pub growths: u64,
     /// Arithmetic steps that the host computed.
     pub host_operations: u64,
+    /// Most pairs that were alive at once between two rounds of a reduction: interactions and links that nothing keeps
+    /// from being done at the same time. No sum: the most of all reductions.
+    pub pairs_peak: u64,
+    /// Bytes that kernels read and wrote in nodes, stamps, payloads, pairs, lists of free nodes and wires, and the book:
+    /// every access of every lane, an exchange of a stamp once. Control words and workgroup memory are not among them.
+    /// None unless [`NetOptions::count_bytes`](super::NetOptions::count_bytes).
+    pub kernel_bytes: Option<u64>,
+}
+
+impl NetStats {
+    /// What was added since `before`, an earlier look at the same counters. The peak is that of all reductions.
+    pub fn since(self, before: NetStats) -> NetStats {
+        NetStats {
+            reductions: self.reductions - before.reductions,
+            rounds: self.rounds - before.rounds,
+            dispatches: self.dispatches - before.dispatches,
+            round_trips: self.round_trips - before.round_trips,
+            growths: self.growths - before.growths,
+            host_operations: self.host_operations - before.host_operations,
+            pairs_peak: self.pairs_peak,
+            kernel_bytes: self
+                .kernel_bytes
+                .map(|bytes| bytes - before.kernel_bytes.unwrap_or(0)),
+        }
+    }
 }
 
 /// The book on the device.
@@ -132,7 +157,10 @@ impl ParallelEngine {
             loaded: None,
             bindings: None,
             wires_used: 0,
-            stats: NetStats::default(),
+            stats: NetStats {
+                kernel_bytes: (tuning.build == Build::Count).then_some(0),
+                ..NetStats::default()
+            },
         })
     }
 
@@ -212,7 +240,7 @@ impl ParallelEngine {
         loop {
             let started = Instant::now();
             let reports = batches < 2;
-            let before = control[ROUND as usize];
+            let (before, bytes_before) = (control[ROUND as usize], bytes(&control));
             let report = self.batch(&control, rounds, batches == 0, reports)?;
             batches += 1;
             report::check(&control, &report)?;
@@ -230,6 +258,11 @@ impl ParallelEngine {
             }
             self.wires_used = self.wires_used.max(control[WIRE_BUMP as usize]);
             self.stats.rounds += u64::from(control[ROUND as usize].wrapping_sub(before));
+            let peak = u64::from(control[PAIRS_PEAK as usize]);
+            self.stats.pairs_peak = self.stats.pairs_peak.max(peak);
+            if let Some(all) = &mut self.stats.kernel_bytes {
+                *all += bytes(&control) - bytes_before;
+            }
             match self.look(&mut control, bounds)? {
                 Progress::Goes => {}
                 Progress::Fails(error) => return Ok(Err(error)),
@@ -544,6 +577,11 @@ pub(super) fn counts(control: &[u32]) -> Counts {
         );
     }
     counts
+}
+
+/// Bytes accessed so far, in the build that counts them.
+fn bytes(control: &[u32]) -> u64 {
+    u64::from(control[BYTES as usize + 1]) << 32 | u64::from(control[BYTES as usize])
 }
 
 /// Pairs in the bag.

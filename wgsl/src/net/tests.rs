@@ -9,7 +9,9 @@ use ffcm::spec::rules::Opcode;
 use ffcm::spec::word::Term;
 
 use super::buffers::Capacity;
+use super::control::EXPAND_GROUPS;
 use super::engine::{NetStats, ParallelEngine, Tuning};
+use super::sources::Build;
 use crate::device::{Gpu, Options};
 
 type Found = Result<Outcome, ReduceError>;
@@ -48,15 +50,7 @@ fn check(engine: &mut ParallelEngine, what: &str, text: &str, limits: Limits) ->
     let before = engine.stats();
     let found = engine.reduce(&book, &call, &limits).expect("a device");
     assert_eq!(found, expected(&book, &call, limits), "{what}");
-    let after = engine.stats();
-    NetStats {
-        reductions: after.reductions - before.reductions,
-        rounds: after.rounds - before.rounds,
-        dispatches: after.dispatches - before.dispatches,
-        round_trips: after.round_trips - before.round_trips,
-        growths: after.growths - before.growths,
-        host_operations: after.host_operations - before.host_operations,
-    }
+    engine.stats().since(before)
 }
 
 fn small() -> Capacity {
@@ -337,4 +331,42 @@ fn growth_that_is_refused_and_not_needed_is_no_error() {
     let found = engine.reduce(&book, &book.main().unwrap(), &Limits::default());
     let error = found.expect_err("no room").to_string();
     assert!(error.contains("out of memory"), "{error}");
+
+/// What kernels access for nets so small that it can be said.
+#[test]
+fn bytes_are_counted() {
+    let gpu = device();
+    let tuning = Tuning {
+        build: Build::Count,
+        ..Tuning::of(&gpu)
+    };
+    let mut engine = ParallelEngine::new(&gpu, tuning).unwrap();
+    // The pools of a round with one pair take 64 unused nodes and as many wires, and give their numbers back.
+    let pools = 2 * 64 * 4;
+    // The first pair, the header of the definition, its root, an arrival: a stamp and a payload.
+    let root = 16 + 16 + 16 + (4 + 8);
+    let limits = Limits::default();
+    let stats = check(&mut engine, "a number", "@main = 3\n", limits);
+    assert_eq!(stats.kernel_bytes, Some(root + pools));
+    // A body out of the book into the heap and out of it again, the pair out of the book, and the end of the wire that
+    // the answer comes through: an arrival, and one that takes the payload and clears the stamp. The answer arrives at
+    // the root then.
+    let step = (16 + 16 + 16) + 16 + (4 + 8) + (4 + 8 + 4);
+    let text = "@main = r & 1 ~ $([+2] r)\n";
+    let stats = check(&mut engine, "a step", text, limits);
+    assert_eq!(stats.kernel_bytes, Some(root + step + pools));
+    // A definition that many lanes expand, all of which read its header. The first round takes the pair and the header.
+    let first = 16 + 16 + pools;
+    let headers = u64::from(EXPAND_GROUPS) * 64 * 16;
+    // Each of 101 items, the root and the nodes, out of the book and into the bag or the heap. A number from a list for
+    // each node, each of the terms that point to one, and the unused second half of the root.
+    let items = 101 * (16 + 16) + (100 + 100 + 1) * 4;
+    // The pair out of the bag, an arrival, and 64 wires that the first round gave back.
+    let last = 16 + (4 + 8) + pools + 64 * 4;
+    let text = format!("@main = {}*{}\n", "(1 ".repeat(100), ")".repeat(100));
+    let stats = check(&mut engine, "many nodes", &text, limits);
+    assert_eq!(stats.kernel_bytes, Some(first + headers + items + last));
+    let mut plain = ParallelEngine::new(&gpu, Tuning::of(&gpu)).unwrap();
+    let stats = check(&mut plain, "uncounted", "@main = 3\n", limits);
+    assert_eq!(stats.kernel_bytes, None);
 }

@@ -372,4 +372,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     passed_barrier(lane, false);
     leave(at, lane);
+    flush_touched();
 }

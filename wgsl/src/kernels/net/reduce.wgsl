@@ -101,6 +101,7 @@ fn free_node(node: u32) {
 
 // The wire's payload has been taken out by its second end.
 fn free_wire(wire: u32) {
+    touched(4u);
     atomicStore(&stamps[wire], 0u);
     if (!expanding && free_wire_count < KEEP) {
         free_wires[free_wire_count] = wire;
@@ -304,7 +305,7 @@ fn look() -> bool {
     let a_is_reference = class_of(a) == CLASS_REF;
     let definition = offset_of(select(b, a, a_is_reference));
     if (op == OP_SPECIALIZE) {
-        header = book[definition];
+        header = book_load(definition);
         large = header.y > SMALL || header.z > SMALL || header.w >= STACK;
         need_nodes = select(header.y, 0u, large);
         need_wires = select(header.z, 0u, large);
@@ -332,7 +333,7 @@ fn look() -> bool {
 fn write_body() {
     if (body_next < header.y) {
         let node = free_nodes[free_node_count - header.y + body_next];
-        node_store(node, relocate_pair(book[header.x + 1u + header.w + body_next]));
+        node_store(node, relocate_pair(book_load(header.x + 1u + header.w + body_next)));
         body_next += 1u;
     }
     if (body_next == header.y) { begin_links(header.w + 1u); }
@@ -354,7 +355,7 @@ fn next_link() {
     if (expanding) {
         // The redexes, then the root.
         let is_root = link_next + 1u == link_count;
-        let given = book[header.x + select(1u + link_next, 0u, is_root)];
+        let given = book_load(header.x + select(1u + link_next, 0u, is_root));
         link = relocate_pair(given);
         if (is_root) { link = vec4<u32>(link.xy, other); }
     } else {
@@ -404,7 +405,10 @@ fn follow_link(share: bool, draining: bool) {
         moved = true;
         // A term with the sub bit has arrived before and was put off until now.
         var old = mine;
-        if ((a.x & SUB) == 0u) { old = atomicExchange(&stamps[wire], mine); }
+        if ((a.x & SUB) == 0u) {
+            touched(4u);
+            old = atomicExchange(&stamps[wire], mine);
+        }
         let judged = visible(old, mine);
         if (old == 0u) {
             payload_store(wire, b);

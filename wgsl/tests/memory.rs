@@ -210,5 +210,6 @@ fn a_device_too_small_for_one_operation_says_so() {
     let mut memory = Memory::zero(1);
     let ops = [(id(0, 0, 0), MemoryOp::Clip)];
     let error = device.memory(&mut memory, &ops).unwrap_err();
+    assert!(matches!(error, JobError::NotSupported { .. }), "{error}");
     assert!(error.to_string().contains("768"), "{error}");
 }

@@ -1,23 +1,12 @@
 //! Hashes on the device, against the CPU's.
 
+mod support;
+
 use ffcm::coprocessor::{Coprocessor, HashJob, HashOutput, JobError};
 use ffcm::hash;
 use ffcm::testing::Rng;
 use ffcm_wgsl::WgpuCoprocessor;
-use ffcm_wgsl::device::Options;
-
-fn open() -> WgpuCoprocessor {
-    WgpuCoprocessor::open(&Options::default()).expect("an adapter")
-}
-
-/// A device whose bindings are this small.
-fn small(binding_bytes: u64) -> WgpuCoprocessor {
-    let options = Options {
-        binding_bytes_max: Some(binding_bytes),
-        ..Options::default()
-    };
-    WgpuCoprocessor::open(&options).expect("an adapter")
-}
+use support::{open, small};
 
 fn random(seed: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];

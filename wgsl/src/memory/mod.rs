@@ -82,7 +82,8 @@ impl MemoryEngine {
     ///
     /// # Errors
     ///
-    /// [`JobError::Device`] for what the device says; `memory` is as before then.
+    /// [`JobError::NotSupported`] where the device is too small for an operation, [`JobError::Device`] for what else it
+    /// says; `memory` is as before then.
     pub fn apply(
         &mut self,
         memory: &mut Memory,

@@ -14,6 +14,7 @@ use ffcm::spec::word::{Class, Term};
 
 use super::book::{Encoded, encode as encode_book};
 use super::fire::FIRE;
+use super::heap::{names_nothing, outside, term};
 use crate::RULES;
 use crate::device::{Binding, Bound, Buffer, Gpu, GpuError, Groups, Kernel, Source};
 
@@ -225,6 +226,9 @@ impl CallsEngine {
                 })),
                 STATUS_DONE => {
                     let root = state.root(lane);
+                    if names_nothing(root, wave.book.book.definitions().len()) {
+                        return Err(outside());
+                    }
                     if root.class().is_node() {
                         trees.push(lane);
                         continue;
@@ -347,13 +351,13 @@ impl CallsEngine {
             let heap = LaneHeap {
                 nodes,
                 wires,
+                definitions: wave.book.book.definitions().len(),
                 lane: lane % LANES_PER_GROUP as usize,
                 damaged: Cell::new(false),
             };
             let ending = outcome(wave, &heap, state.root(*lane), state.counts(*lane));
             if heap.damaged.get() {
-                let message = "a net in device memory points outside of it".into();
-                return Err(GpuError::Driver { message });
+                return Err(outside());
             }
             endings[wave.calls[*lane].0] = Some(ending);
         }
@@ -426,10 +430,6 @@ impl Results {
     }
 }
 
-fn term(w0: u32, w1: u32) -> Term {
-    Term(u64::from(w1) << 32 | u64::from(w0))
-}
-
 /// The heap below an atom, or below a wire that nothing was substituted for.
 struct Bare;
 
@@ -447,6 +447,8 @@ impl Heap for Bare {
 struct LaneHeap<'a> {
     nodes: &'a [u32],
     wires: &'a [u32],
+    /// Of the book.
+    definitions: usize,
     lane: usize,
     /// A term pointed outside.
     damaged: Cell<bool>,
@@ -462,6 +464,15 @@ impl LaneHeap<'_> {
             [0; N]
         })
     }
+
+    /// A term that is safe to read back.
+    fn checked(&self, term: Term) -> Term {
+        if names_nothing(term, self.definitions) {
+            self.damaged.set(true);
+            return Term::ERA;
+        }
+        term
+    }
 }
 
 impl Heap for LaneHeap<'_> {
@@ -472,12 +483,12 @@ impl Heap for LaneHeap<'_> {
             // Two joined wires are one wire, known by the lower number.
             return None;
         }
-        Some(waiting.without_sub())
+        Some(self.checked(waiting.without_sub()))
     }
 
     fn node(&self, node: Term) -> [Term; 2] {
         let [a0, a1, b0, b1] = self.slot(self.nodes, node.offset());
-        [term(a0, a1), term(b0, b1)]
+        [term(a0, a1), term(b0, b1)].map(|term| self.checked(term))
     }
 }
 

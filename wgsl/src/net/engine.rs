@@ -505,6 +505,7 @@ impl ParallelEngine {
         let heap = DeviceHeap::new(
             &self.gpu,
             [&buffers.nodes, &buffers.stamps, &buffers.payloads],
+            book.definitions().len(),
         );
         let used = control[NODE_BUMP as usize].max(control[WIRE_BUMP as usize]);
         if report.len() as u64 == REPORT_WORDS && u64::from(used) <= REPORT_HEAP {

@@ -24,6 +24,7 @@ const CALLS: &str = include_str!("../kernels/net/calls.wgsl");
 // Constants of `calls.wgsl`; a test compares them.
 const LANES_PER_GROUP: u32 = 64;
 const FUEL: u32 = 4096;
+const STATUS_NEW: u32 = 0;
 const STATUS_RUNNING: u32 = 1;
 const STATUS_DONE: u32 = 2;
 const STATUS_OUT_OF_GAS: u32 = 3;
@@ -306,6 +307,11 @@ impl CallsEngine {
             }
             let statuses = commands.submit_and_read(self.state(), 0, lanes.into())?;
             dispatched += batch;
+            if statuses[..wave.calls.len()].contains(&STATUS_NEW) {
+                return Err(GpuError::Driver {
+                    message: "kernels are submitted, and nothing happens".into(),
+                });
+            }
             let ended = |status: &&u32| **status > STATUS_RUNNING;
             let running =
                 wave.calls.len() - statuses[..wave.calls.len()].iter().filter(ended).count();

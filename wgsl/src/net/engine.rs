@@ -115,6 +115,10 @@ enum Progress {
 /// Some time in which a batch should end.
 const BATCH: Duration = Duration::from_millis(500);
 
+/// Batches without a round, one after another. All that a working device needs such batches for is that buffers double,
+/// each up to its most, before a large definition fits.
+const IDLE_MAX: u32 = 128;
+
 impl ParallelEngine {
     /// Compiles the kernels and finds out how long they may loop.
     pub(crate) fn new(gpu: &Arc<Gpu>, tuning: Tuning) -> Result<ParallelEngine, GpuError> {
@@ -209,7 +213,8 @@ impl ParallelEngine {
         };
         let mut rounds = 1;
         let mut batches = 0;
-        loop {
+        let mut idle = 0;
+        while idle < IDLE_MAX {
             let started = Instant::now();
             let reports = batches < 2;
             let before = control[ROUND as usize];
@@ -230,8 +235,9 @@ impl ParallelEngine {
             }
             self.wires_used = self.wires_used.max(control[WIRE_BUMP as usize]);
             self.stats.rounds += u64::from(control[ROUND as usize].wrapping_sub(before));
+            let ran = control[ROUND as usize] != before;
             match self.look(&mut control, bounds)? {
-                Progress::Goes => {}
+                Progress::Goes => idle = if ran { 0 } else { idle + 1 },
                 Progress::Fails(error) => return Ok(Err(error)),
                 Progress::Ends => return self.finish(book, limits, &control, &report),
             }
@@ -242,6 +248,9 @@ impl ParallelEngine {
                 rounds = (rounds / 2).max(1);
             }
         }
+        Err(GpuError::Driver {
+            message: "kernels are submitted, and nothing happens".into(),
+        })
     }
 
     /// Puts the first pair, and the nodes that hold the arguments, into an empty heap. The control words.

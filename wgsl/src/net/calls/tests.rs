@@ -88,6 +88,7 @@ fn host_and_kernel_agree_on_their_constants() {
     for (name, value) in [
         ("LANES_PER_GROUP", LANES_PER_GROUP),
         ("FUEL", FUEL),
+        ("STATUS_NEW", STATUS_NEW),
         ("STATUS_RUNNING", STATUS_RUNNING),
         ("STATUS_DONE", STATUS_DONE),
         ("STATUS_OUT_OF_GAS", STATUS_OUT_OF_GAS),

@@ -43,11 +43,14 @@ const WIRES: u32 = 256;
 const PAIRS: u32 = 64;
 
 /// Lanes of a wave, at most. A lane takes 7 KiB of memory, and 4 bytes for each node and wire of the largest definition.
-const LANES_MAX: u64 = 1 << 15;
+const LANES_MAX: u64 = 1 << 14;
 
 /// Trips of loops that one submission may take, over all lanes together, so that it ends long before the time limit of
 /// the device even where lanes run one after another.
 const TRIPS_PER_SUBMISSION: u32 = 1 << 26;
+
+// One dispatch of all lanes is the least that a submission can be.
+const _: () = assert!(LANES_MAX * FUEL as u64 <= TRIPS_PER_SUBMISSION as u64);
 
 /// Dispatches after which a wave is no longer worth keeping for [`LANES_FEW`] lanes or fewer.
 const DISPATCHES_MANY: u32 = 256;

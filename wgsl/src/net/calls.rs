@@ -14,6 +14,7 @@ use ffcm::spec::word::{Class, Term};
 
 use super::book::{Encoded, encode as encode_book};
 use super::fire::FIRE;
+use super::heap::{names_nothing, outside, term};
 use crate::RULES;
 use crate::device::{Binding, Bound, Buffer, Gpu, GpuError, Groups, Kernel, Source};
 
@@ -23,6 +24,7 @@ const CALLS: &str = include_str!("../kernels/net/calls.wgsl");
 // Constants of `calls.wgsl`; a test compares them.
 const LANES_PER_GROUP: u32 = 64;
 const FUEL: u32 = 4096;
+const STATUS_NEW: u32 = 0;
 const STATUS_RUNNING: u32 = 1;
 const STATUS_DONE: u32 = 2;
 const STATUS_OUT_OF_GAS: u32 = 3;
@@ -41,11 +43,14 @@ const WIRES: u32 = 256;
 const PAIRS: u32 = 64;
 
 /// Lanes of a wave, at most. A lane takes 7 KiB of memory, and 4 bytes for each node and wire of the largest definition.
-const LANES_MAX: u64 = 1 << 15;
+const LANES_MAX: u64 = 1 << 14;
 
 /// Trips of loops that one submission may take, over all lanes together, so that it ends long before the time limit of
 /// the device even where lanes run one after another.
 const TRIPS_PER_SUBMISSION: u32 = 1 << 26;
+
+// One dispatch of all lanes is the least that a submission can be.
+const _: () = assert!(LANES_MAX * FUEL as u64 <= TRIPS_PER_SUBMISSION as u64);
 
 /// Dispatches after which a wave is no longer worth keeping for [`LANES_FEW`] lanes or fewer.
 const DISPATCHES_MANY: u32 = 256;
@@ -225,6 +230,9 @@ impl CallsEngine {
                 })),
                 STATUS_DONE => {
                     let root = state.root(lane);
+                    if names_nothing(root, wave.book.book.definitions().len()) {
+                        return Err(outside());
+                    }
                     if root.class().is_node() {
                         trees.push(lane);
                         continue;
@@ -302,6 +310,11 @@ impl CallsEngine {
             }
             let statuses = commands.submit_and_read(self.state(), 0, lanes.into())?;
             dispatched += batch;
+            if statuses[..wave.calls.len()].contains(&STATUS_NEW) {
+                return Err(GpuError::Driver {
+                    message: "kernels are submitted, and nothing happens".into(),
+                });
+            }
             let ended = |status: &&u32| **status > STATUS_RUNNING;
             let running =
                 wave.calls.len() - statuses[..wave.calls.len()].iter().filter(ended).count();
@@ -347,13 +360,13 @@ impl CallsEngine {
             let heap = LaneHeap {
                 nodes,
                 wires,
+                definitions: wave.book.book.definitions().len(),
                 lane: lane % LANES_PER_GROUP as usize,
                 damaged: Cell::new(false),
             };
             let ending = outcome(wave, &heap, state.root(*lane), state.counts(*lane));
             if heap.damaged.get() {
-                let message = "a net in device memory points outside of it".into();
-                return Err(GpuError::Driver { message });
+                return Err(outside());
             }
             endings[wave.calls[*lane].0] = Some(ending);
         }
@@ -426,10 +439,6 @@ impl Results {
     }
 }
 
-fn term(w0: u32, w1: u32) -> Term {
-    Term(u64::from(w1) << 32 | u64::from(w0))
-}
-
 /// The heap below an atom, or below a wire that nothing was substituted for.
 struct Bare;
 
@@ -447,6 +456,8 @@ impl Heap for Bare {
 struct LaneHeap<'a> {
     nodes: &'a [u32],
     wires: &'a [u32],
+    /// Of the book.
+    definitions: usize,
     lane: usize,
     /// A term pointed outside.
     damaged: Cell<bool>,
@@ -462,6 +473,15 @@ impl LaneHeap<'_> {
             [0; N]
         })
     }
+
+    /// A term that is safe to read back.
+    fn checked(&self, term: Term) -> Term {
+        if names_nothing(term, self.definitions) {
+            self.damaged.set(true);
+            return Term::ERA;
+        }
+        term
+    }
 }
 
 impl Heap for LaneHeap<'_> {
@@ -472,12 +492,12 @@ impl Heap for LaneHeap<'_> {
             // Two joined wires are one wire, known by the lower number.
             return None;
         }
-        Some(waiting.without_sub())
+        Some(self.checked(waiting.without_sub()))
     }
 
     fn node(&self, node: Term) -> [Term; 2] {
         let [a0, a1, b0, b1] = self.slot(self.nodes, node.offset());
-        [term(a0, a1), term(b0, b1)]
+        [term(a0, a1), term(b0, b1)].map(|term| self.checked(term))
     }
 }
 

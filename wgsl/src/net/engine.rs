@@ -140,6 +140,10 @@ enum Progress {
 /// Some time in which a batch should end.
 const BATCH: Duration = Duration::from_millis(500);
 
+/// Batches without a round, one after another. All that a working device needs such batches for is that buffers double,
+/// each up to its most, before a large definition fits.
+const IDLE_MAX: u32 = 128;
+
 impl ParallelEngine {
     /// Compiles the kernels and finds out how long they may loop.
     pub(crate) fn new(gpu: &Arc<Gpu>, tuning: Tuning) -> Result<ParallelEngine, GpuError> {
@@ -237,7 +241,8 @@ impl ParallelEngine {
         };
         let mut rounds = 1;
         let mut batches = 0;
-        loop {
+        let mut idle = 0;
+        while idle < IDLE_MAX {
             let started = Instant::now();
             let reports = batches < 2;
             let (before, bytes_before) = (control[ROUND as usize], bytes(&control));
@@ -263,8 +268,9 @@ impl ParallelEngine {
             if let Some(all) = &mut self.stats.kernel_bytes {
                 *all += bytes(&control) - bytes_before;
             }
+            let ran = control[ROUND as usize] != before;
             match self.look(&mut control, bounds)? {
-                Progress::Goes => {}
+                Progress::Goes => idle = if ran { 0 } else { idle + 1 },
                 Progress::Fails(error) => return Ok(Err(error)),
                 Progress::Ends => return self.finish(book, limits, &control, &report),
             }
@@ -275,6 +281,9 @@ impl ParallelEngine {
                 rounds = (rounds / 2).max(1);
             }
         }
+        Err(GpuError::Driver {
+            message: "kernels are submitted, and nothing happens".into(),
+        })
     }
 
     /// Puts the first pair, and the nodes that hold the arguments, into an empty heap. The control words.
@@ -538,6 +547,7 @@ impl ParallelEngine {
         let heap = DeviceHeap::new(
             &self.gpu,
             [&buffers.nodes, &buffers.stamps, &buffers.payloads],
+            book.definitions().len(),
         );
         let used = control[NODE_BUMP as usize].max(control[WIRE_BUMP as usize]);
         if report.len() as u64 == REPORT_WORDS && u64::from(used) <= REPORT_HEAP {

@@ -331,6 +331,7 @@ fn growth_that_is_refused_and_not_needed_is_no_error() {
     let found = engine.reduce(&book, &book.main().unwrap(), &Limits::default());
     let error = found.expect_err("no room").to_string();
     assert!(error.contains("out of memory"), "{error}");
+}
 
 /// What kernels access for nets so small that it can be said.
 #[test]

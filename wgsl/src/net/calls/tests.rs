@@ -88,6 +88,7 @@ fn host_and_kernel_agree_on_their_constants() {
     for (name, value) in [
         ("LANES_PER_GROUP", LANES_PER_GROUP),
         ("FUEL", FUEL),
+        ("STATUS_NEW", STATUS_NEW),
         ("STATUS_RUNNING", STATUS_RUNNING),
         ("STATUS_DONE", STATUS_DONE),
         ("STATUS_OUT_OF_GAS", STATUS_OUT_OF_GAS),
@@ -276,4 +277,36 @@ fn a_small_device_takes_a_batch_in_waves() {
     assert_eq!(engine.lanes_max(), None);
     let endings = run(&mut engine, &book, &calls, &limits(100));
     assert!(endings.iter().all(Option::is_none));
+}
+
+#[test]
+fn a_net_that_leads_out_of_a_lane_is_noticed() {
+    let book = parse("@main = 1");
+    // One slot of each kind for every lane of a workgroup; lane 1 has these ports.
+    let damaged = |[a, b]: [Term; 2]| {
+        let mut nodes = vec![0; 4 * LANES_PER_GROUP as usize];
+        nodes[4..8].copy_from_slice(&[a.w0(), a.w1(), b.w0(), b.w1()]);
+        let heap = LaneHeap {
+            nodes: &nodes,
+            wires: &[0; 2 * LANES_PER_GROUP as usize],
+            definitions: book.definitions().len(),
+            lane: 1,
+            damaged: Cell::new(false),
+        };
+        let found = readback(&book, &heap, Term::node(Class::Con, 0, 0), 1000);
+        (found.is_ok(), heap.damaged.get())
+    };
+    let one = Term::u24(1);
+    let at = |term: Term, offset: u32| Term(u64::from(offset) << 32 | u64::from(term.w0()));
+    assert_eq!(damaged([one, Term::reference(0, true)]), (true, false));
+    for port in [
+        Term::reference(1, true),
+        at(Term::reference(0, false), u32::MAX),
+        Term::node(Class::Con, 0, 1),
+        at(Term::node(Class::Dup, 5, 0), u32::MAX),
+        Term::var(1),
+        at(Term::var(0), u32::MAX),
+    ] {
+        assert!(damaged([port, one]).1, "{port:?}");
+    }
 }

@@ -247,7 +247,14 @@ fn a_deep_narrow_net_takes_few_rounds() {
     let mut engine = ParallelEngine::new(&gpu, Tuning::of(&gpu)).unwrap();
     let text = golden("cnots.hvm").replace("@depth = 8", "@depth = 11");
     let stats = check(&mut engine, "cnots", &text, Limits::default());
-    assert!(stats.rounds < 20, "{stats:?}");
+    assert!(stats.rounds < 6, "{stats:?}");
+    let stats = check(
+        &mut engine,
+        "church",
+        &golden("church.hvm"),
+        Limits::default(),
+    );
+    assert_eq!((stats.rounds, stats.round_trips), (1, 1), "{stats:?}");
 }
 
 #[test]

@@ -14,12 +14,13 @@ use crate::device::{AdapterSummary, Gpu, GpuError, Options, adapters};
 use crate::focus::FocusEngine;
 use crate::hash::HashEngine;
 use crate::memory::MemoryEngine;
-use crate::net::{NetEngine, NetStats};
+use crate::net::{NetEngine, NetOptions, NetStats};
 
 /// Runs jobs on one adapter, one at a time.
 pub struct WgpuCoprocessor {
     gpu: Arc<Gpu>,
     index: Option<u32>,
+    net_options: NetOptions,
     engines: Mutex<Engines>,
 }
 
@@ -64,6 +65,7 @@ impl WgpuCoprocessor {
         Ok(WgpuCoprocessor {
             gpu: Arc::new(Gpu::open(options)?),
             index: options.adapter,
+            net_options: NetOptions::default(),
             engines: Mutex::default(),
         })
     }
@@ -73,8 +75,16 @@ impl WgpuCoprocessor {
         WgpuCoprocessor {
             gpu: Arc::new(gpu),
             index: None,
+            net_options: NetOptions::default(),
             engines: Mutex::default(),
         }
+    }
+
+    /// The same device, reducing nets by these options from now on. What [`net_stats`](Self::net_stats) says begins anew.
+    pub fn with_net_options(mut self, options: NetOptions) -> WgpuCoprocessor {
+        self.net_options = options;
+        self.engines().net = None;
+        self
     }
 
     /// The device, for its limits and counters.
@@ -112,7 +122,7 @@ impl Coprocessor for WgpuCoprocessor {
     }
 
     fn rewrite(&self, job: &RewriteJob) -> Result<RewriteOutput, JobError> {
-        let make = || NetEngine::new(&self.gpu);
+        let make = || NetEngine::new(&self.gpu, self.net_options);
         with_engine(&mut self.engines().net, make, |engine| engine.rewrite(job))
     }
 

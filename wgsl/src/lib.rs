@@ -14,4 +14,4 @@ mod net;
 
 pub use coprocessor::{WgpuCoprocessor, WgpuProvider};
 pub use kernels::RULES;
-pub use net::NetStats;
+pub use net::{NetOptions, NetStats};

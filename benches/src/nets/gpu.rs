@@ -6,7 +6,7 @@ use ffcm::coprocessor::{
     Coprocessor, OracleCoprocessor, RewriteJob, RewriteOutput, rewrite_digest,
 };
 use ffcm::net::{Book, Limits};
-use ffcm_wgsl::{WgpuCoprocessor, device};
+use ffcm_wgsl::{NetOptions, WgpuCoprocessor, device};
 
 use super::{Arguments, reduce, selected};
 use crate::failure::Failure;
@@ -18,6 +18,10 @@ use crate::timing::{Sample, Summary, time};
 pub fn run(arguments: &Arguments, device: &device::Options) -> Result<(), Failure> {
     let options = &arguments.options;
     let programs = selected(&arguments.only)?;
+    let counting = NetOptions { count_bytes: true };
+    let counting = WgpuCoprocessor::open(device)
+        .map_err(Failure::failed)?
+        .with_net_options(counting);
     let device = WgpuCoprocessor::open(device).map_err(Failure::failed)?;
     let mut facts = Vec::new();
     for program in &programs {
@@ -27,6 +31,8 @@ pub fn run(arguments: &Arguments, device: &device::Options) -> Result<(), Failur
         same(program, &expected, &found)?;
     }
     let mut rows = Vec::new();
+    // Nothing is timed in the build that counts.
+    let mut bytes_before = 0;
     for program in &programs {
         let sizes = &arguments.sizes(program);
         let text = program.text(sizes);
@@ -52,11 +58,16 @@ pub fn run(arguments: &Arguments, device: &device::Options) -> Result<(), Failur
                 samples.push(sample);
             }
         }
+        let (found, ..) = rewrite(&counting, &job)?;
+        same(program, &expected, &found)?;
+        let counted = counting.net_stats().kernel_bytes;
+        let bytes = counted.map(|all| all - bytes_before);
+        bytes_before = counted.unwrap_or(0);
         facts.push((program.name, hex(&rewrite_digest(&expected))));
         let sizes = sizes.iter().map(|(name, size)| format!(", {name} {size}"));
         let what = program.name.to_owned() + &sizes.collect::<String>();
         let run = Summary::of(&samples);
-        rows.push(Row::new(what, interactions, run, traffic, None));
+        rows.push(Row::new(what, interactions, run, traffic, bytes));
     }
     Report::finish(device.gpu(), options, "interactions", facts, rows)
 }

@@ -61,7 +61,7 @@ impl Kernels {
     pub(super) fn new(gpu: &Gpu, build: Build) -> Result<Kernels, GpuError> {
         Ok(Kernels {
             plan: gpu.kernel(&sources::plan())?,
-            spread: gpu.kernel(&sources::spread())?,
+            spread: gpu.kernel(&sources::spread(build))?,
             main: gpu.kernel(&sources::main(build))?,
         })
     }
@@ -137,10 +137,10 @@ impl Buffers {
             payloads: gpu.buffer("net.payloads", wires * 2)?,
             bag: gpu.buffer("net.bag", u64::from(capacity.pairs) * 4)?,
             rings: gpu.buffer("net.rings", ring_words(capacity))?,
-            shadows: match build {
-                Build::Plain => None,
-                #[cfg(test)]
-                _ => Some(gpu.buffer("net.shadows", shadow_words(capacity))?),
+            shadows: if build.looks_for_races() {
+                Some(gpu.buffer("net.shadows", shadow_words(capacity))?)
+            } else {
+                None
             },
             control: gpu.buffer("net.control", u64::from(CONTROL_WORDS))?,
             arguments: gpu.buffer("net.arguments", 6)?,

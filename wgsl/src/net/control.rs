@@ -84,8 +84,14 @@ constants! {
     COUNTS = 48;
     // Accesses that nothing orders, in the build that looks for them: in place of links, which are not counted.
     RACES = COUNTS;
+    // Most pairs that were alive at once, between rounds.
+    PAIRS_PEAK = 64;
+    // Workgroups that stopped because their fuel was spent.
+    PARCHED = 65;
+    // Bytes accessed, in the build that counts them: low word, high word.
+    BYTES = 66;
     /// Words of the control buffer that the host reads after every batch.
-    WORDS = 64;
+    WORDS = 68;
 
     // Arithmetic for the host: number, operand, result.
     HOST_LIST = WORDS;

@@ -14,6 +14,8 @@ mod races;
 mod sources;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wide;
 
 use std::sync::Arc;
 
@@ -25,6 +27,14 @@ use self::engine::{ParallelEngine, Tuning};
 use self::sources::Build;
 use crate::device::{Gpu, GpuError, Source};
 
+/// How nets are reduced. No choice changes a result or a count of interactions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NetOptions {
+    /// Count the bytes that kernels access, exactly; see [`NetStats::kernel_bytes`]. Another build of the kernels, which
+    /// is slower. Calls of a batch that one lane reduces alone are not counted.
+    pub count_bytes: bool,
+}
+
 /// Reduces nets.
 pub(crate) struct NetEngine {
     gpu: Arc<Gpu>,
@@ -34,11 +44,19 @@ pub(crate) struct NetEngine {
 }
 
 impl NetEngine {
-    pub(crate) fn new(gpu: &Arc<Gpu>) -> Result<NetEngine, GpuError> {
+    pub(crate) fn new(gpu: &Arc<Gpu>, options: NetOptions) -> Result<NetEngine, GpuError> {
+        let tuning = Tuning {
+            build: if options.count_bytes {
+                Build::Count
+            } else {
+                Build::Plain
+            },
+            ..Tuning::of(gpu)
+        };
         Ok(NetEngine {
             gpu: Arc::clone(gpu),
             calls: None,
-            parallel: ParallelEngine::new(gpu, Tuning::of(gpu))?,
+            parallel: ParallelEngine::new(gpu, tuning)?,
         })
     }
 
@@ -76,7 +94,9 @@ pub(crate) fn sources() -> Vec<Source> {
         calls::source(),
         sources::probe(),
         sources::plan(),
-        sources::spread(),
+        sources::spread(Build::Plain),
+        sources::spread(Build::Count),
         sources::main(Build::Plain),
+        sources::main(Build::Count),
     ]
 }

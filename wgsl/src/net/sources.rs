@@ -10,6 +10,8 @@ const HEAP: &str = include_str!("../kernels/net/heap.wgsl");
 const ACCESS: &str = include_str!("../kernels/net/access.wgsl");
 #[cfg(test)]
 const ACCESS_RACE: &str = include_str!("../kernels/net/access_race.wgsl");
+const COUNT_NONE: &str = include_str!("../kernels/net/count_none.wgsl");
+const COUNT_BYTES: &str = include_str!("../kernels/net/count_bytes.wgsl");
 const PROTOCOL: &str = include_str!("../kernels/net/protocol.wgsl");
 const REDUCE: &str = include_str!("../kernels/net/reduce.wgsl");
 const MAIN: &str = include_str!("../kernels/net/main.wgsl");
@@ -17,18 +19,38 @@ const PLAN: &str = include_str!("../kernels/net/plan.wgsl");
 const SPREAD: &str = include_str!("../kernels/net/spread.wgsl");
 const PROBE: &str = include_str!("../kernels/net/probe.wgsl");
 
-/// Which build of the reducer.
+/// Which build of the kernels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Build {
     /// The one that serves.
     #[default]
     Plain,
+    /// It counts the bytes it reads and writes.
+    Count,
     /// It looks for races.
     #[cfg(test)]
     Race,
     /// It looks for races, and has some: one rule is ignored.
     #[cfg(test)]
     Mutant(Mutant),
+}
+
+impl Build {
+    fn count(self) -> &'static str {
+        match self {
+            Build::Count => COUNT_BYTES,
+            _ => COUNT_NONE,
+        }
+    }
+
+    /// Whether it has shadows.
+    pub(crate) fn looks_for_races(self) -> bool {
+        match self {
+            Build::Plain | Build::Count => false,
+            #[cfg(test)]
+            Build::Race | Build::Mutant(_) => true,
+        }
+    }
 }
 
 /// A rule that a mutant ignores.
@@ -102,6 +124,7 @@ impl Mutant {
 pub(crate) fn main(build: Build) -> Source {
     let (name, access) = match build {
         Build::Plain => ("net.main", ACCESS),
+        Build::Count => ("net.main.count", ACCESS),
         #[cfg(test)]
         Build::Race => ("net.main.race", ACCESS_RACE),
         #[cfg(test)]
@@ -109,7 +132,16 @@ pub(crate) fn main(build: Build) -> Source {
     };
     let control = control::wgsl();
     let parts = [
-        RULES, &control, NUMBER, FIRE, HEAP, access, PROTOCOL, REDUCE, MAIN,
+        RULES,
+        &control,
+        build.count(),
+        NUMBER,
+        FIRE,
+        HEAP,
+        access,
+        PROTOCOL,
+        REDUCE,
+        MAIN,
     ];
     let text = parts.concat();
     Source {
@@ -120,10 +152,10 @@ pub(crate) fn main(build: Build) -> Source {
             _ => text,
         },
         entry: "main",
-        bindings: match build {
-            Build::Plain => &BINDINGS[..7],
-            #[cfg(test)]
-            _ => &BINDINGS,
+        bindings: if build.looks_for_races() {
+            &BINDINGS
+        } else {
+            &BINDINGS[..7]
         },
     }
 }
@@ -146,10 +178,13 @@ pub(crate) fn plan() -> Source {
 }
 
 /// Packs the bag, expands large definitions.
-pub(crate) fn spread() -> Source {
+pub(crate) fn spread(build: Build) -> Source {
     Source {
-        name: "net.spread",
-        text: [RULES, &control::wgsl(), SPREAD].concat(),
+        name: match build {
+            Build::Count => "net.spread.count",
+            _ => "net.spread",
+        },
+        text: [RULES, &control::wgsl(), build.count(), SPREAD].concat(),
         entry: "main",
         bindings: &[
             Binding::Write,

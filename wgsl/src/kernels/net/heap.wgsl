@@ -13,6 +13,12 @@
 @group(0) @binding(5) var<storage, read_write> control: array<atomic<u32>>;
 @group(0) @binding(6) var<storage, read> book: array<vec4<u32>>;
 
+// Nobody writes the book.
+fn book_load(at: u32) -> vec4<u32> {
+    touched(16u);
+    return book[at];
+}
+
 // Pairs of a workgroup, a ring of which the newest entries are taken first.
 var<workgroup> local_bag: array<vec4<u32>, LOCAL_BAG>;
 // Free nodes and wires of a workgroup: rings. A lane takes only what was there when the step began.

@@ -179,6 +179,7 @@ fn main() {
         put(N, n);
         put(EXPAND_PLACED, placed);
     }
+    put(PAIRS_PEAK, max(word(PAIRS_PEAK), n));
     let groups = set_out(n, placed);
     if (groups > 0u) {
         put(STALL, 0u);

@@ -41,12 +41,13 @@ var<private> expanding: bool;
 var<private> header: vec4<u32>;
 var<private> body_next: u32;
 var<private> other: vec2<u32>;
-// Interactions of this lane in this round, by opcode; in this step; of those, arithmetic steps.
+// Interactions of this lane in this round, by opcode; in this step.
 var<private> counts: array<u32, 8>;
 var<private> fired: u32;
-var<private> steps_of_arithmetic: u32;
 // Anything done in this step.
 var<private> moved: bool;
+// Trips that this lane has made in this step.
+var<private> trips_made: u32;
 // What this lane lacked in this step.
 var<private> lacks: u32;
 
@@ -101,6 +102,7 @@ fn free_node(node: u32) {
 
 // The wire's payload has been taken out by its second end.
 fn free_wire(wire: u32) {
+    touched(4u);
     atomicStore(&stamps[wire], 0u);
     if (!expanding && free_wire_count < KEEP) {
         free_wires[free_wire_count] = wire;
@@ -232,7 +234,6 @@ fn fire_current(op: u32) -> bool {
         free_wires[max(free_wire_count, 4u) - 4u],
     );
     let out = fire(op, a, b, body_a, body_b, fresh_nodes, fresh_wires);
-    steps_of_arithmetic += select(0u, 1u, op == OP_SUCC);
     var done = true;
     if (out.needs_host) {
         let a_is_number = class_of(a) == CLASS_NUM;
@@ -304,7 +305,7 @@ fn look() -> bool {
     let a_is_reference = class_of(a) == CLASS_REF;
     let definition = offset_of(select(b, a, a_is_reference));
     if (op == OP_SPECIALIZE) {
-        header = book[definition];
+        header = book_load(definition);
         large = header.y > SMALL || header.z > SMALL || header.w >= STACK;
         need_nodes = select(header.y, 0u, large);
         need_wires = select(header.z, 0u, large);
@@ -332,7 +333,7 @@ fn look() -> bool {
 fn write_body() {
     if (body_next < header.y) {
         let node = free_nodes[free_node_count - header.y + body_next];
-        node_store(node, relocate_pair(book[header.x + 1u + header.w + body_next]));
+        node_store(node, relocate_pair(book_load(header.x + 1u + header.w + body_next)));
         body_next += 1u;
     }
     if (body_next == header.y) { begin_links(header.w + 1u); }
@@ -354,7 +355,7 @@ fn next_link() {
     if (expanding) {
         // The redexes, then the root.
         let is_root = link_next + 1u == link_count;
-        let given = book[header.x + select(1u + link_next, 0u, is_root)];
+        let given = book_load(header.x + select(1u + link_next, 0u, is_root));
         link = relocate_pair(given);
         if (is_root) { link = vec4<u32>(link.xy, other); }
     } else {
@@ -394,6 +395,7 @@ fn follow_link(share: bool, draining: bool) {
     if (!swap && class_of(link.zw) == CLASS_VAR && (link.x & SUB) == 0u) {
         // Of two wires the one goes first where something waits, so that it is freed: a chain of wires that a loop hands
         // on stays short. This lane holds the other end, so what it sees there can only be taken by itself.
+        touched(4u);
         let there = atomicLoad(&stamps[offset_of(link.zw)]);
         swap = there != 0u && visible(there, mine) == SEEN;
     }
@@ -404,7 +406,10 @@ fn follow_link(share: bool, draining: bool) {
         moved = true;
         // A term with the sub bit has arrived before and was put off until now.
         var old = mine;
-        if ((a.x & SUB) == 0u) { old = atomicExchange(&stamps[wire], mine); }
+        if ((a.x & SUB) == 0u) {
+            touched(4u);
+            old = atomicExchange(&stamps[wire], mine);
+        }
         let judged = visible(old, mine);
         if (old == 0u) {
             payload_store(wire, b);
@@ -430,7 +435,7 @@ fn follow_link(share: bool, draining: bool) {
 // At most `trips` moves. With `only_links` the lane stops at its next pair.
 fn work(trips: u32, share: bool, only_links: bool, draining: bool) {
     var goes_on = true;
-    for (var trip = 0u; trip < trips && goes_on; trip++) {
+    for (trips_made = 0u; trips_made < trips && goes_on; trips_made++) {
         if (lane_mode == IDLE && stack_count > 0u && !only_links) {
             stack_count -= 1u;
             current = stack[(stack_base + stack_count) % STACK];

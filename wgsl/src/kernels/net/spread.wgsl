@@ -25,18 +25,21 @@ fn move_pair(i: u32) {
     let sources = max(pushed_end, source) - source;
     let source_dumped = max(word(MOVE_DUMPED_AT), n);
     let at = select(source_dumped + i - sources, source + i, i < sources);
+    touched(32u);
     bag[to] = bag[at];
 }
 
 // The global number of local node `i`: the first ones come from the ring, the others from above the highest so far.
 fn node_number(entry: u32, i: u32) -> u32 {
     let from_ring = word(entry + EXPAND_NODE_RINGED);
+    touched(4u);
     let ringed = rings[(word(entry + EXPAND_NODE_RING) + i) & word(NODE_MASK)];
     return select(word(entry + EXPAND_NODE_BUMP) + i - from_ring, ringed, i < from_ring);
 }
 
 fn wire_number(entry: u32, i: u32) -> u32 {
     let from_ring = word(entry + EXPAND_WIRE_RINGED);
+    touched(4u);
     let ringed = rings[word(WIRE_RING_BASE) + ((word(entry + EXPAND_WIRE_RING) + i) & word(WIRE_MASK))];
     return select(word(entry + EXPAND_WIRE_BUMP) + i - from_ring, ringed, i < from_ring);
 }
@@ -54,6 +57,8 @@ fn relocate(entry: u32, term: vec2<u32>) -> vec2<u32> {
 
 // Item 0 is the root, then come the redexes, then the nodes.
 fn expand_item(entry: u32, header: vec4<u32>, i: u32) {
+    // A vector of the book, and one of the bag or the nodes.
+    touched(32u);
     let given = book[header.x + i];
     let first = relocate(entry, given.xy);
     let second = relocate(entry, given.zw);
@@ -76,12 +81,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         for (var i = group.x * 64u + lane; i < moves; i += move_groups * 64u) {
             move_pair(i);
         }
-        return;
+    } else {
+        let entry = EXPAND_LIST + ((group.x - move_groups) / EXPAND_GROUPS) * EXPAND_ENTRY;
+        touched(16u);
+        let header = book[word(entry)];
+        let items = 1u + header.w + header.y;
+        for (var i = ((group.x - move_groups) % EXPAND_GROUPS) * 64u + lane; i < items; i += EXPAND_GROUPS * 64u) {
+            expand_item(entry, header, i);
+        }
     }
-    let entry = EXPAND_LIST + ((group.x - move_groups) / EXPAND_GROUPS) * EXPAND_ENTRY;
-    let header = book[word(entry)];
-    let items = 1u + header.w + header.y;
-    for (var i = ((group.x - move_groups) % EXPAND_GROUPS) * 64u + lane; i < items; i += EXPAND_GROUPS * 64u) {
-        expand_item(entry, header, i);
-    }
+    flush_touched();
 }

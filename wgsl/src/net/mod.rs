@@ -8,9 +8,9 @@ mod engine;
 mod fire;
 mod fuel;
 mod heap;
-mod report;
 #[cfg(test)]
 mod races;
+mod report;
 mod sources;
 #[cfg(test)]
 mod tests;

@@ -249,6 +249,9 @@ fn float_divide_byte(state: vec3<u32>, divisor: u32) -> vec3<u32> {
     return vec3<u32>(dividend - digits * divisor, (state.y << count) | digits, state.z - count);
 }
 
+// Trips of that loop so far, for kernels that count their trips.
+var<private> division_trips: u32;
+
 // The quotient or the remainder of a finite number, not yet rounded. The divisor is not 0; for a quotient it is finite.
 // A long division of the 24-bit significands, 32 bits a trip. The quotient needs no more than 31 bits after the point;
 // for the remainder there are as many as the exponents differ, at most 276.
@@ -260,6 +263,7 @@ fn float_divide(remainder: bool, a: Float, b: Float) -> Float {
     let bits = select(31u, u32(max(difference, 0)), remainder);
     var state = vec3<u32>(dividend - first * divisor, first, bits);
     while (state.z > 0u) {
+        division_trips += 1u;
         state = float_divide_byte(state, divisor);
         state = float_divide_byte(state, divisor);
         state = float_divide_byte(state, divisor);

@@ -4,7 +4,7 @@
 //! there is too little of. It joins the answers of arithmetic that kernels leave to it, and enlarges the buffers.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ffcm::coprocessor::JobError;
 use ffcm::net::readback::readback;
@@ -18,7 +18,7 @@ use super::buffers::{
     Bindings, Buffers, Capacity, Kernels, REPORT_HEAP, REPORT_WORDS, free_entries,
 };
 use super::control::*;
-use super::fuel;
+use super::fuel::{self, Pace};
 use super::heap::{DeviceHeap, Table, term};
 use super::report;
 use super::sources::Build;
@@ -33,7 +33,7 @@ pub(crate) struct Tuning {
     pub(crate) trips: u32,
     /// Most steps of a round, up to 255.
     pub(crate) steps: u32,
-    /// Trips of all loops of a lane in a dispatch; probed if not given.
+    /// Most trips of all loops of a lane in a dispatch; probed if not given.
     pub(crate) fuel: Option<u32>,
     /// What to start with.
     pub(crate) capacity: Capacity,
@@ -111,7 +111,7 @@ struct Loaded {
 pub(crate) struct ParallelEngine {
     gpu: Arc<Gpu>,
     tuning: Tuning,
-    fuel: u32,
+    fuel_most: u32,
     kernels: Kernels,
     buffers: Buffers,
     loaded: Option<Loaded>,
@@ -137,9 +137,6 @@ enum Progress {
     Fails(ReduceError),
 }
 
-/// Some time in which a batch should end.
-const BATCH: Duration = Duration::from_millis(500);
-
 /// Batches without a round, one after another. All that a working device needs such batches for is that buffers double,
 /// each up to its most, before a large definition fits.
 const IDLE_MAX: u32 = 128;
@@ -147,7 +144,7 @@ const IDLE_MAX: u32 = 128;
 impl ParallelEngine {
     /// Compiles the kernels and finds out how long they may loop.
     pub(crate) fn new(gpu: &Arc<Gpu>, tuning: Tuning) -> Result<ParallelEngine, GpuError> {
-        let fuel = match tuning.fuel {
+        let fuel_most = match tuning.fuel {
             Some(fuel) => fuel,
             None => fuel::probe(gpu)?,
         };
@@ -155,7 +152,7 @@ impl ParallelEngine {
         Ok(ParallelEngine {
             gpu: Arc::clone(gpu),
             tuning,
-            fuel,
+            fuel_most,
             kernels: Kernels::new(gpu, tuning.build)?,
             buffers: Buffers::new(gpu, tuning.capacity.min(most), tuning.build)?,
             loaded: None,
@@ -239,14 +236,17 @@ impl ParallelEngine {
             Ok(control) => control,
             Err(error) => return Ok(Err(error)),
         };
-        let mut rounds = 1;
+        let mut pace = Pace::new(self.tuning.rounds, self.fuel_most);
         let mut batches = 0;
         let mut idle = 0;
         while idle < IDLE_MAX {
+            control[FUEL as usize] = pace.fuel;
+            control[PARCHED as usize] = 0;
             let started = Instant::now();
             let reports = batches < 2;
             let (before, bytes_before) = (control[ROUND as usize], bytes(&control));
-            let report = self.batch(&control, rounds, batches == 0, reports)?;
+            let report = self.batch(&control, pace.rounds, batches == 0, reports)?;
+            let took = started.elapsed();
             batches += 1;
             report::check(&control, &report)?;
             control.copy_from_slice(&report[..WORDS as usize]);
@@ -262,24 +262,19 @@ impl ParallelEngine {
                 return Err(GpuError::Driver { message });
             }
             self.wires_used = self.wires_used.max(control[WIRE_BUMP as usize]);
-            self.stats.rounds += u64::from(control[ROUND as usize].wrapping_sub(before));
+            let ran = control[ROUND as usize].wrapping_sub(before);
+            self.stats.rounds += u64::from(ran);
             let peak = u64::from(control[PAIRS_PEAK as usize]);
             self.stats.pairs_peak = self.stats.pairs_peak.max(peak);
             if let Some(all) = &mut self.stats.kernel_bytes {
-                *all += bytes(&control) - bytes_before;
+                *all += bytes(&control).saturating_sub(bytes_before);
             }
-            let ran = control[ROUND as usize] != before;
             match self.look(&mut control, bounds)? {
-                Progress::Goes => idle = if ran { 0 } else { idle + 1 },
+                Progress::Goes => idle = if ran > 0 { 0 } else { idle + 1 },
                 Progress::Fails(error) => return Ok(Err(error)),
                 Progress::Ends => return self.finish(book, limits, &control, &report),
             }
-            // Timing decides how often the host looks, and nothing else.
-            if started.elapsed() < BATCH / 2 {
-                rounds = (rounds * 2).min(self.tuning.rounds.max(1));
-            } else if started.elapsed() > BATCH {
-                rounds = (rounds / 2).max(1);
-            }
+            pace.adapt(took, ran, report[PARCHED as usize] > 0);
         }
         Err(GpuError::Driver {
             message: "kernels are submitted, and nothing happens".into(),
@@ -302,7 +297,6 @@ impl ParallelEngine {
         set(GROUPS_MAX, self.tuning.groups.clamp(1, 1024));
         set(TRIPS, self.tuning.trips);
         set(STEPS_MAX, self.tuning.steps.clamp(1, 255));
-        set(FUEL, self.fuel);
         set(GAS, bounds.gas as u32);
         set(GAS + 1, (bounds.gas >> 32) as u32);
         set(PUSHED, 1);

@@ -48,7 +48,10 @@ var<workgroup> goes: u32;
 var<workgroup> alive: atomic<u32>;
 var<workgroup> lanes_moved: atomic<u32>;
 var<workgroup> interactions: atomic<u32>;
-var<workgroup> arithmetic: atomic<u32>;
+// Trips of the loop of divisions, of all lanes in this step.
+var<workgroup> divisions: atomic<u32>;
+// Trips of the lane that made most of them.
+var<workgroup> longest: atomic<u32>;
 var<workgroup> ticket: atomic<u32>;
 var<workgroup> counted: array<atomic<u32>, 8>;
 // At the end: pairs, nodes, wires that go back.
@@ -74,7 +77,9 @@ fn set_out_pool(which: u32) -> bool {
     let top = min(atomicLoad(&pool_put[which]), order.pools[which].taken + POOL);
     let have = top - take;
     let lack = atomicExchange(&pool_lack[which], 0u);
-    let chunk = word(NODE_CHUNK + words);
+    // A workgroup alone, often of one lane, need not stop every few interactions.
+    let ample = (lack > 0u) & (word(GROUPS) == 1u);
+    let chunk = select(word(NODE_CHUNK + words), CHUNK_MAX, ample);
     var next: Refill;
     next.place = top;
     next.given_from = take;
@@ -112,14 +117,18 @@ fn set_out() {
     let busy = lanes & 255u;
     let top = min(atomicLoad(&local_bag_top), order.bag_base + LOCAL_BAG);
     let in_bag = top - order.bag_base;
-    // What the last step cost: a trip makes one turn of the loop and at least one of the arithmetic's own.
-    let cost = 2u * order.trips + 9u * min(order.trips, atomicLoad(&arithmetic)) + STEP_COST;
+    // What the last step cost, when lanes wait for the one that goes on longest: a trip makes one turn of the loop and, where lanes run together and skip what is not
+    // theirs, one of the loop of divisions. Lanes that divide at the same time share their turns, so there are no more
+    // than the sum, nor more than 9 a trip.
+    let made = atomicLoad(&longest);
+    let cost = 2u * made + min(9u * made, atomicLoad(&divisions)) + STEP_COST;
     fuel -= min(cost, fuel);
     let has_moved = atomicLoad(&lanes_moved) > 0u;
     moved_ever += atomicLoad(&lanes_moved);
     atomicStore(&alive, 0u);
     atomicStore(&lanes_moved, 0u);
-    atomicStore(&arithmetic, 0u);
+    atomicStore(&divisions, 0u);
+    atomicStore(&longest, 0u);
     atomicStore(&ticket, 0u);
 
     var got = set_out_pool(0u);
@@ -155,18 +164,18 @@ fn set_out() {
     order.dealt = dealt;
     order.intake = intake;
     atomicStore(&local_bag_top, top - dealt);
-    let trips = select(select(word(TRIPS), 48u, order.share != 0u || solo), 0x10000u, settled);
+    let trips = select(select(word(TRIPS), 48u, order.share != 0u || solo), fuel, settled);
     order.trips = min(trips, (max(fuel, END_COST) - END_COST) / 11u);
+    let parched = order.trips < 16u;
 
     let starving = word(FINISHED) * 2u > word(GROUPS);
     let enough = pairs >= 128u && (word(HUNGRY) != 0u || (starving && order.step > 8u));
     let stuck = !has_moved && !got && dealt + intake == 0u && order.step > 1u;
     let spent = atomicLoad(&interactions) > word(GAS_LEFT);
-    let over = order.step > word(STEPS_MAX) || order.trips < 16u;
+    let over = order.step > word(STEPS_MAX) || parched;
     goes = select(1u, 0u, pairs == 0u || enough || stuck || spent || over);
-    if (pairs == 0u) {
-        atomicAdd(&control[FINISHED], 1u);
-    }
+    if (pairs == 0u) { atomicAdd(&control[FINISHED], 1u); }
+    if (parched & (pairs > 0u)) { atomicAdd(&control[PARCHED], 1u); }
 }
 
 // All lanes: fills the pool of nodes (0) or wires (1), or empties it in part.
@@ -234,7 +243,7 @@ fn take_part(lane: u32) {
     pool_taken = vec2<u32>(order.pools[0].taken, order.pools[1].taken);
     local_bag_base = order.bag_base;
     fired = 0u;
-    steps_of_arithmetic = 0u;
+    division_trips = 0u;
     moved = false;
     lacks = 0u;
     let gathers = order.solo != 0u && lane != 0u;
@@ -253,7 +262,8 @@ fn take_part(lane: u32) {
     if (has) { atomicAdd(&alive, (pairs << 8u) | 1u); }
     if (moved) { atomicAdd(&lanes_moved, 1u); }
     if (fired > 0u) { atomicAdd(&interactions, fired); }
-    if (steps_of_arithmetic > 0u) { atomicAdd(&arithmetic, steps_of_arithmetic); }
+    atomicMax(&longest, trips_made);
+    if (division_trips > 0u) { atomicAdd(&divisions, division_trips); }
 }
 
 var<private> stamp_group: u32;

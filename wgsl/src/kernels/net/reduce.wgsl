@@ -41,12 +41,13 @@ var<private> expanding: bool;
 var<private> header: vec4<u32>;
 var<private> body_next: u32;
 var<private> other: vec2<u32>;
-// Interactions of this lane in this round, by opcode; in this step; of those, arithmetic steps.
+// Interactions of this lane in this round, by opcode; in this step.
 var<private> counts: array<u32, 8>;
 var<private> fired: u32;
-var<private> steps_of_arithmetic: u32;
 // Anything done in this step.
 var<private> moved: bool;
+// Trips that this lane has made in this step.
+var<private> trips_made: u32;
 // What this lane lacked in this step.
 var<private> lacks: u32;
 
@@ -233,7 +234,6 @@ fn fire_current(op: u32) -> bool {
         free_wires[max(free_wire_count, 4u) - 4u],
     );
     let out = fire(op, a, b, body_a, body_b, fresh_nodes, fresh_wires);
-    steps_of_arithmetic += select(0u, 1u, op == OP_SUCC);
     var done = true;
     if (out.needs_host) {
         let a_is_number = class_of(a) == CLASS_NUM;
@@ -395,6 +395,7 @@ fn follow_link(share: bool, draining: bool) {
     if (!swap && class_of(link.zw) == CLASS_VAR && (link.x & SUB) == 0u) {
         // Of two wires the one goes first where something waits, so that it is freed: a chain of wires that a loop hands
         // on stays short. This lane holds the other end, so what it sees there can only be taken by itself.
+        touched(4u);
         let there = atomicLoad(&stamps[offset_of(link.zw)]);
         swap = there != 0u && visible(there, mine) == SEEN;
     }
@@ -434,7 +435,7 @@ fn follow_link(share: bool, draining: bool) {
 // At most `trips` moves. With `only_links` the lane stops at its next pair.
 fn work(trips: u32, share: bool, only_links: bool, draining: bool) {
     var goes_on = true;
-    for (var trip = 0u; trip < trips && goes_on; trip++) {
+    for (trips_made = 0u; trips_made < trips && goes_on; trips_made++) {
         if (lane_mode == IDLE && stack_count > 0u && !only_links) {
             stack_count -= 1u;
             current = stack[(stack_base + stack_count) % STACK];

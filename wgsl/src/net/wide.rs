@@ -29,11 +29,11 @@ fn wide_net() -> String {
         .map(|i| format!(" & @wide ~ (x{i} x{})", i + 1))
         .collect();
     let pair = |i: u32| match i {
-        _ if i % THREADED == 0 => {
+        _ if i.is_multiple_of(THREADED) => {
             let at = i / THREADED;
             format!(" & @next ~ (x{at} x{})", at + 1)
         }
-        _ if i % ARITHMETIC == 0 => format!(" & {i} ~ $([+1] *)"),
+        _ if i.is_multiple_of(ARITHMETIC) => format!(" & {i} ~ $([+1] *)"),
         _ => format!(" & {i} ~ *"),
     };
     let pairs: String = (0..PAIRS).map(pair).collect();

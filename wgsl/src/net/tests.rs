@@ -257,6 +257,25 @@ fn a_deep_narrow_net_takes_few_rounds() {
     assert_eq!((stats.rounds, stats.round_trips), (1, 1), "{stats:?}");
 }
 
+/// Divisions have a loop of their own inside the lane's: the longest remainders, one after another.
+#[test]
+fn long_divisions_are_charged() {
+    let gpu = device();
+    let mut engine = ParallelEngine::new(&gpu, Tuning::of(&gpu)).unwrap();
+    let (large, tiny) = (
+        "1".to_owned() + &"0".repeat(38),
+        "0.".to_owned() + &"0".repeat(30) + "3",
+    );
+    let text = format!(
+        "@main = r & @loop ~ (2000 (0.0f32 r))\n\
+         @loop = (?((@done @loop.s) r) r)\n\
+         @done = (x x)\n\
+         @loop.s = (n (sum r)) & {large}.0f32 ~ $([%] $({tiny}f32 rest)) & rest ~ $([+] $(sum next)) & @loop ~ (n (next r))\n"
+    );
+    let stats = check(&mut engine, "remainders", &text, Limits::default());
+    assert!(stats.rounds > 1, "{stats:?}");
+}
+
 #[test]
 fn repeated_runs_of_a_wide_net_count_the_same() {
     let gpu = device();

@@ -152,7 +152,7 @@ fn set_out() {
         order.spilled_to = at;
     }
     let pairs = (lanes >> 8u) + in_bag + intake;
-    let solo = pairs <= 4u;
+    let solo = pairs <= 8u;
     let own = stack_count + select(0u, 1u, lane_mode != IDLE) + dealt + intake;
     let settled = solo && own == pairs;
     order.step += 1u;
@@ -247,7 +247,7 @@ fn take_part(lane: u32) {
     moved = false;
     lacks = 0u;
     let gathers = order.solo != 0u && lane != 0u;
-    stack_enough = select(STACK + 1u, 8u, order.solo != 0u);
+    stack_enough = select(STACK + 1u, 16u, order.solo != 0u);
     if (order.share != 0u) { give_away(select(0u, 1u, lane_mode == IDLE)); }
     work(order.trips, order.share != 0u, gathers, false);
     if (gathers && lane_mode == PAIR) {

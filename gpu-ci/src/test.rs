@@ -46,7 +46,7 @@ pub struct DeviceRun {
     pub adapter: String,
     /// How many tests.
     pub tests: Tally,
-    /// Digest of each conformance suite, or that it is not supported.
+    /// Digest of each conformance suite.
     pub digests: BTreeMap<String, String>,
 }
 

@@ -22,6 +22,12 @@ const DRIVERS: [(&str, Kind, &str); 3] = [
     ("WGSL on hardware", Kind::Other, "this machine has no GPU"),
 ];
 
+/// The conformance suites. The backend has all of them, so one that gives no digest is a failure.
+const SUITES: [&str; 4] = ["focus", "hash", "memory", "nets"];
+
+/// What stands for the digest of a suite that a backend does not have.
+const NOT_SUPPORTED: &str = "not supported";
+
 /// Whether a test program runs on each driver: those of the backend, except what needs a browser, which brings its own.
 pub fn runs_on_drivers(program: &Program) -> bool {
     program.is_test && program.folder.ends_with("wgsl") && program.name != "browser"
@@ -167,7 +173,7 @@ impl Digests {
         let words: Vec<&str> = line.split_whitespace().collect();
         let (suite, digest) = match words[..] {
             ["conformance", _, suite, "digest", digest, "cases", _] => (suite, digest),
-            ["conformance", _, suite, "not", "supported"] => (suite, "not supported"),
+            ["conformance", _, suite, "not", "supported"] => (suite, NOT_SUPPORTED),
             _ => return,
         };
         let known = self.by_suite.entry(suite.into());
@@ -182,8 +188,12 @@ impl Digests {
         if !self.conflicts.is_empty() {
             return Err(self.conflicts.join("; "));
         }
-        if self.by_suite.is_empty() {
-            return Err("no conformance suite printed a digest".into());
+        for suite in SUITES {
+            match self.by_suite.get(suite).map(String::as_str) {
+                None => return Err(format!("suite {suite} printed no digest")),
+                Some(NOT_SUPPORTED) => return Err(format!("suite {suite} is {NOT_SUPPORTED}")),
+                Some(_) => {}
+            }
         }
         Ok(self.by_suite)
     }
@@ -209,17 +219,30 @@ mod tests {
 
     #[test]
     fn digests_are_collected_and_conflicts_found() {
-        let mut digests = Digests::default();
-        digests.add("conformance wgpu/0 nets digest 00ff cases 3");
-        digests.add("conformance wgpu/0 hash not supported");
-        digests.add("test wgpu::nets ... ok");
-        digests.add("conformance small/0 nets digest 00ff cases 3");
-        let found = digests.finish().unwrap();
-        let found: Vec<_> = found
-            .iter()
-            .map(|(s, d)| (s.as_str(), d.as_str()))
-            .collect();
-        assert_eq!(found, [("hash", "not supported"), ("nets", "00ff")]);
+        let of = |lines: &[&str]| {
+            let mut digests = Digests::default();
+            lines.iter().for_each(|line| digests.add(line));
+            digests.finish()
+        };
+        let three = [
+            "conformance wgpu/0 nets digest 00ff cases 3",
+            "conformance wgpu/0 focus digest 01 cases 1",
+            "test wgpu::nets ... ok",
+            "conformance wgpu/0 memory digest 02 cases 1",
+            "conformance small/0 nets digest 00ff cases 3",
+        ];
+        let with = |line| of(&[&three[..], &[line]].concat());
+        let found = with("conformance wgpu/0 hash digest 03 cases 1").unwrap();
+        let expected = [
+            ("focus", "01"),
+            ("hash", "03"),
+            ("memory", "02"),
+            ("nets", "00ff"),
+        ];
+        assert_eq!(found, expected.map(|(s, d)| (s.into(), d.into())).into());
+        assert!(of(&three).unwrap_err().contains("hash printed no"));
+        let error = with("conformance wgpu/0 hash not supported").unwrap_err();
+        assert!(error.contains("hash is not supported"), "{error}");
         assert!(Digests::default().finish().is_err());
         let mut digests = Digests::default();
         digests.add("conformance wgpu/0 nets digest 00ff cases 3");

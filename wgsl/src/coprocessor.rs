@@ -53,7 +53,10 @@ fn with_engine<E, T>(
         None => make()?,
     };
     let result = run(&mut engine);
-    if !matches!(result, Err(JobError::Device(_))) {
+    if !matches!(
+        result,
+        Err(JobError::Device(_) | JobError::NotSupported { .. })
+    ) {
         *slot = Some(engine);
     }
     result

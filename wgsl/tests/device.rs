@@ -92,6 +92,24 @@ fn kernels_of_one_name_and_different_text_are_different() {
 }
 
 #[test]
+fn kernels_of_one_text_and_other_bindings_or_another_entry_are_different() {
+    let gpu = open();
+    gpu.kernel(&triple()).unwrap();
+    let other = Source {
+        bindings: &[Binding::Read],
+        ..triple()
+    };
+    let error = gpu.kernel(&other).unwrap_err();
+    assert!(matches!(error, GpuError::Kernel { .. }), "{error}");
+    let other = Source {
+        text: triple().text + "m",
+        entry: "ain",
+        ..triple()
+    };
+    assert!(gpu.kernel(&other).is_err());
+}
+
+#[test]
 fn what_does_not_work_is_an_error_and_no_panic() {
     let gpu = open();
     let broken = source("test.broken", "fn main( {");

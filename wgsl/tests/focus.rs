@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use ffcm::coprocessor::{FocusJob, JobError};
+use ffcm::coprocessor::{Coprocessor, FocusJob, JobError, OracleCoprocessor, WithFallback};
 use ffcm::focus::{FocusError, FocusParams, MASS, Ranking};
 use ffcm::graph::{EdgeDelta, Graph};
 use ffcm::testing::Rng;
+use ffcm_wgsl::WgpuCoprocessor;
 use ffcm_wgsl::device::{Gpu, Options};
 use ffcm_wgsl::focus::{FocusEngine, FocusOptions, Rounds};
 
@@ -299,6 +300,28 @@ fn wrong_jobs_are_refused_as_everywhere() {
 }
 
 #[test]
+fn a_graph_beyond_the_limits_is_for_others_and_the_device_goes_on() {
+    let options = Options {
+        binding_bytes_max: Some(16 << 10),
+        ..Options::default()
+    };
+    let device = WgpuCoprocessor::open(&options).expect("an adapter");
+    let device = WithFallback::new(Arc::new(device), Arc::new(OracleCoprocessor), |_| ());
+    for (nodes, unsupported) in [(2_000, 0), (2_048, 1), (2_000, 1)] {
+        let graph = graph(nodes, &[edge(0, 1, 1), edge(1, 2, 3)]);
+        let job = FocusJob {
+            graph: &graph,
+            params: iterations(3),
+            start: None,
+        };
+        let expected = ffcm::oracle::focus::rank(&graph, &job.params, None).unwrap();
+        assert_eq!(device.focus(&job).unwrap(), expected);
+        let state = device.state();
+        assert_eq!((state.unsupported, state.failure), (unsupported, None));
+    }
+}
+
+#[test]
 fn the_kind_of_round_changes_no_bit() {
     let gpu = open(None);
     let mut rng = Rng::new(3);
@@ -368,7 +391,8 @@ fn a_graph_beyond_the_device_is_refused() {
         start: None,
     };
     match engine.rank(&job) {
-        Err(JobError::Device(message)) => {
+        Err(error @ JobError::NotSupported { .. }) => {
+            let message = error.to_string();
             assert!(message.contains("the mass of 10000 nodes"), "{message}");
         }
         other => panic!("{other:?}"),

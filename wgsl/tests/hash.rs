@@ -1,23 +1,12 @@
 //! Hashes on the device, against the CPU's.
 
+mod support;
+
 use ffcm::coprocessor::{Coprocessor, HashJob, HashOutput, JobError};
 use ffcm::hash;
 use ffcm::testing::Rng;
 use ffcm_wgsl::WgpuCoprocessor;
-use ffcm_wgsl::device::Options;
-
-fn open() -> WgpuCoprocessor {
-    WgpuCoprocessor::open(&Options::default()).expect("an adapter")
-}
-
-/// A device whose bindings are this small.
-fn small(binding_bytes: u64) -> WgpuCoprocessor {
-    let options = Options {
-        binding_bytes_max: Some(binding_bytes),
-        ..Options::default()
-    };
-    WgpuCoprocessor::open(&options).expect("an adapter")
-}
+use support::{open, small};
 
 fn random(seed: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
@@ -204,6 +193,7 @@ fn a_device_too_small_says_so() {
     let error = device
         .hash(&HashJob::Blake3(&[b""]))
         .expect_err("too small");
+    assert!(matches!(error, JobError::NotSupported { .. }), "{error}");
     assert!(error.to_string().contains("1024"), "{error}");
     agree_sha256(&device);
 }

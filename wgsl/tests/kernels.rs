@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use ffcm_wgsl::device::{Binding, Source};
-use ffcm_wgsl::{RULES, kernels};
+use ffcm::coprocessor::self_test;
+use ffcm_wgsl::device::{Binding, Options, Source};
+use ffcm_wgsl::{RULES, WgpuCoprocessor, kernels};
 use naga::proc::TypeResolution;
 use naga::valid::{Capabilities, FunctionInfo, ModuleInfo, ValidationFlags, Validator};
 use naga::{
@@ -180,6 +181,19 @@ fn every_kernel_keeps_the_rules() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), sources.len(), "two kernels of one name");
+}
+
+/// The list is kept by hand: what the self-test compiles is what serves.
+#[test]
+fn every_kernel_that_serves_is_in_the_list() {
+    let device = WgpuCoprocessor::open(&Options::default()).expect("an adapter");
+    self_test(&device).expect("the device computes right");
+    let listed: Vec<&str> = kernels::all().iter().map(|source| source.name).collect();
+    let compiled = device.gpu().compile_times();
+    assert!(compiled.len() > 15, "{compiled:?}");
+    for (kernel, _) in compiled {
+        assert!(listed.contains(&kernel), "{kernel} is not in {listed:?}");
+    }
 }
 
 #[test]

@@ -1,23 +1,12 @@
 //! Memory Arithmetic on the device, against the CPU's.
 
+mod support;
+
 use ffcm::coprocessor::{Coprocessor, JobError};
 use ffcm::memory::{CLIP, DIMENSION, LAYERS, Memory, MemoryOp, SLOTS, SlotId};
 use ffcm::testing::Rng;
 use ffcm_wgsl::WgpuCoprocessor;
-use ffcm_wgsl::device::Options;
-
-fn open() -> WgpuCoprocessor {
-    WgpuCoprocessor::open(&Options::default()).expect("an adapter")
-}
-
-/// A device whose bindings are this small.
-fn small(binding_bytes: u64) -> WgpuCoprocessor {
-    let options = Options {
-        binding_bytes_max: Some(binding_bytes),
-        ..Options::default()
-    };
-    WgpuCoprocessor::open(&options).expect("an adapter")
-}
+use support::{open, small};
 
 fn id(shard: u16, layer: u8, slot: u8) -> SlotId {
     SlotId { shard, layer, slot }
@@ -210,5 +199,6 @@ fn a_device_too_small_for_one_operation_says_so() {
     let mut memory = Memory::zero(1);
     let ops = [(id(0, 0, 0), MemoryOp::Clip)];
     let error = device.memory(&mut memory, &ops).unwrap_err();
+    assert!(matches!(error, JobError::NotSupported { .. }), "{error}");
     assert!(error.to_string().contains("768"), "{error}");
 }

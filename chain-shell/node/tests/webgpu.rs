@@ -81,43 +81,30 @@ fn an_adapter_beyond_the_list_is_refused() {
     command::assert_fails(&output.unwrap(), 1, "there is no adapter 77");
 }
 
-#[test]
-fn up_commits_the_same_roots() {
+/// Runs `up` with each backend on a chain of its own, equal in genesis and key, and compares every block; then replays
+/// the CPU's with each.
+fn compare_chains(feed: &[&str], blocks: usize) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let (key, genesis, graph) = (path("key"), path("genesis.json"), path("graph.el"));
+    let (key, genesis) = (path("key"), path("genesis.json"));
     fs::write(&key, "07".repeat(32)).unwrap();
     stdout(&["genesis", "--out", text(&genesis), "--key", text(&key)]);
-    let edge = |i: u64| format!("{} {} {}\n", i * 31 % 23, i * i % 29, 1 + i % 5);
-    fs::write(&graph, (0..60).map(edge).collect::<String>()).unwrap();
+    let count = blocks.to_string();
     let up = |backend: &str| {
         let data = path(backend);
-        let printed = on_machine(&[
-            "up",
-            "--edges",
-            text(&graph),
-            "--blocks",
-            "20",
-            "--block-ms",
-            "0",
-            "--rpc",
-            "0",
-            "--genesis",
-            text(&genesis),
-            "--key",
-            text(&key),
-            "--data",
-            text(&data),
-            "--backend",
-            backend,
-        ]);
+        let mut arguments = vec!["up"];
+        arguments.extend(feed);
+        arguments.extend(["--blocks", &count, "--block-ms", "0", "--rpc", "0"]);
+        arguments.extend(["--genesis", text(&genesis), "--key", text(&key)]);
+        arguments.extend(["--data", text(&data), "--backend", backend]);
+        let printed = on_machine(&arguments);
         // Of each block the digest of π and the state root.
         let roots: Vec<String> = printed
             .lines()
             .filter_map(|line| line.split_once("  pi "))
             .map(|(_, rest)| rest.split_whitespace().take(3).collect())
             .collect();
-        assert_eq!(roots.len(), 20, "{printed}");
+        assert_eq!(roots.len(), blocks, "{printed}");
         (roots, stopped_at(&printed))
     };
     assert_eq!(up("wgpu"), up("cpu"));
@@ -129,6 +116,20 @@ fn up_commits_the_same_roots() {
         on_machine_json(&arguments)
     };
     assert_eq!(with("wgpu"), with("cpu"));
+}
+
+#[test]
+fn two_hundred_blocks_of_the_demo_have_the_same_roots() {
+    compare_chains(&["--demo"], 200);
+}
+
+#[test]
+fn a_graph_from_a_file_has_the_same_roots() {
+    let folder = tempfile::tempdir().unwrap();
+    let graph = folder.path().join("graph.el");
+    let edge = |i: u64| format!("{} {} {}\n", i * 31 % 23, i * i % 29, 1 + i % 5);
+    fs::write(&graph, (0..60).map(edge).collect::<String>()).unwrap();
+    compare_chains(&["--edges", text(&graph)], 20);
 }
 
 #[test]

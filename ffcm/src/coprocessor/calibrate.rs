@@ -4,6 +4,7 @@ use std::cell::LazyCell;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::fallback::one_line;
 use super::{
     Accelerator, AcceleratorError, Coprocessor, FocusJob, HashJob, JobError, ProvidedDevice,
     Provider, RewriteJob, hash_digest, ranking_digest, rewrite_digest, self_test,
@@ -213,7 +214,7 @@ pub(super) fn choose(
                 coprocessor,
                 time,
             }),
-            Err(reason) => notes.push(format!("{name}: {reason}")),
+            Err(reason) => notes.push(format!("{name}: {}", one_line(&reason))),
         }
     }
     // The sort is stable: among equals the provider's order decides.
@@ -224,7 +225,8 @@ pub(super) fn choose(
             let took = milliseconds(candidate.time);
             notes.push(format!("{}: {took}", candidate.name));
         } else if let Err(error) = self_test(&*candidate.coprocessor) {
-            notes.push(format!("{}: {error}", candidate.name));
+            let reason = one_line(&error.to_string());
+            notes.push(format!("{}: {reason}", candidate.name));
         } else {
             chosen = Some(candidate);
         }

@@ -227,7 +227,7 @@ fn within_heap(output: RewriteOutput) -> Result<RewriteOutput, JobError> {
 }
 
 /// `text` as one line of bounded length.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     words.join(" ").chars().take(REASON_CHARS).collect()
 }

@@ -4,10 +4,11 @@ use std::path::{Component, Path, PathBuf};
 
 use super::{File, Problems};
 
-const KERNELS: &str = "wgsl/src/kernels/";
+/// Kernels may lie anywhere in the crate's sources.
+const SOURCES: &str = "wgsl/src/";
 
 fn kernels(files: &[File]) -> impl Iterator<Item = &File> {
-    let is_kernel = |file: &&File| file.path.starts_with(KERNELS) && file.path.ends_with(".wgsl");
+    let is_kernel = |file: &&File| file.path.starts_with(SOURCES) && file.path.ends_with(".wgsl");
     files.iter().filter(is_kernel)
 }
 
@@ -107,6 +108,11 @@ pub fn no_floats(files: &[File]) -> Problems {
     problems
 }
 
+/// What WGSL takes for the end of a line, and so of a comment.
+fn is_line_break(c: char) -> bool {
+    matches!(c, '\n'..='\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
 /// The text with comments blanked and lines kept. Block comments nest.
 fn without_comments(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
@@ -116,9 +122,9 @@ fn without_comments(text: &str) -> String {
     while let Some(c) = chars.next() {
         let next = chars.peek().copied();
         match (c, next) {
-            ('\n', _) => {
+            (c, _) if is_line_break(c) => {
                 in_line = false;
-                kept.push('\n');
+                kept.push(c);
             }
             _ if in_line => {}
             ('/', Some('*')) => {
@@ -210,7 +216,7 @@ fn is_float_type(token: &str) -> bool {
 pub fn included(files: &[File]) -> Problems {
     let sources = files
         .iter()
-        .filter(|file| file.path.starts_with("wgsl/src/") && file.is_rust());
+        .filter(|file| file.path.starts_with(SOURCES) && file.is_rust());
     let used: Vec<PathBuf> = sources.flat_map(inclusions).collect();
     let unused = kernels(files).filter(|file| !used.contains(&PathBuf::from(&file.path)));
     unused
@@ -274,6 +280,8 @@ mod tests {
             "let x = u32(sqrt(y));",
             "let x = floor (y);",
             "/* a /* b */ c */ let x = unpack2x16float(y); // why",
+            "// a\rlet x = 1.0;",
+            "// a\u{2028}let x = 1.0;",
         ] {
             assert_eq!(floats_of(planted).len(), 1, "{planted}");
         }
@@ -298,6 +306,10 @@ mod tests {
             assert_eq!(floats_of(text), [] as [String; 0], "{text}");
         }
         assert!(no_floats(&[file("wgsl/tests/a.wgsl", "let x = 1.0;")]).is_empty());
+        assert_eq!(
+            no_floats(&[file("wgsl/src/net/a.wgsl", "let x = 1.0;")]).len(),
+            1
+        );
     }
 
     #[test]

@@ -141,8 +141,15 @@ pub enum GpuError {
     },
 }
 
+/// A job beyond the device's limits is one that it does not take: nothing is wrong with the device.
 impl From<GpuError> for JobError {
     fn from(error: GpuError) -> JobError {
-        JobError::Device(error.to_string())
+        match error {
+            GpuError::TooLarge { .. } => JobError::NotSupported {
+                backend: format!("this device ({error})"),
+                job: "a job of this size",
+            },
+            error => JobError::Device(error.to_string()),
+        }
     }
 }

@@ -250,7 +250,7 @@ pub struct Gpu {
     faults: Arc<Faults>,
     memory_bytes_max: u64,
     in_use: Arc<AtomicU64>,
-    /// By name and hash of the source.
+    /// By name and hash of the rest of the source.
     kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
     /// Kept for readback, replaced by a larger one when needed.
     pub(super) staging: Mutex<Option<wgpu::Buffer>>,
@@ -260,7 +260,7 @@ pub struct Gpu {
     pub(super) remote: Option<Arc<dyn super::Remote>>,
 }
 
-/// Name, and hash of text and entry point.
+/// Name, and hash of text, entry point and bindings.
 type KernelKey = (&'static str, [u8; 32]);
 
 impl fmt::Debug for Gpu {
@@ -487,8 +487,14 @@ impl Gpu {
     pub fn kernel(&self, source: &Source) -> Result<Arc<Kernel>, GpuError> {
         self.check()?;
         let mut hasher = blake3::Hasher::new();
-        hasher.update(source.text.as_bytes());
-        hasher.update(source.entry.as_bytes());
+        // A length before each, so that no two sources are one run of bytes.
+        for text in [source.text.as_bytes(), source.entry.as_bytes()] {
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text);
+        }
+        for binding in source.bindings {
+            hasher.update(&[*binding as u8]);
+        }
         let key = (source.name, *hasher.finalize().as_bytes());
         if let Some(kernel) = lock(&self.kernels).get(&key) {
             return Ok(Arc::clone(kernel));

@@ -141,8 +141,8 @@ impl FocusEngine {
     ///
     /// # Errors
     ///
-    /// [`JobError::Focus`] as everywhere, [`JobError::Device`] for what the device says. After the latter the engine
-    /// starts over with the next job.
+    /// [`JobError::Focus`] as everywhere, [`JobError::NotSupported`] for a graph beyond the device's limits,
+    /// [`JobError::Device`] for what else the device says. After the last two the engine starts over with the next job.
     pub fn rank(&mut self, job: &FocusJob<'_>) -> Result<Ranking, JobError> {
         job.params.check()?;
         let start = job.start.unwrap_or(&[]);

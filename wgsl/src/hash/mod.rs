@@ -79,7 +79,7 @@ impl HashEngine {
     ///
     /// # Errors
     ///
-    /// [`JobError::Device`] for what the device says.
+    /// [`JobError::NotSupported`] where the device is too small for a block, [`JobError::Device`] for what else it says.
     pub fn hash(&mut self, job: &HashJob<'_>) -> Result<HashOutput, JobError> {
         let gpu = &*self.gpu;
         let stats = &mut self.stats;

@@ -1,7 +1,7 @@
 //! Memory Arithmetic on the device.
 //!
 //! A batch is checked first: what [`Memory::check`] refuses is never sent. The rest is cut, in batch order, into waves
-//! that fit the device's buffers ([`plan`]). A wave sends the slots it touches, its operations and its vectors, scales
+//! that fit the device's buffers. A wave sends the slots it touches, its operations and its vectors, scales
 //! the vectors, applies the operations, and brings the slots it wrote back. The tensor is written when every wave has
 //! ended well.
 
@@ -82,7 +82,8 @@ impl MemoryEngine {
     ///
     /// # Errors
     ///
-    /// [`JobError::Device`] for what the device says; `memory` is as before then.
+    /// [`JobError::NotSupported`] where the device is too small for an operation, [`JobError::Device`] for what else it
+    /// says; `memory` is as before then.
     pub fn apply(
         &mut self,
         memory: &mut Memory,

@@ -63,7 +63,7 @@ impl Failure {
 
 /// `message` as one line of bounded length. It may quote its input, so control characters are escaped, and where it is
 /// too long the middle is left out: the beginning says where, the end what is wrong.
-fn one_line(message: &str) -> String {
+pub(crate) fn one_line(message: &str) -> String {
     let mut line = String::new();
     for (i, word) in message.split_whitespace().enumerate() {
         if i > 0 {

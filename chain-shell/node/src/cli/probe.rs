@@ -8,6 +8,8 @@ use ffcm_wgsl::WgpuCoprocessor;
 use ffcm_wgsl::device::{AdapterSummary, INSTALL_HINT, Options, adapters};
 use serde_json::{Value, json};
 
+use super::failure::one_line;
+
 /// What came of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -82,7 +84,10 @@ impl Backend {
                         job.job, job.expected
                     ),
                 ),
-                Err(error) => (State::Failed, format!("self-test: {}: {error}", job.job)),
+                Err(error) => (
+                    State::Failed,
+                    one_line(&format!("self-test: {}: {error}", job.job)),
+                ),
             },
         };
         let mut warm = again.iter().map(|job| job.time);
@@ -156,7 +161,7 @@ impl Backend {
             let found = match &job.found {
                 Ok(digest) if job.passed() => digest.clone(),
                 Ok(digest) => format!("{digest} WRONG, expected {}", job.expected),
-                Err(error) => format!("- {error}"),
+                Err(error) => format!("- {}", one_line(&error.to_string())),
             };
             let times = match warm {
                 Some(warm) => format!("first {}, then {}", seconds(job.time), seconds(*warm)),
@@ -224,7 +229,7 @@ fn adapter(adapter: AdapterSummary) -> Backend {
             backend.test(&device);
             backend.kernels = device.gpu().compile_times();
         }
-        Err(error) => backend.detail = error.to_string(),
+        Err(error) => backend.detail = one_line(&error.to_string()),
     }
     backend.adapter = Some(adapter);
     backend
@@ -258,7 +263,7 @@ mod tests {
         }
         fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError> {
             let mut ranking = OracleCoprocessor.focus(job)?;
-            ranking.mass[0] ^= self.0.ok_or(JobError::Device("unplugged".into()))?;
+            ranking.mass[0] ^= self.0.ok_or(JobError::Device("un-\nplugged".into()))?;
             Ok(ranking)
         }
         fn memory(
@@ -314,9 +319,9 @@ mod tests {
         );
         let failed = tested(&Odd(None));
         assert_eq!(failed.state, State::Failed);
-        assert_eq!(failed.detail, "self-test: focus: device: unplugged");
+        assert_eq!(failed.detail, "self-test: focus: device: un- plugged");
         assert!(
-            failed.to_text().contains("- device: unplugged"),
+            failed.to_text().contains("- device: un- plugged"),
             "{}",
             failed.to_text()
         );

@@ -53,7 +53,7 @@ impl Coprocessor for Priced {
         let mut ranking = OracleCoprocessor.focus(job)?;
         match self.fault {
             "wrong" => ranking.mass[5] ^= 1,
-            "fails" => return Err(JobError::Device("unplugged".into())),
+            "fails" => return Err(JobError::Device("unplugged\n  by\tnight".into())),
             _ => {}
         }
         Ok(ranking)
@@ -172,7 +172,10 @@ fn whatever_is_wrong_with_a_device_it_is_not_chosen() {
         notes[1],
         "0 (card 0): wrong focus result, it cannot be trusted"
     );
-    assert_eq!(notes[2], "1 (card 1, software): focus: device: unplugged");
+    assert_eq!(
+        notes[2],
+        "1 (card 1, software): focus: device: unplugged by night"
+    );
     assert_eq!(notes[3], "3 (card 3): it has no compute shaders");
     assert_eq!(notes[4], "4 (card 4): does not start: device: broken");
     assert!(notes[5].starts_with("2 (card 2): self-test of `wgpu:9`: wrong memory result"));

@@ -1,7 +1,16 @@
 //! Run the machine on CUDA.
 //!
-//! Kernels are not part of this version: there is no device code here and nothing runs. What exists is the header that
-//! kernels will start from, rendered from `ffcm` and compared with it cell by cell.
+//! Nets, π, Memory Arithmetic and hashes on NVIDIA's devices, bit for bit as the oracle computes them. Neither building nor
+//! starting needs anything of CUDA: the driver is opened when a device is asked for, kernels are compiled by NVRTC where it is
+//! installed and come as PTX with this crate where it is not. Kernels use whole numbers only.
 
-/// The machine's specification as CUDA C++: word layout, rule table, opcodes, number kinds and constants.
-pub const RULES: &str = include_str!("kernels/generated/rules.cuh");
+mod coprocessor;
+pub mod device;
+pub mod focus;
+pub mod hash;
+pub mod kernels;
+pub mod memory;
+pub mod net;
+
+pub use coprocessor::{CudaCoprocessor, CudaProvider};
+pub use kernels::RULES;

@@ -1,0 +1,188 @@
+//! The device as a coprocessor.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use ffcm::coprocessor::{
+    Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, ProvidedDevice, Provider,
+    RewriteJob, RewriteOutput,
+};
+use ffcm::focus::Ranking;
+use ffcm::memory::{Memory, MemoryError, MemoryOp, SlotId};
+
+use crate::device::{CudaDevice, CudaError, Gpu, Options, devices};
+use crate::focus::FocusEngine;
+use crate::hash::HashEngine;
+use crate::memory::MemoryEngine;
+use crate::net::{NetEngine, NetOptions, NetStats};
+
+/// Runs jobs on one device, one at a time.
+pub struct CudaCoprocessor {
+    gpu: Arc<Gpu>,
+    index: Option<u32>,
+    net_options: NetOptions,
+    engines: Mutex<Engines>,
+}
+
+/// Made when first needed, so that nobody waits for kernels they do not use.
+#[derive(Default)]
+struct Engines {
+    net: Option<NetEngine>,
+    focus: Option<FocusEngine>,
+    memory: Option<MemoryEngine>,
+    hash: Option<HashEngine>,
+}
+
+impl fmt::Debug for CudaCoprocessor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CudaCoprocessor")
+            .field("gpu", &self.gpu)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The engine in `slot`, made if there is none. An engine that fails is not used again: what it holds on the device
+/// may be half done.
+fn with_engine<E, T>(
+    slot: &mut Option<E>,
+    make: impl FnOnce() -> Result<E, CudaError>,
+    run: impl FnOnce(&mut E) -> Result<T, JobError>,
+) -> Result<T, JobError> {
+    let mut engine = match slot.take() {
+        Some(engine) => engine,
+        None => make()?,
+    };
+    let result = run(&mut engine);
+    if !matches!(
+        result,
+        Err(JobError::Device(_) | JobError::NotSupported { .. })
+    ) {
+        *slot = Some(engine);
+    }
+    result
+}
+
+impl CudaCoprocessor {
+    /// Opens a device.
+    pub fn open(options: &Options) -> Result<CudaCoprocessor, CudaError> {
+        Ok(CudaCoprocessor {
+            gpu: Arc::new(Gpu::open(options)?),
+            index: options.device,
+            net_options: NetOptions::default(),
+            engines: Mutex::default(),
+        })
+    }
+
+    /// Runs jobs on an open device.
+    pub fn on(gpu: Gpu) -> CudaCoprocessor {
+        CudaCoprocessor {
+            gpu: Arc::new(gpu),
+            index: None,
+            net_options: NetOptions::default(),
+            engines: Mutex::default(),
+        }
+    }
+
+    /// The same device, reducing nets by these options from now on. What [`net_stats`](Self::net_stats) says begins anew.
+    pub fn with_net_options(mut self, options: NetOptions) -> CudaCoprocessor {
+        self.net_options = options;
+        self.engines().net = None;
+        self
+    }
+
+    /// The device, for its limits and counters.
+    pub fn gpu(&self) -> &Arc<Gpu> {
+        &self.gpu
+    }
+
+    /// What reductions of single nets have cost so far: rounds, dispatches, host round trips.
+    pub fn net_stats(&self) -> NetStats {
+        self.engines()
+            .net
+            .as_ref()
+            .map(NetEngine::stats)
+            .unwrap_or_default()
+    }
+
+    fn engines(&self) -> std::sync::MutexGuard<'_, Engines> {
+        self.engines
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Coprocessor for CudaCoprocessor {
+    fn info(&self) -> DeviceInfo {
+        let device = self.gpu.summary();
+        let (major, minor) = device.capability;
+        DeviceInfo {
+            backend: match self.index {
+                Some(index) => format!("cuda:{index}"),
+                None => "cuda".into(),
+            },
+            device: format!(
+                "{} (sm_{major}{minor}, driver {})",
+                device.name, device.driver
+            ),
+            threads: 0,
+        }
+    }
+
+    fn rewrite(&self, job: &RewriteJob) -> Result<RewriteOutput, JobError> {
+        let make = || NetEngine::new(&self.gpu, self.net_options);
+        with_engine(&mut self.engines().net, make, |engine| engine.rewrite(job))
+    }
+
+    fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError> {
+        let make = || FocusEngine::new(&self.gpu);
+        with_engine(&mut self.engines().focus, make, |engine| engine.rank(job))
+    }
+
+    fn memory(
+        &self,
+        memory: &mut Memory,
+        ops: &[(SlotId, MemoryOp)],
+    ) -> Result<Vec<Result<(), MemoryError>>, JobError> {
+        let make = || MemoryEngine::new(&self.gpu);
+        with_engine(&mut self.engines().memory, make, |engine| {
+            engine.apply(memory, ops)
+        })
+    }
+
+    fn hash(&self, job: &HashJob<'_>) -> Result<HashOutput, JobError> {
+        let make = || HashEngine::new(&self.gpu);
+        with_engine(&mut self.engines().hash, make, |engine| engine.hash(job))
+    }
+}
+
+/// The devices of this machine, for [`ffcm::coprocessor::Accelerator::open`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CudaProvider;
+
+impl Provider for CudaProvider {
+    fn name(&self) -> &'static str {
+        "cuda"
+    }
+
+    fn devices(&self) -> Vec<ProvidedDevice> {
+        let device = |device: CudaDevice| ProvidedDevice {
+            index: device.index,
+            software: false,
+            refused: device.refused.map(|error| error.to_string()),
+            name: device.summary.name,
+        };
+        devices()
+            .unwrap_or_default()
+            .into_iter()
+            .map(device)
+            .collect()
+    }
+
+    fn open(&self, index: Option<u32>) -> Result<Arc<dyn Coprocessor>, JobError> {
+        let options = Options {
+            device: index,
+            ..Options::default()
+        };
+        Ok(Arc::new(CudaCoprocessor::open(&options)?))
+    }
+}

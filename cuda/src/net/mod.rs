@@ -1,0 +1,67 @@
+//! Nets on the device.
+
+mod calls;
+mod engine;
+
+use std::sync::Arc;
+
+use ffcm::coprocessor::{JobError, RewriteJob, RewriteOutput};
+
+use self::calls::{CallsEngine, Ending};
+pub use self::engine::NetStats;
+use self::engine::ParallelEngine;
+use crate::device::{CudaError, Gpu, Source};
+
+/// How nets are reduced. No choice changes a result or a count of interactions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NetOptions {}
+
+/// Reduces nets.
+pub(crate) struct NetEngine {
+    gpu: Arc<Gpu>,
+    parallel: ParallelEngine,
+    /// Made for the first batch.
+    calls: Option<CallsEngine>,
+}
+
+impl NetEngine {
+    pub(crate) fn new(gpu: &Arc<Gpu>, options: NetOptions) -> Result<NetEngine, CudaError> {
+        Ok(NetEngine {
+            gpu: Arc::clone(gpu),
+            calls: None,
+            parallel: ParallelEngine::new(gpu, options)?,
+        })
+    }
+
+    pub(crate) fn rewrite(&mut self, job: &RewriteJob) -> Result<RewriteOutput, JobError> {
+        let mut endings = self.batch(job)?;
+        for (ending, call) in endings.iter_mut().zip(&job.calls) {
+            if ending.is_none() {
+                *ending = Some(self.parallel.reduce(&job.book, call, &job.limits)?);
+            }
+        }
+        Ok(endings.into_iter().flatten().collect())
+    }
+
+    /// What small calls of a batch come to; none of a call alone, which the whole device takes.
+    fn batch(&mut self, job: &RewriteJob) -> Result<Vec<Ending>, CudaError> {
+        if job.calls.len() < 2 {
+            return Ok(vec![None; job.calls.len()]);
+        }
+        let calls = match &mut self.calls {
+            Some(calls) => calls,
+            none => none.insert(CallsEngine::new(&self.gpu)?),
+        };
+        calls.run(&job.book, &job.calls, &job.limits)
+    }
+
+    /// What reductions have cost so far.
+    pub(crate) fn stats(&self) -> NetStats {
+        self.parallel.stats()
+    }
+}
+
+/// The units of this module.
+pub(crate) fn sources() -> Vec<Source> {
+    [calls::sources(), engine::sources()].concat()
+}

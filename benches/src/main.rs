@@ -33,11 +33,12 @@ enum Suite {
     Weights(weights::Arguments),
     /// A chain of one validator on a temporary folder: blocks, transactions, stages; both replays check it.
     Blocks(blocks::Arguments),
-    /// Every suite with --tiny, one after the other, on the CPU and on the first WebGPU adapter.
+    /// Every suite with --tiny, one after the other: on the CPU, on the first WebGPU adapter, and on CUDA where there is a
+    /// device.
     Tiny,
 }
 
-/// A suite that runs on the CPU or on a WebGPU device.
+/// A suite that runs on the CPU or on a device.
 #[derive(Debug, clap::Args)]
 struct OnBackend<A: clap::Args> {
     #[command(flatten)]
@@ -48,8 +49,8 @@ struct OnBackend<A: clap::Args> {
 
 /// The suites that `tiny` runs.
 const SUITES: [&str; 6] = ["nets", "focus", "memory", "hash", "weights", "blocks"];
-/// Those that it runs on WebGPU too.
-const ON_WEBGPU: [&str; 4] = ["nets", "focus", "memory", "hash"];
+/// Those that it runs on devices too.
+const ON_DEVICES: [&str; 4] = ["nets", "focus", "memory", "hash"];
 
 fn main() -> ExitCode {
     match run(&Cli::parse().suite) {
@@ -83,8 +84,21 @@ fn run(suite: &Suite) -> Result<(), Failure> {
         Suite::Blocks(arguments) => blocks::run(arguments),
         Suite::Tiny => {
             SUITES.iter().try_for_each(|suite| tiny(&[suite]))?;
-            let on_webgpu = |suite: &&str| tiny(&[suite, "--backend", "wgpu"]);
-            ON_WEBGPU.iter().try_for_each(on_webgpu)
+            let on = |backend| move |suite: &&str| tiny(&[suite, "--backend", backend]);
+            ON_DEVICES.iter().try_for_each(on("wgpu"))?;
+            match ffcm_cuda::device::devices() {
+                Ok(found) if found.iter().any(|device| device.refused.is_none()) => {
+                    ON_DEVICES.iter().try_for_each(on("cuda"))
+                }
+                Ok(found) => {
+                    println!("\ncuda: NOT RUN: none of {} devices is usable", found.len());
+                    Ok(())
+                }
+                Err(error) => {
+                    println!("\ncuda: NOT RUN: {error}");
+                    Ok(())
+                }
+            }
         }
     }
 }
@@ -108,7 +122,7 @@ mod tests {
         let mut names: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
         names.retain(|name| *name != "tiny");
         assert_eq!(names, SUITES);
-        assert!(ON_WEBGPU.iter().all(|name| names.contains(name)));
+        assert!(ON_DEVICES.iter().all(|name| names.contains(name)));
         Cli::command().debug_assert();
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ffcm_benches::failure::Failure;
 use ffcm_benches::gpu::Backend;
-use ffcm_benches::{blocks, focus, hash, memory, nets, weights};
+use ffcm_benches::{blocks, conformance, devices, focus, hash, memory, nets, record, weights};
 
 /// Measures this project's engines. Every result is verified; no time ever decides the exit code.
 #[derive(Debug, Parser)]
@@ -33,6 +33,12 @@ enum Suite {
     Weights(weights::Arguments),
     /// A chain of one validator on a temporary folder: blocks, transactions, stages; both replays check it.
     Blocks(blocks::Arguments),
+    /// The suites that every backend passes, against the oracle; exit code 3 is a difference.
+    Conformance(OnBackend<conformance::Arguments>),
+    /// The devices of this machine, a line each: backend, state, kind, name.
+    Devices,
+    /// Put what a recording script ran together: one JSON and one Markdown file.
+    Record(record::Arguments),
     /// Every suite with --tiny, one after the other: on the CPU, on the first WebGPU adapter, and on CUDA where there is a
     /// device.
     Tiny,
@@ -82,6 +88,14 @@ fn run(suite: &Suite) -> Result<(), Failure> {
         },
         Suite::Weights(arguments) => weights::run(arguments),
         Suite::Blocks(arguments) => blocks::run(arguments),
+        Suite::Conformance(suite) => {
+            conformance::run(&suite.arguments, suite.backend.accelerator())
+        }
+        Suite::Devices => {
+            devices::print();
+            Ok(())
+        }
+        Suite::Record(arguments) => record::run(arguments),
         Suite::Tiny => {
             SUITES.iter().try_for_each(|suite| tiny(&[suite]))?;
             let on = |backend| move |suite: &&str| tiny(&[suite, "--backend", backend]);
@@ -120,7 +134,7 @@ mod tests {
     fn tiny_runs_every_suite_there_is() {
         let cli = Cli::command();
         let mut names: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
-        names.retain(|name| *name != "tiny");
+        names.retain(|name| !["conformance", "devices", "record", "tiny"].contains(name));
         assert_eq!(names, SUITES);
         assert!(ON_DEVICES.iter().all(|name| names.contains(name)));
         Cli::command().debug_assert();

@@ -109,9 +109,16 @@ note() {
 
 not_run() {
     # What ran on an earlier day is not unsaid by a device that is missing today.
-    if [ ! -e "$work/$1.status" ] || [ "$(head -n 1 "$work/$1.status")" != ok ]; then
+    if succeeded "$1"; then
+        printf '%-20s kept\n' "$1"
+    else
         note "$1" not-run 0 "$2"
     fi
+}
+
+# Whether a part is there already.
+succeeded() {
+    [ -e "$work/$1.status" ] && [ "$(head -n 1 "$work/$1.status")" = ok ]
 }
 
 # Seconds that the next part may take; nothing if there is no time left.
@@ -128,7 +135,7 @@ time_left() {
 run_part() {
     local name=$1 code=0 start left
     shift
-    if [ "$again" = no ] && [ -e "$work/$name.status" ] && [ "$(head -n 1 "$work/$name.status")" = ok ]; then
+    if [ "$again" = no ] && succeeded "$name"; then
         printf '%-20s kept\n' "$name"
         return
     fi
@@ -142,7 +149,13 @@ run_part() {
     timeout --kill-after=10 "$left" "${@//\{\}/$work/$name.json}" >"$work/$name.out" 2>"$work/$name.err" </dev/null || code=$?
     case $code in
     0) note "$name" ok $((SECONDS - start)) "" ;;
-    124 | 137) note "$name" failed $((SECONDS - start)) "not done after $left s" ;;
+    124 | 137)
+        if [ "$left" -lt "$limit" ]; then
+            note "$name" not-run $((SECONDS - start)) "cut off by --budget after $left s; run the script again to continue"
+        else
+            note "$name" failed $((SECONDS - start)) "not done after $left s"
+        fi
+        ;;
     3) note "$name" wrong $((SECONDS - start)) "$(tail -n 1 "$work/$name.err" | tr '\t' ' ')" ;;
     *) note "$name" failed $((SECONDS - start)) "exit code $code: $(tail -n 1 "$work/$name.err" | tr '\t' ' ')" ;;
     esac
@@ -205,15 +218,18 @@ fact() {
     printf '%s\t%s\n' "$1" "$2"
 }
 
+sha256_of() {
+    sha256sum "$1" | cut -d ' ' -f 1
+}
+
 facts() {
     if [ -e "$carry/commit" ]; then
         fact commit "$(head -n 1 "$carry/commit")"
     fi
     fact taken "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
     fact system "$(uname -srm)"
-    for program in "$focus" "$benches"; do
-        fact "sha256 of $(basename "$program")" "$(sha256sum "$program" | cut -d ' ' -f 1)"
-    done
+    fact "sha256 of focus" "$(sha256_of "$focus")"
+    fact "sha256 of ffcm-benches" "$(sha256_of "$benches")"
     [ -z "$tiny" ] || fact inputs tiny
     if command -v nvidia-smi >/dev/null; then
         nvidia-smi --query-gpu=name,driver_version,power.limit,clocks.max.sm,clocks.max.mem,ecc.mode.current,mig.mode.current \
@@ -221,7 +237,19 @@ facts() {
     fi
 }
 
+# What all parts of one record share.
+identity() {
+    sha256_of "$focus"
+    sha256_of "$benches"
+    echo "inputs $tiny, software drivers $software"
+    cat "$work/devices"
+}
+
 "$benches" devices >"$work/devices"
+if [ -e "$work/identity" ] && ! identity | cmp -s - "$work/identity"; then
+    wrong_usage "$out is a record of other binaries, devices or options: take another folder"
+fi
+identity >"$work/identity"
 # A machine that says something odd about itself is still worth a record.
 facts >"$work/facts" || echo "record.sh: not all facts about this machine could be read" >&2
 sanitizer=$(find_sanitizer || true)

@@ -69,7 +69,7 @@ struct Order {
     Word workers;
     // One in so many atomics lets other threads run, on average.
     Word shake_one_in;
-    // Every worker has a block at once.
+    // Blocks wait for each other: there is a worker for each. Else there may be fewer workers than could be.
     Word cooperative;
     Long seed;
 };

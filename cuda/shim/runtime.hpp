@@ -249,6 +249,8 @@ static void run(const Order* asked, Outcome* outcome) {
     launch.start = mix(order.seed) % order.blocks;
     launch.step = 1 + mix(order.seed + 1) % order.blocks;
     while (common_divisor(launch.step, order.blocks) != 1) launch.step++;
+    // Blocks that wait for others that have not begun get stuck where one runs at a time: now and then, one does.
+    if (order.cooperative == 0 && mix(order.seed + 2) % 4 == 0) order.workers = 1;
     Word helpers = (order.workers < order.blocks ? order.workers : order.blocks) - 1;
     order.workers = helpers + 1;
     Word came = helpers == 0 ? 0 : ask(&launch, helpers);
@@ -300,7 +302,10 @@ static void on_fault(int number, siginfo_t* info, void* context) {
     w->fault_access = number == SIGSEGV || number == SIGBUS ? reinterpret_cast<Address>(info->si_addr) : 0;
     // The thread's frames are not needed any more: `land` begins where its stack does, as if called.
     Address top = reinterpret_cast<Address>(w) + (w->current + 2) * SLOT - SLOT / 4;
-    stack = static_cast<decltype(+stack)>(top - sizeof(void*));
+#if defined(__x86_64__)
+    top -= sizeof(void*);
+#endif
+    stack = static_cast<decltype(+stack)>(top);
     instruction = static_cast<decltype(+instruction)>(reinterpret_cast<Address>(&land));
 }
 

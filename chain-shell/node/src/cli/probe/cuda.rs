@@ -1,7 +1,8 @@
 //! Trying every device of CUDA.
 
 use ffcm_cuda::CudaCoprocessor;
-use ffcm_cuda::device::{CudaDevice, CudaError, DeviceSummary, Options, devices};
+use ffcm_cuda::device::compile::Nvrtc;
+use ffcm_cuda::device::{CudaDevice, CudaError, DeviceSummary, Options, devices, ptx};
 
 use super::device::{Device, Kernel, Missing, Unit};
 use super::{Backend, State};
@@ -23,16 +24,27 @@ pub(crate) fn cuda() -> Vec<Backend> {
 
 /// What a machine without a device lacks.
 fn absent(error: &CudaError) -> Backend {
-    let (detail, missing) = match error {
+    let (state, detail, missing) = match error {
         CudaError::NoDriver { hint } => (
+            State::Absent,
             "no CUDA driver was found",
             Missing {
                 what: "driver",
-                detail: "its library does not open".into(),
+                detail: "none is installed".into(),
                 hint: (*hint).to_owned(),
             },
         ),
+        CudaError::DriverTooOld { has, needs } => (
+            State::Refused,
+            "the CUDA driver is too old",
+            Missing {
+                what: "driver",
+                detail: format!("version {has}, at least {needs} is needed"),
+                hint: "update NVIDIA's display driver".into(),
+            },
+        ),
         CudaError::NoDevice { message } => (
+            State::Absent,
             "the CUDA driver finds no device",
             Missing {
                 what: "device",
@@ -45,9 +57,33 @@ fn absent(error: &CudaError) -> Backend {
             return Backend::without_device("cuda", State::Failed, detail);
         }
     };
-    let mut backend = Backend::without_device("cuda", State::Absent, detail.to_owned());
+    let mut backend = Backend::without_device("cuda", state, detail.to_owned());
     backend.missing.push(missing);
+    backend.missing.extend(compiler().err());
     backend
+}
+
+/// The compiler of kernels, in words, or what is there in its place.
+fn compiler() -> Result<String, Missing> {
+    match Nvrtc::find() {
+        Ok(nvrtc) => {
+            let (major, minor) = nvrtc.version();
+            Ok(format!("NVRTC {major}.{minor}, {}", nvrtc.path().display()))
+        }
+        Err(error) => {
+            let units = ffcm_cuda::kernels::all();
+            let shipped = units.iter().filter(|unit| ptx::shipped(unit).is_ok());
+            Err(Missing {
+                what: "compiler",
+                detail: format!(
+                    "kernels are not compiled here; {} of {} units come as PTX with this program",
+                    shipped.count(),
+                    units.len()
+                ),
+                hint: one_line(&error.to_string()),
+            })
+        }
+    }
 }
 
 fn device(found: CudaDevice) -> Backend {
@@ -55,16 +91,22 @@ fn device(found: CudaDevice) -> Backend {
         device: Some(found.index),
         ..Options::default()
     };
-    Backend::of_device(
+    let (compiler, missing) = match compiler() {
+        Ok(compiler) => (compiler, None),
+        Err(missing) => ("none".to_owned(), Some(missing)),
+    };
+    let mut backend = Backend::of_device(
         format!("cuda:{}", found.index),
-        shown(found.index, found.summary),
+        shown(found.index, found.summary, compiler),
         found.refused,
         || CudaCoprocessor::open(&options),
         units,
-    )
+    );
+    backend.missing.extend(missing);
+    backend
 }
 
-fn shown(index: u32, summary: DeviceSummary) -> Device {
+fn shown(index: u32, summary: DeviceSummary, compiler: String) -> Device {
     let (major, minor) = summary.capability;
     Device {
         index,
@@ -85,6 +127,7 @@ fn shown(index: u32, summary: DeviceSummary) -> Device {
         facts: vec![
             ("capability", format!("{major}.{minor}").into()),
             ("cooperative", summary.cooperative.into()),
+            ("compiler", compiler.into()),
         ],
     }
 }
@@ -128,15 +171,22 @@ mod tests {
         assert_eq!(none.to_json()["missing"][0]["what"], "driver");
         let text = none.to_text();
         assert!(
-            text.contains("  missing    driver: its library does not open; install one\n"),
+            text.contains("  missing    driver: none is installed; install one\n"),
             "{text}"
         );
         let none = absent(&CudaError::NoDevice {
             message: "nothing\nhere".into(),
         });
         assert_eq!(none.to_json()["missing"][0]["detail"], "nothing here");
+        let old = absent(&CudaError::DriverTooOld {
+            has: "11.4".into(),
+            needs: "12.0".into(),
+        });
+        assert_eq!(old.state, State::Refused);
+        let detail = &old.to_json()["missing"][0]["detail"];
+        assert_eq!(detail, "version 11.4, at least 12.0 is needed");
         let failed = absent(&CudaError::Driver {
-            message: "too old".into(),
+            message: "odd".into(),
         });
         assert_eq!(failed.state, State::Failed);
         assert_eq!(failed.to_json()["missing"], serde_json::json!([]));

@@ -10,6 +10,9 @@ pub const RULES: &str = include_str!("kernels/generated/rules.cuh");
 pub const HEADERS: &[(&str, &str)] = &[
     ("rules.cuh", RULES),
     ("device.cuh", include_str!("kernels/device.cuh")),
+    ("scale.cuh", include_str!("kernels/memory/scale.cuh")),
+    ("blake3.cuh", include_str!("kernels/hash/blake3.cuh")),
+    ("sha256.cuh", include_str!("kernels/hash/sha256.cuh")),
 ];
 
 /// Every unit of this crate, for compilers that have no device, and for measuring how long they take.

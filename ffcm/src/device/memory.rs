@@ -104,11 +104,7 @@ struct Touched {
 
 impl Planner {
     /// The first wave of `operations` (at least one), and how many of them it takes (at least one too).
-    pub fn wave<'a>(
-        &mut self,
-        operations: &[Operation<'a>],
-        bounds: &Bounds,
-    ) -> (Wave<'a>, usize) {
+    pub fn wave<'a>(&mut self, operations: &[Operation<'a>], bounds: &Bounds) -> (Wave<'a>, usize) {
         debug_assert!(bounds.slots >= 2 && bounds.vectors >= 1 && bounds.operations >= 1);
         let (mut touched, taken) = self.touch(operations, bounds);
         let operations = &operations[..taken];

@@ -92,8 +92,7 @@ impl Wave {
             }
             CheckedOp::Clip => (CLIP, 0),
         };
-        self.operations
-            .extend([head, operation.target, operand]);
+        self.operations.extend([head, operation.target, operand]);
         self.kernel_bytes += 4 * OPERATION_WORDS as u64 + 2 * SLOT_BYTES;
     }
 

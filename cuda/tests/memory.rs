@@ -145,8 +145,8 @@ fn vectors_of_many_norms() {
 fn random_batches_on_large_and_small_devices() {
     for (bytes, lengths) in [
         (1 << 30, [1500, 40]),
-        (64 << 10, [300, 9]),
-        (2 << 10, [40, 1]),
+        (128 << 10, [300, 9]),
+        (4 << 10, [40, 1]),
     ] {
         for seed in 1..=3 {
             let device = device(bytes, seed);
@@ -283,12 +283,12 @@ fn a_lost_device_leaves_the_tensor_as_it_was() {
 
 #[test]
 fn a_device_too_small_for_one_operation_says_so() {
-    let device = device(2047, 1);
+    let device = device(4095, 1);
     let mut memory = Memory::zero(1);
     let ops = [(id(0, 0, 0), MemoryOp::Clip)];
     let error = device.memory(&mut memory, &ops).unwrap_err();
     assert!(matches!(error, JobError::NotSupported { .. }), "{error}");
-    assert!(error.to_string().contains("2048"), "{error}");
+    assert!(error.to_string().contains("4096"), "{error}");
 }
 
 #[test]

@@ -115,14 +115,16 @@ fn made<T>(
     Ok(slot.insert(made))
 }
 
-/// Bytes that every buffer of a wave may have, at least `needs`. A wave has four at most, of which two are at most half and
-/// a quarter as large; and as the lengths of buffers are powers of two, so is this.
+/// Bytes that every buffer of a wave may have, at least `needs`: as the lengths of buffers are powers of two, so is this.
+///
+/// Of this, BLAKE3's buffers need 2 3/4 in all and SHA-256's 1 5/8. With an eighth of the device for each, there is room
+/// for both, and for other engines.
 fn wave_bytes(gpu: &Gpu, what: &str, needs: u64) -> Result<usize, CudaError> {
-    let limit = (gpu.memory_limit() / 4).min(WAVE_BYTES);
+    let limit = (gpu.memory_limit() / 8).min(WAVE_BYTES);
     if limit < needs {
         return Err(CudaError::TooLarge {
             what: what.into(),
-            needs: 4 * needs,
+            needs: 8 * needs,
             limit: gpu.memory_limit(),
         });
     }

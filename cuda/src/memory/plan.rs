@@ -29,9 +29,9 @@ const TARGET_SHIFT: u32 = 41;
 
 /// A wave of which all buffers fit into `bytes`.
 pub(super) fn bounds(bytes: u64) -> Result<Bounds, CudaError> {
-    // Of each a slot, a vector, an operation, a cut and half of a list of four words: 540 bytes, and as buffers are as long
-    // as powers of two, no more than twice that.
-    const EACH: u64 = 4 * ROW_BYTES;
+    // Of each a slot, a vector, an operation, a cut and half of a list of four words: 532 bytes, and as the lengths of
+    // buffers are powers of two, less than twice that. As much again is left to other engines.
+    const EACH: u64 = 8 * ROW_BYTES;
     // The largest operation touches two slots.
     const NEEDS: u64 = 2 * EACH;
     if bytes < NEEDS {
@@ -211,12 +211,12 @@ mod tests {
     #[test]
     fn what_a_device_has_bounds_a_wave() {
         assert_eq!(bounds(u64::MAX).unwrap().slots, 1 << 18);
-        assert_eq!(bounds(2048).unwrap().slots, 2);
+        assert_eq!(bounds(4096).unwrap().slots, 2);
         assert!(matches!(
-            bounds(2047),
+            bounds(4095),
             Err(CudaError::TooLarge {
-                needs: 2048,
-                limit: 2047,
+                needs: 4096,
+                limit: 4095,
                 ..
             })
         ));

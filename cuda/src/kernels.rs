@@ -10,6 +10,13 @@ pub const RULES: &str = include_str!("kernels/generated/rules.cuh");
 pub const HEADERS: &[(&str, &str)] = &[
     ("rules.cuh", RULES),
     ("device.cuh", include_str!("kernels/device.cuh")),
+    (
+        "focus_control.cuh",
+        include_str!("kernels/focus/control.cuh"),
+    ),
+    ("focus_wide.cuh", include_str!("kernels/focus/wide.cuh")),
+    ("focus_reduce.cuh", include_str!("kernels/focus/reduce.cuh")),
+    ("focus_finish.cuh", include_str!("kernels/focus/finish.cuh")),
 ];
 
 /// Every unit of this crate, for compilers that have no device, and for measuring how long they take.

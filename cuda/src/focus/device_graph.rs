@@ -10,7 +10,7 @@ use ffcm::graph::Graph;
 
 use super::kernels::{Kernels, LABELS_PER_BLOCK, SUM_WORDS, THREADS, control};
 use super::plan::Sizes;
-use crate::device::{Argument, Buffer, CudaError, Gpu, Grid, Launch};
+use crate::device::{Argument, Buffer, CudaError, Gpu, Graph as Recorded, Grid, Launch};
 
 /// Buffers of one part of the layout.
 #[derive(Debug)]
@@ -40,6 +40,15 @@ struct LabelBuffers {
     teleport: Option<Buffer<u64>>,
 }
 
+/// A recorded batch of iterations.
+#[derive(Debug)]
+struct Batch {
+    /// What its launches depend on, beyond buffers that stay.
+    of: Vec<u32>,
+    iterations: u32,
+    recorded: Recorded,
+}
+
 /// A graph on the device.
 #[derive(Debug)]
 pub(super) struct DeviceGraph {
@@ -58,6 +67,7 @@ pub(super) struct DeviceGraph {
     sums: Buffer<u64>,
     labels: LabelBuffers,
     parts: Vec<DevicePart>,
+    batch: Option<Batch>,
     /// Masses by node of the last ranking, where the device still has them by label.
     pub(super) last: Option<Vec<u64>>,
 }
@@ -112,6 +122,7 @@ impl DeviceGraph {
             sums: gpu.buffer("sums", SUM_WORDS as u64)?,
             labels,
             parts,
+            batch: None,
             last: None,
         };
         device.replace_teleport(gpu, None, teleport)?;
@@ -274,6 +285,34 @@ impl DeviceGraph {
         self.tail(gpu, kernels)?
             .iter()
             .try_for_each(|launch| gpu.run(launch))
+    }
+
+    /// Queues a batch of so many iterations, recorded when first asked for.
+    pub(super) fn replay(
+        &mut self,
+        gpu: &Gpu,
+        kernels: &Kernels,
+        iterations: u32,
+    ) -> Result<(), CudaError> {
+        let parts = 0..self.parts.len();
+        let mut of: Vec<u32> = parts.map(|part| self.layout.used_slices(part)).collect();
+        of.push(self.graph.node_count());
+        of.push(u32::from(matches!(self.teleport, Teleport::Stakes(_))));
+        let batch = match self.batch.take() {
+            Some(batch) if batch.of == of && batch.iterations == iterations => batch,
+            _ => {
+                let one = self.iteration(gpu, kernels)?;
+                let all = std::iter::repeat_n(&one, iterations as usize);
+                Batch {
+                    of,
+                    iterations,
+                    recorded: gpu.graph(all.flatten().cloned().collect())?,
+                }
+            }
+        };
+        gpu.replay(&batch.recorded)?;
+        self.batch = Some(batch);
+        Ok(())
     }
 
     /// The launches of one iteration.

@@ -17,7 +17,7 @@ mod plan;
 
 use std::sync::Arc;
 
-use crate::device::{CudaError, Gpu, Graph as Recorded};
+use crate::device::{CudaError, Gpu};
 use ffcm::coprocessor::{FocusJob, JobError};
 use ffcm::focus::{Ranking, missing_mass};
 use ffcm::graph::Graph;
@@ -159,7 +159,7 @@ impl FocusEngine {
         }
         // What fails half-way is not used again.
         let mut held = self.refreshed(job.graph)?;
-        let ranking = self.run(&held, job, start, missing)?;
+        let ranking = self.run(&mut held, job, start, missing)?;
         held.last = Some(ranking.mass.clone());
         self.held = Some(held);
         Ok(ranking)
@@ -198,7 +198,7 @@ impl FocusEngine {
 
     fn run(
         &mut self,
-        held: &DeviceGraph,
+        held: &mut DeviceGraph,
         job: &FocusJob<'_>,
         start: &[u64],
         missing: u64,
@@ -215,27 +215,18 @@ impl FocusEngine {
         gpu.upload(&held.control, 0, &words)?;
         held.start(&gpu, &self.kernels, start, missing)?;
 
-        let iteration = held.iteration(&gpu, &self.kernels)?;
-        let mut recorded: Option<Recorded> = None;
         let mut residuals: Vec<u64> = Vec::new();
         loop {
             let before = residuals.len();
             gpu.upload(&held.control, control::BATCH as u64, &[before as u64])?;
             let left = limit - before as u32;
             if left < self.options.batch {
+                let iteration = held.iteration(&gpu, &self.kernels)?;
                 for _ in 0..left {
                     iteration.iter().try_for_each(|launch| gpu.run(launch))?;
                 }
             } else {
-                let batch = match recorded.take() {
-                    Some(batch) => batch,
-                    None => {
-                        let all = std::iter::repeat_n(&iteration, self.options.batch as usize);
-                        gpu.graph(all.flatten().cloned().collect())?
-                    }
-                };
-                gpu.replay(&batch)?;
-                recorded = Some(batch);
+                held.replay(&gpu, &self.kernels, self.options.batch)?;
             }
             let found = gpu.read(&held.control, 0, held.control.len())?;
             let made = found[control::ITERATION].wrapping_sub(before as u64);

@@ -77,19 +77,24 @@ template <bool WEIGHTED>
 FFCM_DEVICE void gather(const u64* control, u64* sums, u64* arrived, const u32* shares, const u32* changed,
                         const u32* slices, const u32* segments, u32 segment_count, const u32* sources,
                         const u32* quotas, u32 capacity, u64* scratch) {
+    const u32 segment = blockIdx.x * THREADS + threadIdx.x;
+    u32 entry = 0, steps = 0;
+    u64 first = 0;
+    // Asked for before it is known whether there is anything to do, as that takes as long.
+    if (segment < segment_count) {
+        const u32 slice = segment / LANES;
+        entry = segments[segment];
+        first = (u64)slices[2 * slice] + segment % LANES;
+        steps = slices[2 * slice + 1];
+    }
     const u64 mode = control[MODE];
     if (control[DONE] != 0 || mode == NOTHING) {
         return;
     }
-    const u32 segment = blockIdx.x * THREADS + threadIdx.x;
-    const u32 entry = segment < segment_count ? segments[segment] : 0u;
     const u32 row = entry & ~SPLIT;
     u64* const to = arrived + control[ARRIVED_SIDE] * capacity + row;
     u64 sum = 0;
     if (row != 0) {
-        const u32 slice = segment / LANES;
-        const u64 first = (u64)slices[2 * slice] + segment % LANES;
-        const u32 steps = slices[2 * slice + 1];
         const u32* const now = shares + control[SHARES_SIDE] * capacity;
         const u32* const before = shares + (control[SHARES_SIDE] ^ 1u) * capacity;
         sum = mode == DENSE

@@ -18,6 +18,13 @@ pub const HEADERS: &[(&str, &str)] = &[
     ("scale.cuh", include_str!("kernels/memory/scale.cuh")),
     ("blake3.cuh", include_str!("kernels/hash/blake3.cuh")),
     ("sha256.cuh", include_str!("kernels/hash/sha256.cuh")),
+    (
+        "focus_control.cuh",
+        include_str!("kernels/focus/control.cuh"),
+    ),
+    ("focus_wide.cuh", include_str!("kernels/focus/wide.cuh")),
+    ("focus_reduce.cuh", include_str!("kernels/focus/reduce.cuh")),
+    ("focus_finish.cuh", include_str!("kernels/focus/finish.cuh")),
 ];
 
 /// Every unit of this crate, for compilers that have no device, and for measuring how long they take.

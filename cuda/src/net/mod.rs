@@ -6,11 +6,30 @@ mod engine;
 use std::sync::Arc;
 
 use ffcm::coprocessor::{JobError, RewriteJob, RewriteOutput};
+use ffcm::device::net::{BookTooLarge, Outside};
 
 use self::calls::{CallsEngine, Ending};
 pub use self::engine::NetStats;
 use self::engine::ParallelEngine;
 use crate::device::{CudaError, Gpu, Source};
+
+impl From<BookTooLarge> for CudaError {
+    fn from(error: BookTooLarge) -> CudaError {
+        CudaError::TooLarge {
+            what: "the book of definitions".into(),
+            needs: error.needs,
+            limit: error.limit,
+        }
+    }
+}
+
+impl From<Outside> for CudaError {
+    fn from(error: Outside) -> CudaError {
+        CudaError::Driver {
+            message: error.to_string(),
+        }
+    }
+}
 
 /// How nets are reduced. No choice changes a result or a count of interactions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

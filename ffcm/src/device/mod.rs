@@ -1,7 +1,7 @@
-//! What backends on devices share: how jobs are cut into batches that fit a device, and how their data is laid out there.
-//!
-//! Nothing here knows of any graphics API. What a device has to be told beyond this, and the layouts that only one kind
-//! of kernel reads, are its backend's.
+//! What backends on devices share: how jobs are cut into parts that fit a device and lie in its memory, and how results
+//! are read back with nothing of them taken on trust. Nothing here knows any API of a device.
 
+pub mod focus;
 pub mod hash;
 pub mod memory;
+pub mod net;

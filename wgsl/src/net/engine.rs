@@ -7,19 +7,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ffcm::coprocessor::JobError;
+use ffcm::device::net::{encode, term};
 use ffcm::net::readback::readback;
 use ffcm::net::{Book, Call, Limits, Outcome, ReduceError};
 use ffcm::spec::number::operate;
 use ffcm::spec::rules::{Counts, Opcode};
 use ffcm::spec::word::{Class, Term};
 
-use super::book::encode;
 use super::buffers::{
     Bindings, Buffers, Capacity, Kernels, REPORT_HEAP, REPORT_WORDS, free_entries,
 };
 use super::control::*;
 use super::fuel::{self, Pace};
-use super::heap::{DeviceHeap, Table, term};
+use super::heap::{DeviceHeap, Table};
 use super::report;
 use super::sources::Build;
 use crate::device::{Buffer, Gpu, GpuError, Groups};

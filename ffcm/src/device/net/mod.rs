@@ -1,0 +1,7 @@
+//! Nets: a book as words, and the heap that a device leaves.
+
+mod book;
+mod heap;
+
+pub use book::{BookTooLarge, Encoded, encode};
+pub use heap::{Bare, Outside, PAGE, Pages, names_nothing, term};

@@ -47,6 +47,12 @@ pub enum CudaError {
         /// What the driver says.
         message: String,
     },
+    /// The run-time compiler's library is not there.
+    #[error("no NVRTC: {message}")]
+    NoCompiler {
+        /// Where it was looked for, and how to get it.
+        message: String,
+    },
     /// A kernel does not compile or load here.
     #[error("kernel `{kernel}` does not compile: {message}")]
     Kernel {

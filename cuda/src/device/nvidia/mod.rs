@@ -1,5 +1,8 @@
 //! NVIDIA's driver, opened when asked for.
 
+pub mod compile;
+mod nvrtc;
+
 use std::sync::Arc;
 
 use super::{CudaError, DeviceSummary, Driver};

@@ -433,7 +433,7 @@ fn words_at_random() {
 fn random_pairs() {
     let mut bench = Bench::default();
     let mut random = Random(0x6e75_6d62_6572);
-    const PAIRS: usize = 1 << 20;
+    const PAIRS: usize = 1 << 22;
     for _ in 0..PAIRS {
         let (a, b) = random.pair();
         bench.push(a, b);

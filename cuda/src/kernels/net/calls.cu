@@ -438,7 +438,7 @@ extern "C" __global__ void __launch_bounds__(128)
     if (net.start(heads, arguments, call, nodes < SMALL_NODES ? nodes : SMALL_NODES, gas)) {
         status = net.run(book, STATUS_RUNNING, low, high);
         root = net.memory.wire(0);
-        if (status == STATUS_RUNNING || (status == STATUS_DONE && word0(root) != 0 && is_node(root))) {
+        if (status == STATUS_RUNNING || (status == STATUS_DONE && is_node(root))) {
             status = STATUS_LARGER;
         }
     }

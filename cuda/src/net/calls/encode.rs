@@ -62,7 +62,7 @@ fn length(batch: &Batch<'_>, call: &Call) -> usize {
 }
 
 impl<'a, C: Borrow<Call> + Sync> Waves<'a, C> {
-    /// Waves of at most `most` calls, a multiple of the calls of a warp.
+    /// Waves of at most `most` calls.
     pub(super) fn new(batch: &'a Batch<'a>, calls: &'a [C], most: usize) -> Waves<'a, C> {
         let block = BLOCK.min(most.max(1));
         let lengths: Vec<usize> = calls

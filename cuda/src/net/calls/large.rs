@@ -9,7 +9,7 @@ use ffcm::net::readback::Heap;
 use ffcm::spec::word::Term;
 use rayon::prelude::*;
 
-use super::encode::{DeviceCalls, Encoded, OnDevice, Waves};
+use super::encode::{DeviceCalls, OnDevice, Waves};
 use super::{
     Batch, Ending, NODES_MAX, STATUS_DONE, STATUS_NEW, STATUS_OUT_OF_GAS, STATUS_RUNNING, THREADS,
     WARP, counts_of, out_of_gas, outcome, root,

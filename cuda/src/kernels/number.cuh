@@ -129,7 +129,8 @@ FFCM_DEVICE u64 number_integers(u32 code, u32 kind, u32 origin, u32 a, u32 b) {
 }
 
 // A binary32 taken apart, or a result before it is rounded: the significand's bit 31 counts 2^(exponent - 127). Normal
-// when taken apart, even below the smallest normal binary32: the significand has bit 31 set, or is 0 for zero.
+// when taken apart, even below the smallest normal binary32: the significand has bit 31 set, or is 0 for zero, of which
+// the exponent is lower than any other.
 struct Float {
     u32 sign;         // SIGN or 0
     i32 exponent;     // 255 and above: infinite, or FLOAT_NAN
@@ -145,7 +146,7 @@ FFCM_DEVICE Float float_unpack(u32 bits) {
     const u32 significand = bits << 8 & ~SIGN;
     const u32 sign = bits & SIGN;
     if (field != 0) return {sign, field == 255 && significand != 0 ? FLOAT_NAN : (i32)field, significand | SIGN};
-    if (significand == 0) return {sign, 0, 0};
+    if (significand == 0) return {sign, -31, 0};
     const i32 shift = __clz((i32)significand);
     return {sign, 1 - shift, significand << shift};
 }

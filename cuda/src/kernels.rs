@@ -25,6 +25,7 @@ pub const HEADERS: &[(&str, &str)] = &[
     ("focus_wide.cuh", include_str!("kernels/focus/wide.cuh")),
     ("focus_reduce.cuh", include_str!("kernels/focus/reduce.cuh")),
     ("focus_finish.cuh", include_str!("kernels/focus/finish.cuh")),
+    ("number.cuh", include_str!("kernels/number.cuh")),
 ];
 
 /// Every unit of this crate, for compilers that have no device, and for measuring how long they take.

@@ -89,7 +89,7 @@ impl Small {
 const STATUS: u64 = 0xffff;
 
 /// What a call came to.
-fn ending_of(batch: &Batch<'_>, result: &[u64]) -> Result<Ending, Outside> {
+pub(super) fn ending_of(batch: &Batch<'_>, result: &[u64]) -> Result<Ending, Outside> {
     match result[1] & STATUS {
         STATUS_DONE => {
             let root = root(result[0], batch.book.book.definitions().len())?;

@@ -122,6 +122,7 @@ static void run_block(Worker* w, Word block, const Statics& statics) {
     w->paused = 0;
     w->watching = false;
     w->fault = 0;
+    w->fault_access = 0;
     w->alive = w->listed = order->threads;
     // Shared memory starts with anything.
     int dirt = static_cast<int>(1 + draw(w, 255));
@@ -149,7 +150,7 @@ static void run_block(Worker* w, Word block, const Statics& statics) {
     w->current = first;
     ffcm_switch(&w->main_stack, w->threads[first].stack);
     if (w->alive != 0 && !w->launch->failed.load()) {
-        report(w, "divergent threads: of the block's %u threads %u wait at __syncthreads, %u for others of their "
+        report(w, nullptr, "divergent threads: of the block's %u threads %u wait at __syncthreads, %u for others of their "
                "warp, %u have returned",
                w->block_threads, w->at_barrier, w->in_warp, w->block_threads - w->alive);
     }
@@ -249,6 +250,8 @@ static void run(const Order* asked, Outcome* outcome) {
     launch.start = mix(order.seed) % order.blocks;
     launch.step = 1 + mix(order.seed + 1) % order.blocks;
     while (common_divisor(launch.step, order.blocks) != 1) launch.step++;
+    // Blocks that wait for others that have not begun get stuck where one runs at a time: now and then, one does.
+    if (order.cooperative == 0 && mix(order.seed + 2) % 4 == 0) order.workers = 1;
     Word helpers = (order.workers < order.blocks ? order.workers : order.blocks) - 1;
     order.workers = helpers + 1;
     Word came = helpers == 0 ? 0 : ask(&launch, helpers);
@@ -272,11 +275,7 @@ static void land() {
     const char* what = w->fault == SIGSEGV || w->fault == SIGBUS ? "access to memory that is not there"
                        : w->fault == SIGFPE                      ? "division by zero"
                                                                  : "undefined behaviour";
-    report(w, "%s", what);
-    if (w->launch->outcome->instruction == 0) {
-        w->launch->outcome->instruction = w->fault_instruction;
-        w->launch->outcome->access = w->fault_access;
-    }
+    report(w, w->fault_place, "%s", what);
     abandon(w);
 }
 
@@ -296,11 +295,14 @@ static void on_fault(int number, siginfo_t* info, void* context) {
         return;
     }
     w->fault = number;
-    w->fault_instruction = static_cast<Long>(instruction);
+    w->fault_place = reinterpret_cast<void*>(instruction);
     w->fault_access = number == SIGSEGV || number == SIGBUS ? reinterpret_cast<Address>(info->si_addr) : 0;
     // The thread's frames are not needed any more: `land` begins where its stack does, as if called.
     Address top = reinterpret_cast<Address>(w) + (w->current + 2) * SLOT - SLOT / 4;
-    stack = static_cast<decltype(+stack)>(top - sizeof(void*));
+#if defined(__x86_64__)
+    top -= sizeof(void*);
+#endif
+    stack = static_cast<decltype(+stack)>(top);
     instruction = static_cast<decltype(+instruction)>(reinterpret_cast<Address>(&land));
 }
 

@@ -1,6 +1,7 @@
 // A block on an operating system thread: its fibers, their barriers and the operations of their warps.
 #pragma once
 
+#include <dlfcn.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -50,10 +51,10 @@ struct Launch {
     Word joined = 0, left = 0;
 };
 
-enum State : Byte { READY, PAUSED, AT_BARRIER, IN_WARP, EXITED };
-
 struct Thread {
     void* stack;
+    // Where it called the runtime.
+    const void* place;
     Long value, result;
     Long round;
     Word mask, operation, extra;
@@ -87,7 +88,8 @@ struct Worker : Header {
     char* dynamic_end;
     // What a signal said.
     int fault;
-    Long fault_instruction, fault_access;
+    const void* fault_place;
+    Long fault_access;
     Worker* next_free;
     Thread threads[MAX_THREADS];
 };
@@ -95,6 +97,11 @@ static_assert(sizeof(Worker) <= SLOT, "a worker is in the first slot of its regi
 
 static inline Worker* own_worker() {
     return reinterpret_cast<Worker*>(reinterpret_cast<Address>(__builtin_frame_address(0)) >> REGION_BITS << REGION_BITS);
+}
+
+// The call that led to the function this is used in.
+__attribute__((always_inline)) static inline const void* caller() {
+    return static_cast<const char*>(__builtin_return_address(0)) - 1;
 }
 
 static inline Long mix(Long x) {
@@ -114,14 +121,25 @@ static inline Word draw(Worker* w, Word bound) {
 
 static inline void push(Worker* w, Word thread) { w->queue[w->tail++ % QUEUE] = static_cast<unsigned short>(thread); }
 
-// Ends the launch. The first failure is the one that is told.
-__attribute__((format(printf, 2, 3))) static inline void report(Worker* w, const char* format, ...) {
+// Ends the launch. The first failure is the one that is told. `place` is that of the running thread.
+__attribute__((format(printf, 3, 4))) static inline void report(Worker* w, const void* place, const char* format, ...) {
     std::lock_guard<std::mutex> lock(w->launch->failure);
     if (w->launch->failed.load()) return;
     Outcome* outcome = w->launch->outcome;
     outcome->failed = 1;
     outcome->block = w->block;
     outcome->thread = w->current;
+    outcome->access = w->fault_access;
+    Dl_info unit;
+    if (dladdr(reinterpret_cast<void*>(w->launch->order->touch), &unit) != 0) {
+        Address base = reinterpret_cast<Address>(unit.dli_fbase);
+        for (Word i = 0; i < w->block_threads; i++) {
+            const Thread& thread = w->threads[i];
+            if (thread.state == READY || thread.state == EXITED) continue;
+            outcome->places[thread.state] = reinterpret_cast<Address>(thread.place) - base;
+        }
+        if (place != nullptr) outcome->places[READY] = reinterpret_cast<Address>(place) - base;
+    }
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(outcome->message, sizeof outcome->message, format, arguments);
@@ -201,7 +219,7 @@ static void end_round(Worker* w) {
     if (w->idle >= PATIENCE) {
         watch.stuck.store(true);
         if (all_stuck(launch)) {
-            report(w, "no progress: %u of the block's %u threads wait in pause_thread, %u at __syncthreads, %u for "
+            report(w, nullptr, "no progress: %u of the block's %u threads wait in pause_thread, %u at __syncthreads, %u for "
                    "others of their warp, and no block can go on",
                    w->alive - w->at_barrier - w->in_warp, w->block_threads, w->at_barrier, w->in_warp);
             return;
@@ -216,6 +234,7 @@ static void pause() {
     Worker* w = own_worker();
     Thread& self = w->threads[w->current];
     self.state = PAUSED;
+    self.place = caller();
     if (self.round != w->round) {
         self.round = w->round;
         w->paused++;
@@ -238,7 +257,7 @@ static void progress() { something_happened(own_worker()); }
 
 static void misuse(const char* what) {
     Worker* w = own_worker();
-    report(w, "%s", what);
+    report(w, caller(), "%s", what);
     abandon(w);
 }
 
@@ -265,11 +284,12 @@ static void release_barrier(Worker* w) {
 static void barrier(const char* file, Word line) {
     Worker* w = own_worker();
     w->threads[w->current].state = AT_BARRIER;
+    w->threads[w->current].place = caller();
     if (w->at_barrier == 0) {
         w->barrier_file = file;
         w->barrier_line = line;
     } else if (w->barrier_line != line || strcmp(w->barrier_file, file) != 0) {
-        report(w, "divergent barrier: a thread is at __syncthreads of %s:%u, others of its block at that of %s:%u",
+        report(w, nullptr, "divergent barrier: a thread is at __syncthreads of %s:%u, others of its block at that of %s:%u",
                file, line, w->barrier_file, w->barrier_line);
         abandon(w);
     }
@@ -314,10 +334,11 @@ static Long warp(Word operation, Word mask, Long value, Word extra) {
     Thread& self = w->threads[w->current];
     Word warp = w->current / WARP, bit = 1u << w->current % WARP;
     if ((mask & bit) == 0) {
-        report(w, "a thread is not in the mask %08x of its warp operation", mask);
+        report(w, caller(), "a thread is not in the mask %08x of its warp operation", mask);
         abandon(w);
     }
     self.state = IN_WARP;
+    self.place = caller();
     self.mask = mask;
     self.operation = operation;
     self.value = value;

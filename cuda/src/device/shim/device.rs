@@ -244,8 +244,8 @@ impl ShimDevice {
             access => format!(" at {access:#x}{}", state.describe(access)),
         };
         state.lost = Some(format!(
-            "kernel `{}`: {}{place}",
-            entry.name, failure.message
+            "kernel `{}`: {}{place}{}",
+            entry.name, failure.message, failure.places
         ));
         state.alive()
     }

@@ -1,5 +1,7 @@
 //! The shim does what a device does, and says what a device would choke on.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use ffcm_cuda::device::shim::{self, ShimOptions};

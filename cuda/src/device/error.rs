@@ -13,6 +13,16 @@ pub enum CudaError {
         /// What to install.
         hint: &'static str,
     },
+    /// The driver is older than what this crate uses of it.
+    #[error(
+        "the CUDA driver is version {has}, at least {needs} is needed: update NVIDIA's display driver"
+    )]
+    DriverTooOld {
+        /// Its version.
+        has: String,
+        /// The least that will do.
+        needs: String,
+    },
     /// The driver finds no device.
     #[error("the CUDA driver finds no device: {message}")]
     NoDevice {

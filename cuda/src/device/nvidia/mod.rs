@@ -1,32 +1,20 @@
 //! NVIDIA's driver, opened when asked for.
+//!
+//! `raw` is the table of its functions, `context` calls them, `driver` does with them what the crate's engines want. `image` gets
+//! what is loaded: from `cache`, from the compiler (`compile`, `nvrtc`), or from the assembly that comes with this crate (`ptx`).
 
+mod cache;
 pub mod compile;
+mod context;
+mod driver;
+mod image;
+mod list;
 mod nvrtc;
+pub mod ptx;
+mod raw;
+mod staging;
+mod status;
 
-use std::sync::Arc;
+pub use list::{CudaDevice, devices};
 
-use super::{CudaError, DeviceSummary, Driver};
-
-/// What to do where there is none.
-const HINT: &str = "libcuda.so.1 is not there; it comes with NVIDIA's display driver";
-
-/// A device in the list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CudaDevice {
-    /// As the driver numbers it.
-    pub index: u32,
-    /// What it is.
-    pub summary: DeviceSummary,
-    /// Why it cannot serve, if so.
-    pub refused: Option<CudaError>,
-}
-
-/// The devices of this machine.
-pub fn devices() -> Result<Vec<CudaDevice>, CudaError> {
-    Err(CudaError::NoDriver { hint: HINT })
-}
-
-/// Opens one.
-pub(super) fn open(_index: Option<u32>) -> Result<Arc<dyn Driver>, CudaError> {
-    Err(CudaError::NoDriver { hint: HINT })
-}
+pub(super) use driver::open;

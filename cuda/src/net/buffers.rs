@@ -212,8 +212,8 @@ impl Launches {
             let graph = match self.recorded.take() {
                 Some(graph) => graph,
                 None => {
-                    let pair = [self.round.clone(), self.spread.clone()];
-                    gpu.graph(pair.repeat(RECORDED as usize))?
+                    let pair = || [self.round.clone(), self.spread.clone()];
+                    gpu.graph((0..RECORDED).flat_map(|_| pair()).collect())?
                 }
             };
             for _ in 0..rounds / RECORDED {

@@ -7,19 +7,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ffcm::coprocessor::JobError;
+use ffcm::device::net::{Pace, encode, term};
 use ffcm::net::readback::readback;
 use ffcm::net::{Book, Call, Limits, Outcome, ReduceError};
 use ffcm::spec::number::operate;
 use ffcm::spec::rules::{Counts, Opcode};
 use ffcm::spec::word::{Class, Term};
 
-use super::book::encode;
 use super::buffers::{
     Bindings, Buffers, Capacity, Kernels, REPORT_HEAP, REPORT_WORDS, free_entries,
 };
 use super::control::*;
-use super::fuel::{self, Pace};
-use super::heap::{DeviceHeap, Table, term};
+use super::fuel;
+use super::heap::{DeviceHeap, Table};
 use super::report;
 use super::sources::Build;
 use crate::device::{Buffer, Gpu, GpuError, Groups};
@@ -236,7 +236,7 @@ impl ParallelEngine {
             Ok(control) => control,
             Err(error) => return Ok(Err(error)),
         };
-        let mut pace = Pace::new(self.tuning.rounds, self.fuel_most);
+        let mut pace = Pace::new(self.tuning.rounds, fuel::FIRST, self.fuel_most);
         let mut batches = 0;
         let mut idle = 0;
         while idle < IDLE_MAX {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use fake::{Fake, Setup, with_driver};
 use ffcm_cuda::device::compile::Nvrtc;
 use ffcm_cuda::device::{Buffer, CudaError, Gpu, Grid, Kernel, Options, Source, devices};
+use ffcm_cuda::kernels;
 
 const MIB: usize = 1 << 20;
 
@@ -500,16 +501,12 @@ fn every_failure(fake: &Fake, work: impl Fn() -> Result<(), CudaError>) {
                     continue;
                 }
                 assert_eq!(fake.live(), before, "{call} {at} {status}: {result:?}");
-                // Waiting before something is given back is part of that.
-                let helps = [
-                    "cuCtxSetCurrent",
-                    "cuStreamSynchronize",
-                    "cuEventSynchronize",
-                ];
-                assert!(
-                    result.is_err() || helps.contains(&call.as_str()),
-                    "{call} {at} {status}"
-                );
+                // Memory that is short once is there when what is kept has been given back; waiting before something is given back
+                // is part of that.
+                let again = (call.as_str(), status) == ("cuMemAllocAsync", 2);
+                let helps = ["cuCtxSetCurrent", "cuStreamSynchronize"].contains(&call.as_str());
+                let failed = result.is_err();
+                assert!(failed || again || helps, "{call} {at} {status}");
             }
         }
     }
@@ -565,5 +562,51 @@ fn threads_share_a_device() {
         });
         drop((add, gpu));
         assert_eq!(fake.live(), "");
+    });
+}
+
+/// Nothing is there, and nothing else is tried.
+const NO_COMPILER: (&str, &str) = ("FFCM_NVRTC", "/absent/libnvrtc.so");
+
+#[test]
+fn without_a_compiler_the_assembly_of_this_crate_is_loaded() {
+    let name = "without_a_compiler_the_assembly_of_this_crate_is_loaded";
+    let setup = Setup {
+        without: &[],
+        variables: &[NO_COMPILER],
+    };
+    with_driver(name, setup, |fake| {
+        let gpu = open().expect("it opens");
+        for source in kernels::all() {
+            let loaded = gpu.kernels(&source).expect("its file is fresh");
+            assert_eq!(loaded.len(), source.entries.len());
+        }
+        match gpu.kernels(&KERNELS) {
+            Err(CudaError::Kernel { message, .. }) => {
+                assert!(message.contains("FFCM_NVRTC"), "{message}");
+                assert!(message.contains("no PTX of it"), "{message}");
+            }
+            other => panic!("{other:?}"),
+        }
+        drop(gpu);
+        assert_eq!(fake.live(), "");
+    });
+}
+
+#[test]
+fn without_a_compiler_an_older_driver_is_told_what_is_needed() {
+    let name = "without_a_compiler_an_older_driver_is_told_what_is_needed";
+    let variables = &[NO_COMPILER, ("FAKE_VERSION", "12040")];
+    let setup = Setup {
+        without: &[],
+        variables,
+    };
+    with_driver(name, setup, |_| {
+        let gpu = open().expect("it opens");
+        let error = gpu
+            .kernels(&KERNELS)
+            .expect_err("there is nothing to load")
+            .to_string();
+        assert!(error.contains("13.0") && error.contains("12.4"), "{error}");
     });
 }

@@ -303,7 +303,13 @@ EXPORT int cuMemsetD32Async(uint64_t at, unsigned value, size_t count, Handle st
 }
 
 EXPORT int cuStreamCreate(Handle* stream, unsigned flags) { ENTER(cuStreamCreate); *stream = next_handle++; streams[*stream]; return flags == 1 ? OK : INVALID_VALUE; }
-EXPORT int cuStreamDestroy_v2(Handle stream) { ENTER(cuStreamDestroy); return streams.erase(stream) ? OK : INVALID_HANDLE; }
+EXPORT int cuStreamDestroy_v2(Handle stream) {
+    ENTER(cuStreamDestroy);
+    if (!streams.count(stream)) return INVALID_HANDLE;
+    drain(streams[stream]);
+    streams.erase(stream);
+    return OK;
+}
 EXPORT int cuStreamSynchronize(Handle stream) {
     ENTER(cuStreamSynchronize);
     if (!streams.count(stream)) return INVALID_HANDLE;

@@ -187,16 +187,20 @@ FFCM_DEVICE void open(Thread& t, Block& block, const Heap& heap, u64 node, u64& 
 // Joins two wires, one end of each being in hand. Afterwards `a` is what waited at the one that was followed, and `b` the
 // end of the other; false if one end was left at the other wire.
 //
-// Either end may be left. Left is the one whose wire trails another cell: the far end of the other wire finds it there and
-// takes it along. The other way round, a wire that is lengthened again and again behind an end that never moves, such as
-// the root, would become a chain of one cell for each time.
+// Either end may be left. Followed is a wire where something waits, so that its cell is freed; if there is none, left is the
+// one whose wire trails another cell: the far end of the other wire finds it there and takes it along. The other way round,
+// a wire that is lengthened again and again behind an end that never moves, such as the root, would become a chain of one
+// cell for each time.
 FFCM_DEVICE bool splice(Thread& t, Block& block, const Heap& heap, u64& a, u64& b) {
     u64 met = slot_load(heap, offset_of(a));
-    if (met == TRAILING) {
-        const u64 other = a;
-        a = b;
-        b = other;
-        met = slot_load(heap, offset_of(a));
+    if (is_absent(met)) {
+        const u64 there = slot_load(heap, offset_of(b));
+        if (!is_absent(there) || met == TRAILING) {
+            const u64 other = a;
+            a = b;
+            b = other;
+            met = there;
+        }
     }
     if (is_absent(met)) {
         // The mark is made and taken back while the end is in hand, so that the cell cannot be freed meanwhile.

@@ -425,6 +425,14 @@ fn the_kind_of_round_changes_no_bit() {
         });
         assert!(found[0].2 > 0, "auto never chose a frontier");
         assert!(found[0].1 > 1, "auto never chose all edges again");
+        // What changes at first is nearly everything, what changes at last nearly nothing.
+        let counts = [3, 60].map(|count| {
+            let mut engine = engine(&gpu, FocusOptions::default());
+            rank(&mut engine, &graph, iterations(count), None);
+            engine.stats()
+        });
+        assert_eq!(counts[0].dense_rounds, 3);
+        assert!(counts[1].frontier_rounds > 0, "{:?}", counts[1]);
         assert_eq!((found[1].1, found[1].2), (60, 0));
         assert_eq!((found[2].1, found[2].2), (1, 59));
         assert!(found[0].0 == found[1].0 && found[0].0 == found[2].0);

@@ -69,19 +69,24 @@ struct Order {
     Word workers;
     // One in so many atomics lets other threads run, on average.
     Word shake_one_in;
-    // Every worker has a block at once.
+    // Blocks wait for each other: there is a worker for each. Else there may be fewer workers than could be.
     Word cooperative;
     Long seed;
 };
+
+// What a thread is doing.
+enum State : Byte { READY, PAUSED, AT_BARRIER, IN_WARP, EXITED };
+constexpr Word STATES = 5;
 
 // How it went.
 struct Outcome {
     Word failed;
     Word block;
     Word thread;
-    // Address of the instruction and of the access if it was a fault.
-    Long instruction;
+    // Address of the access if it was one to memory that is not there.
     Long access;
+    // Where in the unit's library a thread of each state was, as an offset; 0 for none.
+    Long places[STATES];
     char message[512];
 };
 

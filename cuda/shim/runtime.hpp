@@ -44,13 +44,16 @@ static Worker* new_worker() {
     char* start = reinterpret_cast<char*>((reinterpret_cast<Address>(at) + REGION - 1) >> REGION_BITS << REGION_BITS);
     if (start != at) munmap(at, static_cast<Address>(start - at));
     munmap(start + REGION, static_cast<Address>(at + 2 * REGION - (start + REGION)));
-    if (mprotect(start, SLOT, PROT_READ | PROT_WRITE) != 0) {
+    // The first slot is the worker, the one behind all stacks is for handling faults.
+    char* last = start + (MAX_THREADS + 1) * SLOT;
+    if (mprotect(start, SLOT, PROT_READ | PROT_WRITE) != 0 || mprotect(last, SLOT, PROT_READ | PROT_WRITE) != 0) {
         munmap(start, REGION);
         return nullptr;
     }
     Worker* w = reinterpret_cast<Worker*>(start);
     // Dynamic shared memory lies behind the stacks and ends where nothing may be touched.
     w->dynamic_end = start + REGION - GUARD;
+    w->fault_stack = last;
     return w;
 }
 
@@ -119,9 +122,10 @@ static void run_block(Worker* w, Word block, const Statics& statics) {
     w->head = w->tail = 0;
     w->at_barrier = w->in_warp = 0;
     w->round = 1;
-    w->paused = 0;
+    w->paused = w->shaken = 0;
     w->watching = false;
     w->fault = 0;
+    w->fault_access = 0;
     w->alive = w->listed = order->threads;
     // Shared memory starts with anything.
     int dirt = static_cast<int>(1 + draw(w, 255));
@@ -149,12 +153,13 @@ static void run_block(Worker* w, Word block, const Statics& statics) {
     w->current = first;
     ffcm_switch(&w->main_stack, w->threads[first].stack);
     if (w->alive != 0 && !w->launch->failed.load()) {
-        report(w, "divergent threads: of the block's %u threads %u wait at __syncthreads, %u for others of their "
+        report(w, nullptr, "divergent threads: of the block's %u threads %u wait at __syncthreads, %u for others of their "
                "warp, %u have returned",
                w->block_threads, w->at_barrier, w->in_warp, w->block_threads - w->alive);
     }
     something_happened(w);
     watch.running.store(false);
+    w->launch->finished.fetch_add(1);
 }
 
 // Takes blocks until none is left.
@@ -174,6 +179,12 @@ static void work(Launch* launch, Word number) {
     w->watchers = &launch->watchers;
     Statics statics = {order->touch(), nullptr, 0};
     dl_iterate_phdr(&find_statics, &statics);
+    // A fault by running out of stack is handled on another one.
+    stack_t had = {}, other = {};
+    other.ss_sp = w->fault_stack;
+    other.ss_size = SLOT;
+    sigaltstack(nullptr, &had);
+    bool lent = (had.ss_flags & SS_DISABLE) != 0 && sigaltstack(&other, nullptr) == 0;
     active = w;
     while (!launch->failed.load()) {
         Word block = launch->taken.fetch_add(1);
@@ -181,15 +192,11 @@ static void work(Launch* launch, Word number) {
         run_block(w, static_cast<Word>((launch->step * block + launch->start) % order->blocks), statics);
     }
     active = nullptr;
+    if (lent) sigaltstack(&had, nullptr);
     give_worker(w);
 }
 
 static void* help(void*) {
-    // Faults by running out of stack are handled on another one.
-    stack_t other = {};
-    other.ss_size = 1 << 16;
-    other.ss_sp = map(other.ss_size, PROT_READ | PROT_WRITE);
-    if (other.ss_sp != nullptr) sigaltstack(&other, nullptr);
     std::unique_lock<std::mutex> lock(pool().lock);
     for (;;) {
         while (pool().wanted == 0) pool().work.wait(lock);
@@ -249,6 +256,8 @@ static void run(const Order* asked, Outcome* outcome) {
     launch.start = mix(order.seed) % order.blocks;
     launch.step = 1 + mix(order.seed + 1) % order.blocks;
     while (common_divisor(launch.step, order.blocks) != 1) launch.step++;
+    // Blocks that wait for others that have not begun get stuck where one runs at a time: now and then, one does.
+    if (order.cooperative == 0 && mix(order.seed + 2) % 4 == 0) order.workers = 1;
     Word helpers = (order.workers < order.blocks ? order.workers : order.blocks) - 1;
     order.workers = helpers + 1;
     Word came = helpers == 0 ? 0 : ask(&launch, helpers);
@@ -263,7 +272,7 @@ static void run(const Order* asked, Outcome* outcome) {
 }
 
 // Faults of kernels.
-constexpr int SIGNALS[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+constexpr int SIGNALS[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
 static struct sigaction before[64];
 
 // Runs in place of the faulty instruction's thread.
@@ -272,11 +281,7 @@ static void land() {
     const char* what = w->fault == SIGSEGV || w->fault == SIGBUS ? "access to memory that is not there"
                        : w->fault == SIGFPE                      ? "division by zero"
                                                                  : "undefined behaviour";
-    report(w, "%s", what);
-    if (w->launch->outcome->instruction == 0) {
-        w->launch->outcome->instruction = w->fault_instruction;
-        w->launch->outcome->access = w->fault_access;
-    }
+    report(w, w->fault_place, "%s", what);
     abandon(w);
 }
 
@@ -296,11 +301,14 @@ static void on_fault(int number, siginfo_t* info, void* context) {
         return;
     }
     w->fault = number;
-    w->fault_instruction = static_cast<Long>(instruction);
+    w->fault_place = reinterpret_cast<void*>(instruction);
     w->fault_access = number == SIGSEGV || number == SIGBUS ? reinterpret_cast<Address>(info->si_addr) : 0;
     // The thread's frames are not needed any more: `land` begins where its stack does, as if called.
     Address top = reinterpret_cast<Address>(w) + (w->current + 2) * SLOT - SLOT / 4;
-    stack = static_cast<decltype(+stack)>(top - sizeof(void*));
+#if defined(__x86_64__)
+    top -= sizeof(void*);
+#endif
+    stack = static_cast<decltype(+stack)>(top);
     instruction = static_cast<decltype(+instruction)>(reinterpret_cast<Address>(&land));
 }
 

@@ -1,6 +1,7 @@
 // A block on an operating system thread: its fibers, their barriers and the operations of their warps.
 #pragma once
 
+#include <dlfcn.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,7 +23,9 @@ constexpr Address GUARD = 1 << 14;
 constexpr Word QUEUE = 2 * MAX_THREADS;
 constexpr Word MAX_WORKERS = 256;
 // Rounds of pauses after which a worker counts as stuck. From half of them on it is told of what happens elsewhere.
-constexpr Long PATIENCE = 1 << 16;
+constexpr Long PATIENCE = 1 << 14;
+// Turns given away at atomics that, by one thread, count as a pause.
+constexpr Word TURNS = 4;
 // What a shuffle gives from a lane that does not take part.
 constexpr Long NOTHING = 0xbadc0ffee0ddf00d;
 
@@ -39,6 +42,7 @@ struct Launch {
     Outcome* outcome;
     // Blocks taken so far, and the order in which they are: block `i` is number `step * i + start` of all.
     std::atomic<Word> taken{0};
+    std::atomic<Word> finished{0};
     Long step, start;
     std::atomic<bool> failed{false};
     std::mutex failure;
@@ -50,10 +54,10 @@ struct Launch {
     Word joined = 0, left = 0;
 };
 
-enum State : Byte { READY, PAUSED, AT_BARRIER, IN_WARP, EXITED };
-
 struct Thread {
     void* stack;
+    // Where it called the runtime.
+    const void* place;
     Long value, result;
     Long round;
     Word mask, operation, extra;
@@ -79,15 +83,19 @@ struct Worker : Header {
     // The present round of pauses, and how many threads paused in it.
     Long round;
     Word paused;
+    // Turns given away in it by threads at atomics.
+    Word shaken;
     bool watching;
     // Slots with a stack.
     Word stacks;
     void* main_stack;
     void* dead_stack;
     char* dynamic_end;
+    char* fault_stack;
     // What a signal said.
     int fault;
-    Long fault_instruction, fault_access;
+    const void* fault_place;
+    Long fault_access;
     Worker* next_free;
     Thread threads[MAX_THREADS];
 };
@@ -95,6 +103,11 @@ static_assert(sizeof(Worker) <= SLOT, "a worker is in the first slot of its regi
 
 static inline Worker* own_worker() {
     return reinterpret_cast<Worker*>(reinterpret_cast<Address>(__builtin_frame_address(0)) >> REGION_BITS << REGION_BITS);
+}
+
+// The call that led to the function this is used in.
+__attribute__((always_inline)) static inline const void* caller() {
+    return static_cast<const char*>(__builtin_return_address(0)) - 1;
 }
 
 static inline Long mix(Long x) {
@@ -114,14 +127,25 @@ static inline Word draw(Worker* w, Word bound) {
 
 static inline void push(Worker* w, Word thread) { w->queue[w->tail++ % QUEUE] = static_cast<unsigned short>(thread); }
 
-// Ends the launch. The first failure is the one that is told.
-__attribute__((format(printf, 2, 3))) static inline void report(Worker* w, const char* format, ...) {
+// Ends the launch. The first failure is the one that is told. `place` is that of the running thread.
+__attribute__((format(printf, 3, 4))) static inline void report(Worker* w, const void* place, const char* format, ...) {
     std::lock_guard<std::mutex> lock(w->launch->failure);
     if (w->launch->failed.load()) return;
     Outcome* outcome = w->launch->outcome;
     outcome->failed = 1;
     outcome->block = w->block;
     outcome->thread = w->current;
+    outcome->access = w->fault_access;
+    Dl_info unit;
+    if (dladdr(reinterpret_cast<void*>(w->launch->order->touch), &unit) != 0) {
+        Address base = reinterpret_cast<Address>(unit.dli_fbase);
+        for (Word i = 0; i < w->block_threads; i++) {
+            const Thread& thread = w->threads[i];
+            if (thread.state == READY || thread.state == EXITED) continue;
+            outcome->places[thread.state] = reinterpret_cast<Address>(thread.place) - base;
+        }
+        if (place != nullptr) outcome->places[READY] = reinterpret_cast<Address>(place) - base;
+    }
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(outcome->message, sizeof outcome->message, format, arguments);
@@ -162,24 +186,25 @@ static void something_happened(Worker* w) {
     if (__atomic_load_n(&w->launch->watchers, __ATOMIC_RELAXED) != 0) w->launch->epoch.fetch_add(1);
 }
 
-// Whether no worker can ever go on: all that run are stuck, since the same moment, and none could still begin.
+// Whether no worker can ever go on: all blocks that began are stuck, since the same moment, and no other can begin.
 static bool all_stuck(Launch* launch) {
     Long epoch = launch->epoch.load();
-    Word running = 0;
+    Word finished = launch->finished.load(), taken = launch->taken.load(), running = 0;
+    if (taken > launch->order->blocks) taken = launch->order->blocks;
     for (Word i = 0; i < launch->order->workers; i++) {
         Watch& watch = launch->watches[i];
         if (!watch.running.load()) continue;
         running++;
         if (!watch.stuck.load() || watch.epoch.load() != epoch) return false;
     }
-    return running == launch->order->workers || launch->taken.load() >= launch->order->blocks;
+    return running == taken - finished && (running == launch->order->workers || taken == launch->order->blocks);
 }
 
-// Every thread that can run has paused, and nothing happened.
+// Every thread that can run has paused or come to nothing for long, and nothing happened.
 static void end_round(Worker* w) {
     Launch* launch = w->launch;
     w->round++;
-    w->paused = 0;
+    w->paused = w->shaken = 0;
     w->idle++;
     if (w->idle < PATIENCE / 2) {
         stop_watching(w);
@@ -201,7 +226,7 @@ static void end_round(Worker* w) {
     if (w->idle >= PATIENCE) {
         watch.stuck.store(true);
         if (all_stuck(launch)) {
-            report(w, "no progress: %u of the block's %u threads wait in pause_thread, %u at __syncthreads, %u for "
+            report(w, nullptr, "no progress: %u of the block's %u threads wait for memory to change, %u at __syncthreads, %u for "
                    "others of their warp, and no block can go on",
                    w->alive - w->at_barrier - w->in_warp, w->block_threads, w->at_barrier, w->in_warp);
             return;
@@ -216,6 +241,7 @@ static void pause() {
     Worker* w = own_worker();
     Thread& self = w->threads[w->current];
     self.state = PAUSED;
+    self.place = caller();
     if (self.round != w->round) {
         self.round = w->round;
         w->paused++;
@@ -230,6 +256,9 @@ static void refill(Worker* w) { w->countdown = 1 + draw(w, 2 * w->launch->order-
 static void shake() {
     Worker* w = own_worker();
     refill(w);
+    w->threads[w->current].place = caller();
+    // Who asks by atomics that change nothing, again and again, waits too.
+    if (++w->shaken > TURNS * (w->alive - w->at_barrier - w->in_warp)) end_round(w);
     push(w, w->current);
     leave(w);
 }
@@ -238,7 +267,7 @@ static void progress() { something_happened(own_worker()); }
 
 static void misuse(const char* what) {
     Worker* w = own_worker();
-    report(w, "%s", what);
+    report(w, caller(), "%s", what);
     abandon(w);
 }
 
@@ -265,11 +294,12 @@ static void release_barrier(Worker* w) {
 static void barrier(const char* file, Word line) {
     Worker* w = own_worker();
     w->threads[w->current].state = AT_BARRIER;
+    w->threads[w->current].place = caller();
     if (w->at_barrier == 0) {
         w->barrier_file = file;
         w->barrier_line = line;
     } else if (w->barrier_line != line || strcmp(w->barrier_file, file) != 0) {
-        report(w, "divergent barrier: a thread is at __syncthreads of %s:%u, others of its block at that of %s:%u",
+        report(w, nullptr, "divergent barrier: a thread is at __syncthreads of %s:%u, others of its block at that of %s:%u",
                file, line, w->barrier_file, w->barrier_line);
         abandon(w);
     }
@@ -314,10 +344,11 @@ static Long warp(Word operation, Word mask, Long value, Word extra) {
     Thread& self = w->threads[w->current];
     Word warp = w->current / WARP, bit = 1u << w->current % WARP;
     if ((mask & bit) == 0) {
-        report(w, "a thread is not in the mask %08x of its warp operation", mask);
+        report(w, caller(), "a thread is not in the mask %08x of its warp operation", mask);
         abandon(w);
     }
     self.state = IN_WARP;
+    self.place = caller();
     self.mask = mask;
     self.operation = operation;
     self.value = value;

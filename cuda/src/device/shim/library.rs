@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_void};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::ptr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -41,10 +42,13 @@ struct RawOutcome {
     failed: u32,
     block: u32,
     thread: u32,
-    instruction: u64,
     access: u64,
+    places: [u64; PLACES.len()],
     message: [c_char; 512],
 }
+
+/// How threads of each `ffcm_shim::State` of `layout.hpp` are spoken of.
+const PLACES: [&str; 5] = ["running", "pausing", "at a barrier", "in its warp", ""];
 
 /// What a parameter takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +70,29 @@ pub(super) struct Entry {
     pub parameters: Vec<Parameter>,
     /// Most threads of a block.
     pub max_threads: u32,
+    library: PathBuf,
     call: unsafe extern "C" fn(*const u64),
     touch: unsafe extern "C" fn() -> *mut c_void,
+}
+
+impl Entry {
+    /// The line of the text that an offset in the library comes from, by the tool that comes with compilers; the offset
+    /// itself where that is not there. The innermost function that is the unit's own, not the shim's, is named.
+    fn line(&self, offset: u64) -> String {
+        let output = Command::new("addr2line")
+            .args(["-i", "-s", "-e"])
+            .arg(&self.library)
+            .arg(format!("{offset:#x}"))
+            .output();
+        let lines = output.map_or(String::new(), |output| {
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        });
+        let own = |line: &&str| line.contains(".cu:") || line.contains(".cuh:");
+        match lines.lines().find(own) {
+            Some(line) => line.split(" (").next().unwrap_or(line).to_string(),
+            None => format!("{offset:#x} of {}", self.library.display()),
+        }
+    }
 }
 
 /// How a launch is to run.
@@ -94,8 +119,10 @@ pub(super) struct Order<'a> {
 /// Why a launch failed.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
-    /// What is wrong, where.
+    /// What is wrong, in which thread.
     pub message: String,
+    /// Where in the text threads were, as `; running: …`.
+    pub places: String,
     /// The address of the access if it was one.
     pub access: u64,
 }
@@ -176,6 +203,7 @@ impl Runtime {
             kernel: source.name.into(),
             message: error.to_string(),
         };
+        let file = path.clone();
         let library = {
             let mut units = self.units.lock().unwrap_or_else(PoisonError::into_inner);
             match units.get(&path) {
@@ -216,6 +244,7 @@ impl Runtime {
                 name: format!("{}:{name}", source.name),
                 parameters: kinds.iter().map(kind).collect(),
                 max_threads: raw.max_threads.min(1024),
+                library: file.clone(),
                 call: raw.call,
                 touch,
             })
@@ -245,8 +274,8 @@ impl Runtime {
             failed: 0,
             block: 0,
             thread: 0,
-            instruction: 0,
             access: 0,
+            places: [0; PLACES.len()],
             message: [0; 512],
         };
         // SAFETY: both live until it returns, and it has checked what the runtime asks of an order.
@@ -258,8 +287,13 @@ impl Runtime {
         let message = unsafe { CStr::from_ptr(outcome.message.as_ptr()) };
         let message = message.to_string_lossy();
         let (block, thread) = (outcome.block, outcome.thread);
+        let places = PLACES.iter().zip(outcome.places);
+        let places = places
+            .filter(|(_, place)| *place != 0)
+            .map(|(state, place)| format!("; {state}: {}", entry.line(place)));
         Err(Failure {
             message: format!("{message} (block {block}, thread {thread})"),
+            places: places.collect(),
             access: outcome.access,
         })
     }

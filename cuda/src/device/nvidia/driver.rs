@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::CString;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ struct Loaded {
     /// If the driver tells.
     parameters: Option<usize>,
     /// Bytes of dynamic shared memory that it may have so far.
-    shared: u32,
+    shared: AtomicU32,
 }
 
 /// Things of the context by the numbers that the engines know them by.
@@ -63,7 +64,7 @@ pub struct NvidiaDriver {
     pool: Option<Handle>,
     staging: Mutex<Staging>,
     modules: Mutex<Vec<Handle>>,
-    functions: Mutex<Vec<Loaded>>,
+    functions: Mutex<Vec<Arc<Loaded>>>,
     graphs: Mutex<Things>,
     marks: Mutex<Things>,
     /// Why nothing works any more, once it is so.
@@ -163,11 +164,13 @@ impl NvidiaDriver {
     }
 
     fn give(&self, address: u64) -> Result<(), Refusal> {
-        self.context.enter()?;
+        // The thread may have the context already, so it is tried even if this fails.
+        let entered = self.context.enter();
         if self.pool.is_some() {
-            return self.context.free_async(address, self.stream);
+            return entered.and(self.context.free_async(address, self.stream));
         }
-        self.context.stream_synchronize(self.stream)?;
+        // Without knowing that nothing uses the memory it cannot be given back.
+        entered.and(self.context.stream_synchronize(self.stream))?;
         self.context.free(address)
     }
 
@@ -205,54 +208,56 @@ impl NvidiaDriver {
                 name: format!("{}:{entry}", source.name),
                 handle,
                 parameters: context.parameters(handle),
-                shared: of(shared)?,
+                shared: AtomicU32::new(of(shared)?),
             };
             found.push((loaded, resources));
         }
         Ok(found)
     }
 
-    /// A kernel with its name and number of parameters, after it has been allowed so much dynamic shared memory.
-    fn function(
-        &self,
-        function: Function,
-        shared: u32,
-    ) -> Result<(Handle, String, Option<usize>), CudaError> {
-        let mut functions = locked(&self.functions);
+    /// A kernel, after it has been allowed so much dynamic shared memory.
+    fn function(&self, function: Function, shared: u32) -> Result<Arc<Loaded>, CudaError> {
+        let functions = locked(&self.functions);
         let at = usize::try_from(function.0).unwrap_or(usize::MAX);
-        let loaded = functions.get_mut(at).ok_or_else(|| CudaError::Driver {
+        let loaded = functions.get(at).ok_or_else(|| CudaError::Driver {
             message: format!("no kernel has the number {}", function.0),
         })?;
-        if shared > loaded.shared {
+        // Under the lock, so that nobody allows less after another has allowed more.
+        if shared > loaded.shared.load(Ordering::Relaxed) {
             let allowed = self.context.allow_shared(loaded.handle, shared);
             self.noted(allowed.map_err(|refusal| refusal.launching(&loaded.name)))?;
-            loaded.shared = shared;
+            loaded.shared.store(shared, Ordering::Relaxed);
         }
-        Ok((loaded.handle, loaded.name.clone(), loaded.parameters))
+        Ok(Arc::clone(loaded))
     }
 
     /// Queues a launch on a stream.
     fn launch_on(&self, launch: &RawLaunch, stream: Handle) -> Result<(), CudaError> {
         let grid = launch.grid;
-        let (handle, name, parameters) = self.function(launch.function, grid.shared)?;
+        let kernel = self.function(launch.function, grid.shared)?;
         let bad = |message: String| CudaError::BadLaunch {
-            kernel: name.clone(),
+            kernel: kernel.name.clone(),
             message,
         };
         if grid.blocks == 0 || grid.threads == 0 {
             return Err(bad("no threads".into()));
         }
         let given = launch.arguments.len();
-        if parameters.is_some_and(|count| count != given) || given > MAX_PARAMETERS {
-            let takes = parameters.unwrap_or(MAX_PARAMETERS);
+        let takes = kernel.parameters;
+        if takes.is_some_and(|count| count != given) || given > MAX_PARAMETERS {
+            let takes = takes.unwrap_or(MAX_PARAMETERS);
             return Err(bad(format!("{given} arguments, it takes {takes}")));
         }
-        let mut arguments = launch.arguments.clone();
-        if parameters.is_none() {
-            arguments.resize(MAX_PARAMETERS, 0);
-        }
-        let done = self.context.launch(handle, grid, &arguments, stream);
-        self.noted(done.map_err(|refusal| refusal.launching(&name)))
+        let context = &self.context;
+        let done = match takes {
+            Some(_) => context.launch(kernel.handle, grid, &launch.arguments, stream),
+            None => {
+                let mut arguments = launch.arguments.clone();
+                arguments.resize(MAX_PARAMETERS, 0);
+                context.launch(kernel.handle, grid, &arguments, stream)
+            }
+        };
+        self.noted(done.map_err(|refusal| refusal.launching(&kernel.name)))
     }
 
     /// Records launches; the graph has to be destroyed.
@@ -385,7 +390,7 @@ impl Driver for NvidiaDriver {
         locked(&self.modules).push(module);
         let mut functions = locked(&self.functions);
         let add = |(loaded, resources)| {
-            functions.push(loaded);
+            functions.push(Arc::new(loaded));
             (Function(functions.len() as u64 - 1), resources)
         };
         Ok(entries.into_iter().map(add).collect())
@@ -393,9 +398,9 @@ impl Driver for NvidiaDriver {
 
     fn occupancy(&self, function: Function, threads: u32, shared: u32) -> Result<u32, CudaError> {
         let context = self.enter()?;
-        let (handle, name, _) = self.function(function, shared)?;
-        let blocks = context.occupancy(handle, threads, shared);
-        self.noted(blocks.map_err(|refusal| refusal.launching(&name)))
+        let kernel = self.function(function, shared)?;
+        let blocks = context.occupancy(kernel.handle, threads, shared);
+        self.noted(blocks.map_err(|refusal| refusal.launching(&kernel.name)))
     }
 
     fn launch(&self, launch: &RawLaunch) -> Result<(), CudaError> {
@@ -424,14 +429,15 @@ impl Driver for NvidiaDriver {
     }
 
     fn forget(&self, graph: GraphHandle) {
-        let Some(ready) = locked(&self.graphs).by_number.remove(&graph.0) else {
-            return;
-        };
-        // It may be running.
-        let done = self.context.enter();
-        let done = done.and_then(|()| self.context.stream_synchronize(self.stream));
-        self.log("graph", done);
-        self.log("graph", self.context.graph_exec_destroy(ready));
+        // It may be running. If that cannot be known, it stays until the device is closed.
+        let entered = self.context.enter();
+        let waited = entered.and(self.context.stream_synchronize(self.stream));
+        if waited.is_err() {
+            return self.log("graph", waited);
+        }
+        if let Some(ready) = locked(&self.graphs).by_number.remove(&graph.0) {
+            self.log("graph", self.context.graph_exec_destroy(ready));
+        }
     }
 
     fn wait(&self) -> Result<(), CudaError> {

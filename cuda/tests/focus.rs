@@ -508,6 +508,53 @@ fn a_hub_is_the_work_of_many_warps() {
     }
 }
 
+/// R-MAT with the quadrants (0.57, 0.19, 0.19, 0.05).
+fn skewed(rng: &mut Rng, scale: u32, count: u64, weighted: bool) -> Vec<EdgeDelta> {
+    let draw = |_| {
+        let (mut source, mut target) = (0, 0);
+        for _ in 0..scale {
+            let (s, t) = match rng.below(100) {
+                0..57 => (0, 0),
+                57..76 => (0, 1),
+                76..95 => (1, 0),
+                _ => (1, 1),
+            };
+            (source, target) = (2 * source + s, 2 * target + t);
+        }
+        let weight = if weighted { rng.below(1 << 20) + 1 } else { 1 };
+        edge(source, target, weight)
+    };
+    (0..count).map(draw).collect()
+}
+
+#[test]
+fn skewed_graphs_converge_as_on_the_cpu() {
+    let mut rng = Rng::new(13);
+    for (weighted, seed) in [(false, 1), (true, 2)] {
+        let edges = skewed(&mut rng, 12, 1 << 16, weighted);
+        let mut graph = graph(1 << 12, &edges);
+        for node in (0..1 << 12).step_by(3) {
+            let stake = if weighted { rng.below(1 << 30) } else { 0 };
+            graph.set_stake(node, stake).unwrap();
+        }
+        let mut engine = engine(&open(seed), FocusOptions::default());
+        let params = FocusParams::default();
+        let cold = rank(&mut engine, &graph, params, None);
+        assert_eq!(cold, ffcm::focus::rank(&graph, &params, None).unwrap());
+        assert!(cold.converged && cold.iterations > 5);
+        graph
+            .apply(&skewed(&mut rng, 12, 1 << 7, weighted))
+            .unwrap();
+        let warm = rank(&mut engine, &graph, params, Some(&cold.mass));
+        let expected = ffcm::focus::rank(&graph, &params, Some(&cold.mass)).unwrap();
+        assert_eq!(warm, expected);
+        assert!(warm.iterations < cold.iterations);
+        let stats = engine.stats();
+        assert_eq!((stats.uploads, stats.updates), (1, 1));
+        assert!(stats.split_segments > 0 && stats.whole_rows > 1_000);
+    }
+}
+
 #[test]
 fn cuts_change_no_bit() {
     let mut rng = Rng::new(8);

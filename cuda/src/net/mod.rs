@@ -1,7 +1,13 @@
 //! Nets on the device.
 
+mod buffers;
 mod calls;
+mod control;
 mod engine;
+mod heap;
+mod report;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -34,7 +40,20 @@ impl From<Outside> for CudaError {
 
 /// How nets are reduced. No choice changes a result or a count of interactions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NetOptions {}
+pub struct NetOptions {
+    /// How the rounds of a net follow each other.
+    pub schedule: Schedule,
+}
+
+/// How the rounds of a net that the whole device reduces follow each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Schedule {
+    /// One launch for each, several of them queued at a time.
+    #[default]
+    Rounds,
+    /// Many in one launch, whose blocks are all resident and wait for each other in between.
+    Persistent,
+}
 
 /// Reduces nets.
 pub(crate) struct NetEngine {

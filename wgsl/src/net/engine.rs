@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ffcm::coprocessor::JobError;
-use ffcm::device::net::{encode, term};
+use ffcm::device::net::{Pace, encode, term};
 use ffcm::net::readback::readback;
 use ffcm::net::{Book, Call, Limits, Outcome, ReduceError};
 use ffcm::spec::number::operate;
@@ -18,7 +18,7 @@ use super::buffers::{
     Bindings, Buffers, Capacity, Kernels, REPORT_HEAP, REPORT_WORDS, free_entries,
 };
 use super::control::*;
-use super::fuel::{self, Pace};
+use super::fuel;
 use super::heap::{DeviceHeap, Table};
 use super::report;
 use super::sources::Build;
@@ -236,7 +236,7 @@ impl ParallelEngine {
             Ok(control) => control,
             Err(error) => return Ok(Err(error)),
         };
-        let mut pace = Pace::new(self.tuning.rounds, self.fuel_most);
+        let mut pace = Pace::new(self.tuning.rounds, fuel::FIRST, self.fuel_most);
         let mut batches = 0;
         let mut idle = 0;
         while idle < IDLE_MAX {

@@ -146,6 +146,9 @@ impl ShimDevice {
         if !(1..=1 << 20).contains(&options.shake_one_in) {
             return Err(bad_options("shake_one_in is 1 to 2^20"));
         }
+        if options.memory > 1 << 46 {
+            return Err(bad_options("it has 2^46 bytes of memory at most"));
+        }
         if options.shared_per_block > 1 << 20 {
             return Err(bad_options(
                 "a block has 2^20 bytes of shared memory at most",

@@ -25,6 +25,22 @@ const fn edit(unit: &'static str, from: &'static str, to: &'static str) -> Edit 
 /// One bit less, or one more, in something of each kernel that the self-test runs, with the job that has to notice.
 const LIES: &[(&str, Edit)] = &[
     (
+        "rewrite",
+        edit(
+            "net/main",
+            "add(heap, COUNTS + op, block.counted[op]);",
+            "add(heap, COUNTS + op, block.counted[op] ^ 1u);",
+        ),
+    ),
+    (
+        "rewrite",
+        edit(
+            "net/calls",
+            "a1 = operate(a, b1);",
+            "a1 = operate(a, b1) ^ (u64)1 << 32;",
+        ),
+    ),
+    (
         "focus",
         edit(
             "focus/gather",
@@ -133,7 +149,7 @@ fn passes(device: &CudaCoprocessor, job: &str) -> bool {
 #[test]
 fn every_lie_is_noticed() {
     let honest = device(None);
-    for job in ["focus", "memory", "hash"] {
+    for job in ["rewrite", "focus", "memory", "hash"] {
         assert!(passes(&honest, job), "{job}");
     }
     let passed: Vec<_> = LIES
@@ -172,7 +188,9 @@ fn a_device_that_lies_does_not_serve() {
         honest.expect("it serves").accelerator,
         Accelerator::Cuda(None)
     );
-    for (name, lie) in [LIES[0], LIES[LIES.len() - 1]] {
+    let first = |job| LIES.iter().find(|(name, _)| *name == job);
+    for job in ["rewrite", "memory", "hash"] {
+        let (name, lie) = *first(job).expect("such a lie");
         match Accelerator::Cuda(None).open(1, &[&Family(Some(lie))]) {
             Err(AcceleratorError::SelfTest(SelfTestError::Mismatch { job, .. })) => {
                 assert_eq!(job, name);

@@ -95,7 +95,10 @@ mod tests {
         let list = |at: &str, most: &str, entry: &str| header[at] + header[most] * header[entry];
         let expand = list("HOST_LIST", "HOST_MAX", "HOST_ENTRY");
         assert_eq!(header["EXPAND_LIST"], expand);
-        assert_eq!(list("EXPAND_LIST", "EXPAND_MAX", "EXPAND_ENTRY"), CONTROL_WORDS);
+        assert_eq!(
+            list("EXPAND_LIST", "EXPAND_MAX", "EXPAND_ENTRY"),
+            CONTROL_WORDS
+        );
         for size in ["LOCAL_BAG", "POOL", "STACK"] {
             assert!(header[size].is_power_of_two(), "{size}");
         }

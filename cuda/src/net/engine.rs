@@ -215,7 +215,10 @@ impl ParallelEngine {
         // One block and one large definition at least.
         let capacity = Capacity {
             nodes: tuning.capacity.nodes.max(64),
-            pairs: tuning.capacity.pairs.max((2 * slack(threads)).next_power_of_two()),
+            pairs: tuning
+                .capacity
+                .pairs
+                .max((2 * slack(threads)).next_power_of_two()),
         };
         Ok(ParallelEngine {
             gpu: Arc::clone(gpu),
@@ -269,7 +272,8 @@ impl ParallelEngine {
             Some(loaded) if loaded.buffer.len() >= needs => loaded.buffer,
             _ => {
                 self.launches = None;
-                self.gpu.buffer("net.book", needs.next_power_of_two().max(1 << 10))?
+                self.gpu
+                    .buffer("net.book", needs.next_power_of_two().max(1 << 10))?
             }
         };
         self.gpu.upload(&buffer, 0, &words)?;

@@ -23,14 +23,13 @@ pub(super) fn check(before: &[u64], after: &[u64]) -> Result<(), CudaError> {
             message: format!("nodes are used after they were freed ({:#x})", word(DAMAGE)),
         });
     }
-    let fixed = FIXED
-        .iter()
-        .all(|at| word(*at) == before[*at as usize]);
+    let fixed = FIXED.iter().all(|at| word(*at) == before[*at as usize]);
     let (n, limit, most) = (word(N), word(PUSH_LIMIT), word(BAG_CAPACITY));
     let pairs_fit = n <= limit && limit <= most && word(DUMP_AT) <= most;
     // The plan after the last round has counted everything, and all of it lies below N.
     let counted = [TAKEN, PUSHED, DUMPED].iter().all(|at| word(*at) == 0);
-    let lists_fit = word(EXPAND_PLACED) <= word(EXPAND_WAITING) && word(EXPAND_WAITING) <= u64::from(EXPAND_MAX);
+    let lists_fit = word(EXPAND_PLACED) <= word(EXPAND_WAITING)
+        && word(EXPAND_WAITING) <= u64::from(EXPAND_MAX);
     let ring_fits = window_length(after) <= word(NODE_MASK) / 2 + 1
         && word(NODE_SEEN) <= word(NODE_TAIL)
         && word(NODE_TAIL) < 1 << 62;
@@ -38,7 +37,15 @@ pub(super) fn check(before: &[u64], after: &[u64]) -> Result<(), CudaError> {
     // So that the sum of all counters fits 64 bits.
     let counts_fit = (1..8).all(|op| word(COUNTS + op) < 1 << 60);
     let rounds_fit = before[ROUND as usize] <= word(ROUND);
-    if fixed && pairs_fit && counted && lists_fit && ring_fits && bump_fits && counts_fit && rounds_fit {
+    if fixed
+        && pairs_fit
+        && counted
+        && lists_fit
+        && ring_fits
+        && bump_fits
+        && counts_fit
+        && rounds_fit
+    {
         return Ok(());
     }
     Err(CudaError::Driver {

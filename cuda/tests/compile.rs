@@ -51,7 +51,11 @@ fn architectures(nvrtc: &Nvrtc) -> impl Iterator<Item = u32> {
 }
 
 /// Compiles a unit for an architecture and checks that each of its entries came out, once.
-fn compiled(nvrtc: &Nvrtc, source: &Source, architecture: u32) -> Result<Vec<Usage>, String> {
+fn compiled(
+    nvrtc: &Nvrtc,
+    source: &Source,
+    architecture: u32,
+) -> Result<Vec<(Usage, u32)>, String> {
     let found = compile::compile(nvrtc, source, Target::Cubin(architecture));
     let compiled = found.map_err(|error| format!("sm_{architecture}: {error}"))?;
     let warnings = compiled.log.lines().filter(|line| line.contains("warning"));
@@ -67,7 +71,15 @@ fn compiled(nvrtc: &Nvrtc, source: &Source, architecture: u32) -> Result<Vec<Usa
             source.name
         ));
     }
-    Ok(used)
+    used.into_iter()
+        .map(|usage| {
+            // Kernels say how many threads they are launched with at most, or the compiler has to take the worst for granted.
+            let threads = compile::max_threads(&compiled.image, &usage.entry);
+            let none = || format!("{}: no __launch_bounds__", usage.entry);
+            let threads = threads.ok_or_else(none)?;
+            Ok((usage, threads))
+        })
+        .collect()
 }
 
 #[test]
@@ -82,9 +94,9 @@ fn every_kernel_compiles() {
         for source in &sources {
             match compiled(&nvrtc, source, architecture) {
                 Err(failure) => failures.push(failure),
-                Ok(used) => used.iter().for_each(|usage| {
+                Ok(used) => used.iter().for_each(|(usage, threads)| {
                     println!(
-                        "kernel {}:{} sm_{architecture} registers {} stack {} spilled {}+{} shared {}",
+                        "kernel {}:{} sm_{architecture} registers {} stack {} spilled {}+{} shared {} threads {threads}",
                         source.name,
                         usage.entry,
                         usage.registers,

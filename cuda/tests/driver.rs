@@ -263,13 +263,14 @@ fn launches(gpu: &Gpu) -> Result<(), CudaError> {
     let arguments = [(&buffer).into(), 3_u64.into(), 10_u32.into()];
     gpu.launch(add, Grid::new(1, 256), &arguments)?;
     gpu.launch(add, Grid::new(8, 128).cooperative(), &arguments)?;
+    gpu.launch(add, Grid::new(1, 32).shared(48 << 10), &arguments)?;
     gpu.launch(add, Grid::new(1, 32).shared(100 << 10), &arguments)?;
-    assert_eq!(gpu.read(&buffer, 0, 3)?, [31, 32, 33]);
+    assert_eq!(gpu.read(&buffer, 0, 3)?, [41, 42, 43]);
     let prepared = gpu.prepare(add, Grid::covering(3, 64), &arguments)?;
     let graph = gpu.graph(vec![prepared.clone(), prepared])?;
     assert_eq!(
         gpu.read(&buffer, 0, 1)?,
-        [31],
+        [41],
         "nothing runs while it is recorded"
     );
     let ((), time) = gpu.timed(|| {
@@ -280,7 +281,7 @@ fn launches(gpu: &Gpu) -> Result<(), CudaError> {
     // It may be dropped while it runs.
     gpu.replay(&graph)?;
     drop(graph);
-    assert_eq!(gpu.read(&buffer, 0, 3)?, [91, 92, 93]);
+    assert_eq!(gpu.read(&buffer, 0, 3)?, [101, 102, 103]);
     let empty = gpu.graph(vec![])?;
     gpu.replay(&empty)?;
     gpu.wait()

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::device::{CudaError, Source};
 use crate::kernels::HEADERS;
 
+pub use super::cubin::max_threads;
 pub use super::nvrtc::{Compiled, NVRTC_VARIABLE, Nvrtc, Target};
 
 /// The least compute capability that kernels are written for.

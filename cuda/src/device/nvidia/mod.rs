@@ -6,6 +6,7 @@
 mod cache;
 pub mod compile;
 mod context;
+mod cubin;
 mod driver;
 mod image;
 mod list;

@@ -135,14 +135,15 @@ impl Nvrtc {
     pub fn open(path: &Path) -> Result<Nvrtc, String> {
         let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         let mut libraries = Vec::new();
+        let not_opened = |error: libloading::Error| failed(&because(&error));
         for part in builtins_beside(path) {
             // SAFETY: a library of NVIDIA's compiler, which does nothing when loaded. It has to be loaded first: the
             // compiler looks for it by name where the loader searches, which may not be the compiler's own folder.
-            libraries.push(unsafe { Library::new(&part) }.map_err(|error| failed(&error))?);
+            libraries.push(unsafe { Library::new(&part) }.map_err(not_opened)?);
         }
         // SAFETY: the library of NVIDIA's compiler does nothing when loaded.
-        let library = unsafe { Library::new(path) }.map_err(|error| failed(&error))?;
-        let functions = functions(&library).map_err(|error| failed(&error))?;
+        let library = unsafe { Library::new(path) }.map_err(not_opened)?;
+        let functions = functions(&library).map_err(not_opened)?;
         libraries.insert(0, library);
         let (mut major, mut minor, mut count) = (0, 0, 0);
         // SAFETY: the pointers are valid for the call.
@@ -273,6 +274,14 @@ impl Drop for OpenProgram<'_> {
         if let Err(error) = check(self.functions, status) {
             tracing::warn!(%error, "NVRTC does not let go of a program");
         }
+    }
+}
+
+/// An error with what is behind it: the loader's own words.
+fn because(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", because(source)),
+        None => error.to_string(),
     }
 }
 
@@ -412,6 +421,8 @@ mod tests {
         std::fs::write(&path, "not a library").unwrap();
         let error = Nvrtc::open(&path).unwrap_err();
         assert!(error.contains("libnvrtc.so"), "{error}");
+        // What the loader says, whatever its words are.
+        assert!(error.matches(": ").count() >= 2, "{error}");
         assert!(Nvrtc::open(&folder.path().join("absent.so")).is_err());
     }
 

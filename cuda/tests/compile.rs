@@ -1,6 +1,8 @@
-//! Every kernel compiles with NVRTC, for the oldest architecture and for newer ones. What each takes is printed, one line a kernel.
+//! Every kernel compiles with NVRTC, for the oldest architecture and for newer ones. What each
+//! takes is printed, one line a kernel.
 //!
-//! Where NVRTC is not installed nothing is compiled, and a line says so; `cargo xtask cuda` reports that as not run.
+//! Where NVRTC is not installed nothing is compiled, and a line says so; `cargo xtask cuda` reports
+//! that as not run.
 
 use ffcm_cuda::device::compile::{self, Nvrtc, Target, Usage};
 use ffcm_cuda::device::{CudaError, Source};
@@ -73,7 +75,8 @@ fn compiled(
     }
     used.into_iter()
         .map(|usage| {
-            // Kernels say how many threads they are launched with at most, or the compiler has to take the worst for granted.
+            // Kernels say how many threads they are launched with at most, or the compiler has to
+            // take the worst for granted.
             let threads = compile::max_threads(&compiled.image, &usage.entry);
             let none = || format!("{}: no __launch_bounds__", usage.entry);
             let threads = threads.ok_or_else(none)?;

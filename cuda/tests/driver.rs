@@ -1,5 +1,6 @@
-//! What this crate does with NVIDIA's driver, against one that has no device: `driver/cuda.cpp`. It runs what is queued as late as it
-//! may, so that memory that is given back or written again too early shows; and every call can be made to fail.
+//! What this crate does with NVIDIA's driver, against one that has no device: `driver/cuda.cpp`. It
+//! runs what is queued as late as it may, so that memory that is given back or written again too
+//! early shows; and every call can be made to fail.
 #![cfg(target_os = "linux")]
 
 #[path = "driver/mod.rs"]
@@ -472,7 +473,8 @@ fn a_device_can_be_lost_for_a_test() {
     );
 }
 
-/// Whether a call gives something back, or only helps to tell what is wrong: its failure is nobody's.
+/// Whether a call gives something back, or only helps to tell what is wrong: its failure is
+/// nobody's.
 fn gives_back(call: &str) -> bool {
     ["Destroy", "Free", "Unload", "Release", "GetParamInfo"]
         .iter()
@@ -502,8 +504,8 @@ fn every_failure(fake: &Fake, work: impl Fn() -> Result<(), CudaError>) {
                     continue;
                 }
                 assert_eq!(fake.live(), before, "{call} {at} {status}: {result:?}");
-                // Memory that is short once is there when what is kept has been given back; waiting before something is given back
-                // is part of that.
+                // Memory that is short once is there when what is kept has been given back; waiting
+                // before something is given back is part of that.
                 let again = (call.as_str(), status) == ("cuMemAllocAsync", 2);
                 let helps = ["cuCtxSetCurrent", "cuStreamSynchronize"].contains(&call.as_str());
                 let failed = result.is_err();

@@ -1,6 +1,7 @@
-// A driver of CUDA without a device, for tests of the code that calls it: libcuda.so with the functions that are used, by NVIDIA's
-// declarations. What is queued runs as late as it may: when somebody waits for it. Memory has rubbish in it when it is given and after
-// it is taken back. Two kernels are known by name, `add` and `fault`. A call can be told to fail.
+// A driver of CUDA without a device, for tests of the code that calls it: libcuda.so with the
+// functions that are used, by NVIDIA's declarations. What is queued runs as late as it may: when
+// somebody waits for it. Memory has rubbish in it when it is given and after it is taken back. Two
+// kernels are known by name, `add` and `fault`. A call can be told to fail.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>

@@ -1,10 +1,11 @@
 //! What a binary of the compiler says of its kernels, beyond the compiler's log.
 
-/// The most threads of a block of a kernel, as its `__launch_bounds__` say; none if there are none, or the image is no such binary.
+/// The most threads of a block of a kernel, as its `__launch_bounds__` say; none if there are none,
+/// or the image is no such binary.
 ///
-/// The binary is an ELF file of 64 bits. Attributes of a kernel lie in the section `.nv.info.NAME`, each with a format, a name and a
-/// length or a short value. Format 4 has 16 bits of length and as many bytes; the attribute 5 of that format has the most threads in x,
-/// y and z.
+/// The binary is an ELF file of 64 bits. Attributes of a kernel lie in the section `.nv.info.NAME`,
+/// each with a format, a name and a length or a short value. Format 4 has 16 bits of length and as
+/// many bytes; the attribute 5 of that format has the most threads in x, y and z.
 pub fn max_threads(image: &[u8], kernel: &str) -> Option<u32> {
     const SIZED: u8 = 4;
     const MAX_THREADS: u8 = 5;

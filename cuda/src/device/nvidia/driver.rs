@@ -20,7 +20,8 @@ use super::status::{OUT_OF_MEMORY, Refusal};
 use crate::device::driver::{Function, GraphHandle, RawLaunch};
 use crate::device::{CudaError, DeviceSummary, Driver, Resources, Source};
 
-/// Free bytes that the driver keeps for the next buffers rather than giving them back to the system whenever it is waited for.
+/// Free bytes that the driver keeps for the next buffers rather than giving them back to the system
+/// whenever it is waited for.
 const KEPT: u64 = 1 << 30;
 
 /// Bytes of shared memory, static and dynamic, that a block may have without asking.
@@ -61,7 +62,8 @@ pub struct NvidiaDriver {
     summary: DeviceSummary,
     images: Images,
     stream: Handle,
-    /// Nothing runs here: launches are recorded into graphs, while others go on queueing on the stream.
+    /// Nothing runs here: launches are recorded into graphs, while others go on queueing on the
+    /// stream.
     recorder: Mutex<Handle>,
     /// None where the device has no pools.
     pool: Option<Handle>,
@@ -196,7 +198,8 @@ impl NvidiaDriver {
         let context = &self.context;
         let mut found = Vec::new();
         for entry in source.entries {
-            // A name with a zero byte in it is none of the module's; the driver says so of what is before it.
+            // A name with a zero byte in it is none of the module's; the driver says so of what is
+            // before it.
             let name = CString::new(*entry).unwrap_or_default();
             let handle = context.function(module, &name)?;
             let of = |attribute| context.attribute(handle, attribute);

@@ -16,8 +16,8 @@ const NVRTC_ERROR_COMPILATION: c_int = 6;
 type Program = *mut c_void;
 type Status = c_int;
 
-/// The functions used, as <https://docs.nvidia.com/cuda/nvrtc/> declares them. Results are whole numbers here, so that one
-/// that this code does not know is no undefined behaviour.
+/// The functions used, as <https://docs.nvidia.com/cuda/nvrtc/> declares them. Results are whole
+/// numbers here, so that one that this code does not know is no undefined behaviour.
 struct Functions {
     version: unsafe extern "C" fn(*mut c_int, *mut c_int) -> Status,
     architecture_count: unsafe extern "C" fn(*mut c_int) -> Status,
@@ -102,8 +102,8 @@ impl std::fmt::Debug for Nvrtc {
 }
 
 impl Nvrtc {
-    /// Opens the compiler that the variable `FFCM_NVRTC` names, else the first of those where the loader, `CUDA_HOME`, `CUDA_PATH`
-    /// and `/usr/local/cuda*` have one.
+    /// Opens the compiler that the variable `FFCM_NVRTC` names, else the first of those where the
+    /// loader, `CUDA_HOME`, `CUDA_PATH` and `/usr/local/cuda*` have one.
     pub fn find() -> Result<Nvrtc, CudaError> {
         let no_compiler = |message: String| CudaError::NoCompiler { message };
         if let Some(path) = std::env::var_os(NVRTC_VARIABLE).filter(|path| !path.is_empty()) {
@@ -112,7 +112,8 @@ impl Nvrtc {
         }
         let mut unfit = Vec::new();
         for path in candidates() {
-            // A name without a folder is the loader's to find, and the usual reason why it does not open is that it is not there.
+            // A name without a folder is the loader's to find, and the usual reason why it does not
+            // open is that it is not there.
             let named = path.components().count() == 1;
             match Nvrtc::open(&path) {
                 Ok(found) => return Ok(found),
@@ -137,8 +138,9 @@ impl Nvrtc {
         let mut libraries = Vec::new();
         let not_opened = |error: libloading::Error| failed(&because(&error));
         for part in builtins_beside(path) {
-            // SAFETY: a library of NVIDIA's compiler, which does nothing when loaded. It has to be loaded first: the
-            // compiler looks for it by name where the loader searches, which may not be the compiler's own folder.
+            // SAFETY: a library of NVIDIA's compiler, which does nothing when loaded. It has to be
+            // loaded first: the compiler looks for it by name where the loader searches, which may
+            // not be the compiler's own folder.
             libraries.push(unsafe { Library::new(&part) }.map_err(not_opened)?);
         }
         // SAFETY: the library of NVIDIA's compiler does nothing when loaded.
@@ -236,7 +238,8 @@ impl OpenProgram<'_> {
         let count = c_int::try_from(owned.len()).map_err(|error| error.to_string())?;
         let mut program = std::ptr::null_mut();
         debug_assert_eq!(names.len(), texts.len());
-        // SAFETY: all strings are zero-terminated and outlive the call, which copies them; both lists have `count` entries.
+        // SAFETY: all strings are zero-terminated and outlive the call, which copies them; both
+        // lists have `count` entries.
         let status = unsafe {
             (functions.create)(
                 &mut program,
@@ -305,7 +308,8 @@ fn check(functions: &Functions, status: Status) -> Result<(), String> {
 }
 
 fn functions(library: &Library) -> Result<Functions, libloading::Error> {
-    // SAFETY: the types are those of NVIDIA's declarations, unchanged since the first version that had the functions.
+    // SAFETY: the types are those of NVIDIA's declarations, unchanged since the first version that
+    // had the functions.
     unsafe {
         Ok(Functions {
             version: *library.get(b"nvrtcVersion\0")?,
@@ -340,7 +344,8 @@ fn builtins_beside(path: &Path) -> Vec<PathBuf> {
     files(folder, is_one)
 }
 
-/// Paths in a folder whose names fit, in the order of their names, the last first: newer versions come before older.
+/// Paths in a folder whose names fit, in the order of their names, the last first: newer versions
+/// come before older.
 fn files(folder: &Path, fits: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<_> = entries

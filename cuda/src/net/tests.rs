@@ -9,7 +9,7 @@ use ffcm::spec::word::Term;
 
 use super::buffers::Capacity;
 use super::engine::{Build, NetStats, ParallelEngine, Tuning};
-use super::{NetOptions, Schedule};
+use super::{Local, NetOptions, Schedule};
 use crate::device::shim::{ShimOptions, open};
 use crate::device::{CudaError, Gpu};
 
@@ -97,6 +97,24 @@ fn no_grid_and_no_budget_changes_anything() {
                 fuel: (100, 200),
                 ..usual
             },
+            Tuning {
+                local: Local::Auto,
+                blocks: 1,
+                ..usual
+            },
+            Tuning {
+                local: Local::Auto,
+                threads: 64,
+                steps: 7,
+                trips: 20,
+                ..usual
+            },
+            Tuning {
+                local: Local::Auto,
+                schedule: Schedule::Persistent,
+                fuel: (100, 200),
+                ..usual
+            },
         ];
         for tuning in tunings {
             let mut engine = engine(&gpu, tuning);
@@ -117,9 +135,16 @@ fn no_grid_and_no_budget_changes_anything() {
 #[test]
 fn tiny_buffers_grow_until_the_net_fits() {
     let gpu = device(3);
-    for name in ["sum_rec.hvm", "sort_bitonic.hvm", "sum_tree.hvm"] {
+    for (name, local) in [
+        ("sum_rec.hvm", Local::Off),
+        ("sort_bitonic.hvm", Local::Off),
+        ("sum_tree.hvm", Local::Off),
+        ("sort_bitonic.hvm", Local::Auto),
+        ("sum_tree.hvm", Local::Auto),
+    ] {
         let tuning = Tuning {
             capacity: SMALL,
+            local,
             ..usual(&gpu)
         };
         let mut engine = engine(&gpu, tuning);
@@ -178,6 +203,11 @@ fn large_definitions_are_expanded_by_many_threads() {
             schedule: Schedule::Persistent,
             ..usual(&gpu)
         },
+        Tuning {
+            capacity: SMALL,
+            local: Local::Auto,
+            ..usual(&gpu)
+        },
     ] {
         let mut engine = engine(&gpu, tuning);
         check(&mut engine, "a list", &long_list(5000), Limits::default());
@@ -201,22 +231,33 @@ fn large_definitions_are_expanded_by_many_threads() {
 #[test]
 fn what_kernels_cannot_compute_the_host_does() {
     let gpu = device(6);
-    let mut engine = engine(&gpu, usual(&gpu));
     let many: String = (0..200)
         .map(|i| format!("\n & $([|{i}.5] $([|] a{i})) ~ {i}.25 & a{i} ~ $(2.5 b{i})"))
         .collect();
     let tree: String = (0..200).map(|i| format!("(b{i} ")).collect();
     let text = format!("@main = {tree}*{}{many}\n", ")".repeat(200));
-    let stats = check(&mut engine, "logarithms", &text, Limits::default());
-    assert!(stats.host_operations > 0, "{stats:?}");
+    for local in [Local::Off, Local::Auto] {
+        let tuning = Tuning {
+            local,
+            ..usual(&gpu)
+        };
+        let mut engine = engine(&gpu, tuning);
+        let stats = check(&mut engine, "logarithms", &text, Limits::default());
+        assert!(stats.host_operations > 0, "{stats:?}");
+    }
 }
 
 #[test]
 fn gas_is_exact() {
     let gpu = device(7);
-    for schedule in [Schedule::Rounds, Schedule::Persistent] {
+    for (schedule, local) in [
+        (Schedule::Rounds, Local::Off),
+        (Schedule::Persistent, Local::Off),
+        (Schedule::Rounds, Local::Auto),
+    ] {
         let tuning = Tuning {
             schedule,
+            local,
             ..usual(&gpu)
         };
         let mut engine = engine(&gpu, tuning);

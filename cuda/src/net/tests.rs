@@ -318,14 +318,18 @@ fn a_deep_narrow_net_takes_few_rounds() {
 #[test]
 fn a_loop_needs_no_more_memory_the_longer_it_runs() {
     let gpu = device(10);
-    let tuning = Tuning {
+    let usual = Tuning {
         capacity: Capacity {
             nodes: 1 << 12,
             pairs: 1 << 14,
         },
         ..usual(&gpu)
     };
-    let mut engine = engine(&gpu, tuning);
+    let local = Tuning {
+        local: Local::Auto,
+        ..usual
+    };
+    let engines = &mut [engine(&gpu, usual), engine(&gpu, local)];
     for (what, text) in [
         (
             "counting down",
@@ -344,8 +348,10 @@ fn a_loop_needs_no_more_memory_the_longer_it_runs() {
             gas: 30_000,
             ..Limits::default()
         };
-        let stats = check(&mut engine, what, text, limits);
-        assert_eq!(stats.growths, 0, "{what}: {stats:?}");
+        for engine in engines.iter_mut() {
+            let stats = check(engine, what, text, limits);
+            assert_eq!(stats.growths, 0, "{what}: {stats:?}");
+        }
     }
 }
 
@@ -385,7 +391,11 @@ fn growth_that_is_refused_and_not_needed_is_no_error() {
 /// Kernels with a mistake each, which the build that looks for damage, or the result, gives away.
 #[test]
 fn mistakes_in_the_protocol_are_found() {
-    let mutants: [(&str, &'static [(&str, &str)]); 4] = [
+    let mutants: [(&str, &'static [(&str, &str)]); 5] = [
+        (
+            "the block's nodes are left in global memory",
+            &[("NET_LOCAL", "1"), ("MUTANT_UNLEAKED", "1")],
+        ),
         (
             "arrivals are lost",
             &[("NET_CHECK", "1"), ("MUTANT_LOST_ARRIVAL", "1")],
@@ -417,6 +427,11 @@ fn mistakes_in_the_protocol_are_found() {
             let gpu = device(seed);
             let tuning = Tuning {
                 build: Build::Mutant(defines),
+                local: if defines.contains(&("NET_LOCAL", "1")) {
+                    Local::Auto
+                } else {
+                    Local::Off
+                },
                 capacity: SMALL,
                 fuel: (200, 400),
                 ..usual(&gpu)

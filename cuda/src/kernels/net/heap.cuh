@@ -83,6 +83,7 @@ constexpr u32 DAMAGE_ARRIVAL = 2;
 constexpr u32 DAMAGE_FREED_TWICE = 4;
 constexpr u32 DAMAGE_TWO_CELLS = 8;
 constexpr u32 DAMAGE_LOCAL_PAIRS = 16;
+constexpr u32 DAMAGE_LEAKED = 32;
 // Interactions by opcode: eight words.
 constexpr u32 COUNTS = 40;
 // Most pairs that were alive at once, between rounds.

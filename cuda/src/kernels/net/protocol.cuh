@@ -97,8 +97,20 @@ FFCM_DEVICE u64 slot_load(const Heap& heap, u32 at) {
     return term;
 }
 
+// In the build that looks for damage: whether a slot of global memory gets an address of the block's.
+FFCM_DEVICE void look_for_leak(const Heap& heap, u32 at, u64 term) {
+#ifdef NET_CHECK
+    if (!is_absent(term) && is_local(bare(term)) && !is_local_slot(at)) mark(heap, DAMAGE, DAMAGE_LEAKED);
+#else
+    (void)heap;
+    (void)at;
+    (void)term;
+#endif
+}
+
 // Writes a slot of a node that only this thread can reach.
 FFCM_DEVICE void slot_store(const Heap& heap, u32 at, u64 term) {
+    look_for_leak(heap, at, term);
     *(volatile u64*)slot_at(heap, at) = term;
 }
 
@@ -120,6 +132,7 @@ FFCM_DEVICE u64 arrive(const Heap& heap, u32 at, u64 term) {
     // A look first saves the second arrival the exchange.
     const u64 found = slot_load(heap, at);
     if (!is_absent(found)) return found;
+    look_for_leak(heap, at, term);
 #ifdef MUTANT_LOST_ARRIVAL
     __threadfence();
     *(volatile u64*)slot_at(heap, at) = term;

@@ -319,7 +319,12 @@ FFCM_DEVICE bool join(Thread& t, Block& block, const Heap& heap, Pair& pair, boo
             if (!splice(t, block, heap, a, b)) return false;
             continue;
         }
-        if (is_local(b) && !is_local_slot(offset_of(a)) && is_absent(slot_load(heap, offset_of(a)))) {
+#ifdef MUTANT_UNLEAKED
+        const bool leads_out = false;
+#else
+        const bool leads_out = is_local(b) && !is_local_slot(offset_of(a));
+#endif
+        if (leads_out && is_absent(slot_load(heap, offset_of(a)))) {
             if (!leaks) break;
             b = leak(t, block, heap, b);
             leaks = false;

@@ -1,9 +1,15 @@
 //! The parallel engine against the oracle, however it is tuned.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use ffcm::coprocessor::{Coprocessor, OracleCoprocessor, RewriteJob};
+use ffcm::conformance::{Suite, check as check_suite};
+use ffcm::coprocessor::{
+    Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, OracleCoprocessor,
+    RewriteJob, RewriteOutput,
+};
+use ffcm::focus::Ranking;
+use ffcm::memory::{Memory, MemoryError, MemoryOp, SlotId};
 use ffcm::net::{Book, Call, Limits, Outcome, ReduceError};
 use ffcm::spec::word::Term;
 
@@ -453,5 +459,68 @@ fn impossible_blocks_are_refused() {
         };
         let refused = ParallelEngine::tuned(&gpu, tuning).err();
         assert!(matches!(refused, Some(CudaError::BadLaunch { .. })));
+    }
+}
+
+/// Reduces every call by one engine, however it is tuned.
+struct Tuned(Mutex<ParallelEngine>);
+
+impl Tuned {
+    fn refuses<T>() -> Result<T, JobError> {
+        Err(JobError::NotSupported {
+            backend: "one engine".into(),
+            job: "anything but nets",
+        })
+    }
+}
+
+impl Coprocessor for Tuned {
+    fn info(&self) -> DeviceInfo {
+        DeviceInfo {
+            backend: "cuda, tuned".into(),
+            device: "shim".into(),
+            threads: 0,
+        }
+    }
+
+    fn rewrite(&self, job: &RewriteJob) -> Result<RewriteOutput, JobError> {
+        let mut engine = self.0.lock().expect("no test panicked with it");
+        let reduce = |call| engine.reduce(&job.book, call, &job.limits);
+        job.calls.iter().map(reduce).collect()
+    }
+
+    fn focus(&self, _: &FocusJob<'_>) -> Result<Ranking, JobError> {
+        Tuned::refuses()
+    }
+
+    fn memory(
+        &self,
+        _: &mut Memory,
+        _: &[(SlotId, MemoryOp)],
+    ) -> Result<Vec<Result<(), MemoryError>>, JobError> {
+        Tuned::refuses()
+    }
+
+    fn hash(&self, _: &HashJob<'_>) -> Result<HashOutput, JobError> {
+        Tuned::refuses()
+    }
+}
+
+/// Random nets, errors and all golden programs, in rounds so short and buffers so small that everything happens often.
+#[test]
+fn the_suite_of_all_backends_passes_in_tight_places() {
+    for (seed, local) in [(11, Local::Off), (12, Local::Auto)] {
+        let gpu = device(seed);
+        let tuning = Tuning {
+            local,
+            capacity: SMALL,
+            steps: 5,
+            trips: 8,
+            fuel: (60, 1 << 12),
+            ..usual(&gpu)
+        };
+        let tuned = Tuned(Mutex::new(engine(&gpu, tuning)));
+        let report = check_suite(Suite::Nets, &tuned);
+        assert!(report.digest.is_some());
     }
 }

@@ -262,6 +262,39 @@ fn shared_memory_is_as_large_as_asked() {
         matches!(error, Err(CudaError::BadLaunch { .. })),
         "{error:?}"
     );
+
+    // Static and dynamic shared memory share the limit.
+    let reduce = crate::kernel(&gpu, &BASICS, "reduce");
+    assert_eq!(reduce.resources().shared_bytes, 2048);
+    let resident = |shared| gpu.resident_blocks(&reduce, 256, shared).unwrap();
+    assert_eq!((resident(most - 2048), resident(most - 2047)), (3, 0));
+    let data = gpu.buffer::<u32>("data", 1).unwrap();
+    let sums = gpu.buffer::<u64>("sums", 1).unwrap();
+    let arguments = [(&data).into(), (&sums).into(), 1u32.into()];
+    let grid = Grid::new(1, 256);
+    gpu.launch(&reduce, grid.shared(most - 2048), &arguments)
+        .unwrap();
+    let error = gpu.launch(&reduce, grid.shared(most - 2047), &arguments);
+    assert!(
+        matches!(error, Err(CudaError::BadLaunch { .. })),
+        "{error:?}"
+    );
+    // And the static part alone has one of its own.
+    let source = Source {
+        text: r#"
+#include "device.cuh"
+extern "C" __global__ void hoard(u64* out) {
+    __shared__ u64 cells[6145];
+    cells[threadIdx.x] = out[0];
+    __syncthreads();
+    out[0] = cells[threadIdx.x ^ 1];
+}
+"#,
+        entries: &["hoard"],
+        ..GRIDS
+    };
+    let error = gpu.kernels(&source).unwrap_err();
+    assert!(error.to_string().contains("49160 bytes"), "{error}");
 }
 
 #[test]

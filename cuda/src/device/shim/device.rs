@@ -208,8 +208,9 @@ impl ShimDevice {
                 grid.blocks, grid.threads
             ));
         }
-        if grid.shared > self.options.shared_per_block {
-            return bad(format!("{} bytes of shared memory", grid.shared));
+        let shared = u64::from(entry.shared) + u64::from(grid.shared);
+        if shared > self.options.shared_per_block.into() {
+            return bad(format!("{shared} bytes of shared memory"));
         }
         if grid.cooperative && grid.blocks > self.options.multiprocessors {
             return bad(format!("{} blocks at a time", grid.blocks));
@@ -388,6 +389,7 @@ impl Driver for ShimDevice {
         let add = |entry: Entry| {
             let resources = Resources {
                 max_threads: entry.max_threads,
+                shared_bytes: entry.shared,
                 ..Resources::default()
             };
             state.entries.push(entry);
@@ -399,7 +401,8 @@ impl Driver for ShimDevice {
     fn occupancy(&self, function: Function, threads: u32, shared: u32) -> Result<u32, CudaError> {
         let state = self.alive()?;
         let entry = state.entry(function)?;
-        let fits = threads <= entry.max_threads && shared <= self.options.shared_per_block;
+        let shared = u64::from(entry.shared) + u64::from(shared);
+        let fits = threads <= entry.max_threads && shared <= self.options.shared_per_block.into();
         Ok(u32::from(fits))
     }
 

@@ -48,15 +48,18 @@ constants! {
     PARCHED = 49;
     BARRIER = 50;
     ROUNDS = 51;
-    WORDS = 53;
-    HOST_LIST = 53;
+    KEPT = 53;
+    WORDS = 55;
+    HOST_LIST = 55;
     HOST_MAX = 64;
     HOST_ENTRY = 3;
     EXPAND_MAX = 32;
-    CONTROL_WORDS = 437;
+    CONTROL_WORDS = 439;
     THREADS_MAX = 256;
     LOCAL_BAG = 512;
     STACK = 16;
+    LOCAL_NODES = 32;
+    LOCAL_PAIRS = 4;
     BOOK_HEADER = 4;
     GIVEN = 0x0800_0000;
 }
@@ -95,7 +98,10 @@ mod tests {
         let list = |at: &str, most: &str, entry: &str| header[at] + header[most] * header[entry];
         let expand = list("HOST_LIST", "HOST_MAX", "HOST_ENTRY");
         assert_eq!(header["EXPAND_LIST"], expand);
-        assert_eq!(list("EXPAND_LIST", "EXPAND_MAX", "EXPAND_ENTRY"), CONTROL_WORDS);
+        assert_eq!(
+            list("EXPAND_LIST", "EXPAND_MAX", "EXPAND_ENTRY"),
+            CONTROL_WORDS
+        );
         for size in ["LOCAL_BAG", "POOL", "STACK"] {
             assert!(header[size].is_power_of_two(), "{size}");
         }

@@ -13,7 +13,11 @@ pub(super) struct DeviceHeap<'a>(Pages<'a, u64, CudaError>);
 
 impl<'a> DeviceHeap<'a> {
     /// References name one of so many `definitions`.
-    pub(super) fn new(gpu: &'a Gpu, nodes: &'a Buffer<Terms>, definitions: usize) -> DeviceHeap<'a> {
+    pub(super) fn new(
+        gpu: &'a Gpu,
+        nodes: &'a Buffer<Terms>,
+        definitions: usize,
+    ) -> DeviceHeap<'a> {
         DeviceHeap(Pages::new(definitions, move |_, start| {
             let (first, most) = (start / 2, PAGE / 2);
             let count = nodes.len().saturating_sub(first).min(most);

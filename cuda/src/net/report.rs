@@ -23,22 +23,31 @@ pub(super) fn check(before: &[u64], after: &[u64]) -> Result<(), CudaError> {
             message: format!("nodes are used after they were freed ({:#x})", word(DAMAGE)),
         });
     }
-    let fixed = FIXED
-        .iter()
-        .all(|at| word(*at) == before[*at as usize]);
+    let fixed = FIXED.iter().all(|at| word(*at) == before[*at as usize]);
     let (n, limit, most) = (word(N), word(PUSH_LIMIT), word(BAG_CAPACITY));
     let pairs_fit = n <= limit && limit <= most && word(DUMP_AT) <= most;
     // The plan after the last round has counted everything, and all of it lies below N.
     let counted = [TAKEN, PUSHED, DUMPED].iter().all(|at| word(*at) == 0);
-    let lists_fit = word(EXPAND_PLACED) <= word(EXPAND_WAITING) && word(EXPAND_WAITING) <= u64::from(EXPAND_MAX);
+    let lists_fit = word(EXPAND_PLACED) <= word(EXPAND_WAITING)
+        && word(EXPAND_WAITING) <= u64::from(EXPAND_MAX);
     let ring_fits = window_length(after) <= word(NODE_MASK) / 2 + 1
         && word(NODE_SEEN) <= word(NODE_TAIL)
         && word(NODE_TAIL) < 1 << 62;
+    let kept_fits = word(KEPT) <= word(GROUPS_MAX);
     let bump_fits = word(NODE_BUMP) <= word(NODE_CAPACITY);
     // So that the sum of all counters fits 64 bits.
     let counts_fit = (1..8).all(|op| word(COUNTS + op) < 1 << 60);
     let rounds_fit = before[ROUND as usize] <= word(ROUND);
-    if fixed && pairs_fit && counted && lists_fit && ring_fits && bump_fits && counts_fit && rounds_fit {
+    if fixed
+        && pairs_fit
+        && counted
+        && lists_fit
+        && ring_fits
+        && bump_fits
+        && kept_fits
+        && counts_fit
+        && rounds_fit
+    {
         return Ok(());
     }
     Err(CudaError::Driver {
@@ -62,6 +71,7 @@ mod tests {
             (PUSH_LIMIT, 1 << 13),
             (DUMP_AT, 1 << 13),
             (N, 300),
+            (GROUPS_MAX, 8),
             (EXPAND_WAITING, 20),
             (EXPAND_PLACED, 12),
             (NODE_MASK, 511),
@@ -127,6 +137,7 @@ mod tests {
             (BAG_CAPACITY, 1 << 15),
             (COUNTS + 7, 1 << 60),
             (DAMAGE, 1),
+            (KEPT, 9),
         ] {
             let mut after = before.clone();
             after[at as usize] = value;

@@ -1,12 +1,13 @@
 //! From a unit's text to a shared library, by the C++ compiler of the system. Libraries are kept under a hash of all that
 //! went into them.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::device::{CudaError, Source};
 use crate::kernels::HEADERS;
@@ -23,7 +24,7 @@ const SHIM: &[(&str, &str)] = &[
 /// Flags of every library.
 const FLAGS: &[&str] = &[
     "-std=c++17",
-    "-g",
+    "-gdwarf-4",
     "-shared",
     "-fPIC",
     "-pthread",
@@ -52,11 +53,28 @@ const UNIT_FLAGS: &[&str] = &[
     "-Werror=narrowing",
 ];
 
+/// Static shared memory that a kernel may have on any device, in bytes.
+const STATIC_SHARED: u32 = 48 << 10;
+
 /// The C++ compiler of the system.
 #[derive(Debug)]
 pub(super) struct Compiler {
     program: String,
     version: Vec<u8>,
+}
+
+/// Held while a library is made, so that a process makes it once.
+struct Making;
+
+impl Making {
+    fn of(library: &Path) -> Arc<Mutex<()>> {
+        static LOCKS: OnceLock<Mutex<HashMap<PathBuf, Arc<Mutex<()>>>>> = OnceLock::new();
+        let mut locks = LOCKS
+            .get_or_init(Mutex::default)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(locks.entry(library.to_path_buf()).or_default())
+    }
 }
 
 /// A text and the name that others include it by.
@@ -130,6 +148,8 @@ impl Compiler {
         }
         let key = hash.finalize().to_hex();
         let library = cache.join(format!("{}-{}.so", name.replace('/', "-"), &key[..32]));
+        let making = Making::of(&library);
+        let _making = making.lock().unwrap_or_else(PoisonError::into_inner);
         if library.is_file() {
             return Ok(library);
         }
@@ -158,10 +178,53 @@ impl Compiler {
                 message: String::from_utf8_lossy(&output.stderr).into_owned(),
             });
         }
-        // Others may make the same library at the same time; whoever is last replaces it by its equal.
+        // Another process may make the same library at the same time; whoever is last replaces it by its equal.
         fs::rename(folder.path().join("library.so"), &library).map_err(failed)?;
         Ok(library)
     }
+}
+
+/// Bytes of static shared memory of a block of each kernel, out of the symbols of a unit's library, by the tool that comes
+/// with compilers. A variable of a function is named by the function and itself: `_ZZ6reduceE4tile`.
+pub(super) fn shared_bytes(library: &Path, source: &Source) -> Result<Vec<u32>, CudaError> {
+    let failed = |message: String| CudaError::Kernel {
+        kernel: source.name.into(),
+        message: format!("nm does not list {}: {message}", library.display()),
+    };
+    let output = Command::new("nm")
+        .args(["-S", "--defined-only"])
+        .arg(library)
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    if !output.status.success() {
+        return Err(failed(String::from_utf8_lossy(&output.stderr).into_owned()));
+    }
+    let listing = String::from_utf8_lossy(&output.stdout);
+    let sizes: Vec<(u32, &str)> = listing
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split_whitespace().skip(1);
+            let (size, kind, name) = (fields.next()?, fields.next()?, fields.next()?);
+            let size = u32::from_str_radix(size, 16).ok()?;
+            matches!(kind, "b" | "d" | "B" | "D").then_some((size, name))
+        })
+        .collect();
+    let of = |entry: &&str| {
+        let function = format!("{}{entry}E", entry.len());
+        let own = |name: &str| name.starts_with("_ZZ") && name.contains(&function);
+        let own = sizes.iter().filter(|(_, name)| own(name));
+        let bytes: u32 = own.map(|(size, _)| size).sum();
+        if bytes > STATIC_SHARED {
+            return Err(CudaError::Kernel {
+                kernel: source.name.into(),
+                message: format!(
+                    "{entry} has {bytes} bytes of static shared memory, more than {STATIC_SHARED}"
+                ),
+            });
+        }
+        Ok(bytes)
+    };
+    source.entries.iter().map(of).collect()
 }
 
 /// The unit with what the runtime and [`library`](super::library) need of it.
@@ -191,14 +254,16 @@ fn wrapper(source: &Source, file: &str) -> String {
 /// The most threads of a block that the kernel is declared for.
 fn launch_bound<'a>(text: &'a str, entry: &str) -> Option<&'a str> {
     const MARK: &str = "__launch_bounds__(";
-    let named = |(at, _): &(usize, &str)| {
-        let before = text[..*at].chars().next_back();
-        let after = text[at + entry.len()..].trim_start();
-        before.is_some_and(char::is_whitespace) && after.starts_with('(')
+    let declared = |(at, _): (usize, &str)| {
+        let head = &text[..at];
+        let head = &head[head.rfind("__global__")?..];
+        let before = head.chars().next_back().is_some_and(char::is_whitespace);
+        let after = text[at + entry.len()..].trim_start().starts_with('(');
+        // Nothing between may end the declaration: else the name is one in the body of another, or in a comment.
+        let same = !head.contains(['{', '}', ';']) && !head.contains("//");
+        (before && after && same).then_some(head)
     };
-    let (at, _) = text.match_indices(entry).find(named)?;
-    let head = &text[..at];
-    let head = &head[head.rfind("__global__")?..];
+    let head = text.match_indices(entry).find_map(declared)?;
     let bound = &head[head.find(MARK)? + MARK.len()..];
     Some(bound[..bound.rfind(')')?].split(',').next()?.trim())
 }

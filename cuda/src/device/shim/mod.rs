@@ -4,7 +4,7 @@
 //! run at the same time. Which thread goes on after a barrier, where in a sequence of atomics others get a turn, in which
 //! order blocks begin and what shared memory starts with come from a seed. What is an error on a device is one here, and
 //! some things that a device lets pass are too: threads of a block at different barriers, accesses outside of buffers (each
-//! lies before memory that cannot be touched, up to 16 bytes), misaligned accesses, shifts by too much, waiting for what
+//! lies before memory that cannot be touched, the rest of its last 16 bytes is looked at after each launch), misaligned accesses, shifts by too much, waiting for what
 //! cannot come. Such a launch gives [`CudaError::Lost`], and the device stays lost, as a real one.
 //!
 //! Buffers are aligned to 16 bytes only. Memory order is that of the CPU, or stronger; a fence that is missing on a device

@@ -20,7 +20,9 @@ const LEAST: u32 = 8192;
 /// Some time in which a batch of rounds should end.
 const BATCH: Duration = Duration::from_millis(500);
 /// Some time in which a round should end. The watchdogs of drivers wait for seconds.
-const ROUND: Duration = Duration::from_millis(50);
+pub(super) const ROUND: Duration = Duration::from_millis(50);
+/// The same where a processor does the work: nothing watches it, and it is slow.
+pub(super) const ROUND_ON_PROCESSOR: Duration = Duration::from_secs(2);
 
 /// Most trips that all loops of an invocation may make in one dispatch.
 pub(super) fn probe(gpu: &Arc<Gpu>) -> Result<u32, GpuError> {
@@ -57,12 +59,15 @@ pub(super) struct Pace {
     pub(super) fuel: u32,
     rounds_most: u32,
     fuel_most: u32,
+    /// Some time in which a round should end.
+    patience: Duration,
 }
 
 impl Pace {
     /// That of the first batch.
-    pub(super) fn new(rounds_most: u32, fuel_most: u32) -> Pace {
+    pub(super) fn new(rounds_most: u32, fuel_most: u32, patience: Duration) -> Pace {
         Pace {
+            patience,
             rounds: 1,
             fuel: FIRST.min(fuel_most),
             rounds_most: rounds_most.max(1),
@@ -73,12 +78,12 @@ impl Pace {
     /// Adapts to a batch that took so long for `ran` rounds; `parched` if a lane stopped for want of fuel.
     pub(super) fn adapt(&mut self, took: Duration, ran: u32, parched: bool) {
         let round = took / ran.max(1);
-        if round > ROUND {
+        if round > self.patience {
             self.fuel = (self.fuel / 2).max(FIRST.min(self.fuel_most));
         }
-        if took > BATCH {
+        if took > BATCH.max(self.patience) {
             self.rounds = (self.rounds / 2).max(1);
-        } else if parched && round < ROUND / 2 && self.fuel < self.fuel_most {
+        } else if parched && round < self.patience / 2 && self.fuel < self.fuel_most {
             // One at a time: a batch takes twice as long at most.
             self.fuel = self.fuel.saturating_mul(2).min(self.fuel_most);
         } else if took < BATCH / 2 {
@@ -96,7 +101,7 @@ mod tests {
     #[test]
     fn fuel_grows_while_rounds_are_short_and_need_it() {
         let most = FIRST * 8;
-        let mut pace = Pace::new(4, most);
+        let mut pace = Pace::new(4, most, ROUND);
         assert_eq!((pace.rounds, pace.fuel), (1, FIRST));
         pace.adapt(MILLISECOND, 1, false);
         assert_eq!((pace.rounds, pace.fuel), (2, FIRST));
@@ -119,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_driver_that_stops_loops_early_gets_no_more_than_it_can_take() {
-        let mut pace = Pace::new(32, LEAST);
+        let mut pace = Pace::new(32, LEAST, ROUND);
         for _ in 0..10 {
             assert_eq!(pace.fuel, LEAST);
             pace.adapt(MILLISECOND, pace.rounds, true);
@@ -131,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_batch_without_a_round_changes_no_more_than_others() {
-        let mut pace = Pace::new(32, FIRST);
+        let mut pace = Pace::new(32, FIRST, ROUND);
         pace.adapt(MILLISECOND, 0, false);
         assert_eq!((pace.rounds, pace.fuel), (2, FIRST));
     }

@@ -1,5 +1,10 @@
 //! The kernels' text.
 
+pub(crate) mod generated {
+    //! What is rendered from the kernels.
+    include!("kernels/generated/ptx.rs");
+}
+
 use crate::device::Source;
 use crate::{focus, hash, memory, net};
 

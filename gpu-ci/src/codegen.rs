@@ -1,11 +1,19 @@
-//! Writing and checking what `ffcm-jit` renders.
+//! Writing and checking what `ffcm-jit` and NVRTC render.
 
 use std::fs;
 use std::path::Path;
 
 use ffcm_jit::{Target, render};
 
-/// Writes every rendered file. The answer names them.
+use crate::cuda;
+
+/// Writes every rendered file: the headers, and then what is compiled from kernels that include them.
+pub fn write_all(root: &Path) -> Result<String, String> {
+    let headers = write(root)?;
+    Ok(format!("{headers}\n{}", cuda::render(root)?))
+}
+
+/// Writes every rendered header. The answer names them.
 pub fn write(root: &Path) -> Result<String, String> {
     for target in Target::ALL {
         let path = root.join(target.path());
@@ -17,7 +25,7 @@ pub fn write(root: &Path) -> Result<String, String> {
     Ok(format!("wrote {}", Target::ALL.map(Target::path).join(" ")))
 }
 
-/// Fails unless every rendered file is as it would be written now.
+/// Fails unless every rendered header is as it would be written now.
 pub fn check(root: &Path) -> Result<String, String> {
     for target in Target::ALL {
         let path = root.join(target.path());

@@ -5,6 +5,7 @@
 
 mod cargo;
 mod codegen;
+mod cuda;
 mod deps;
 mod test;
 mod tidy;
@@ -19,9 +20,12 @@ Usage: cargo xtask <COMMAND>
 
 Commands:
   test [--json]       packages, fmt, tidy, codegen --check, clippy, docs, all tests, the WebGPU backend on each
-                      driver, tiny benchmarks; stops at the first failure
+                      driver, the CUDA backend, tiny benchmarks; stops at the first failure
   wgsl                the WebGPU backend on each driver, nothing else
-  codegen [--check]   write the generated headers of wgsl/ and cuda/, or only say which are stale
+  cuda                the CUDA backend: kernels compiled by NVRTC (fetched from PyPI if need be), run on the CPU, and run
+                      on a device where there is one
+  codegen [--check]   write the generated headers of wgsl/ and cuda/ and the PTX of the kernels, or only say which
+                      headers are stale
   tidy                conventions of this repository
   ci-deps             system packages that the tests need and this machine lacks, one a line
 
@@ -36,7 +40,8 @@ fn main() -> ExitCode {
         ["test"] => return test::run(&root, false),
         ["test", "--json"] => return test::run(&root, true),
         ["wgsl"] => return test::run_drivers(&root),
-        ["codegen"] => codegen::write(&root),
+        ["cuda"] => return test::run_cuda(&root),
+        ["codegen"] => codegen::write_all(&root),
         ["codegen", "--check"] => codegen::check(&root),
         ["tidy"] => tidy::run(&root),
         ["ci-deps"] => {

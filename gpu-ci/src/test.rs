@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::cargo::{Cargo, Program, Tally};
 use crate::vulkan::{self, Kind};
-use crate::{codegen, deps, tidy, wgsl};
+use crate::{codegen, cuda, deps, tidy, wgsl};
 
 /// What became of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,7 +40,7 @@ pub struct Outcome {
 }
 
 /// What tests on a device gave.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct DeviceRun {
     /// Name and driver.
     pub adapter: String,
@@ -61,8 +61,8 @@ enum Action {
     Programs,
     /// Tests on every driver, each a step of its own.
     Drivers,
-    /// Nothing, for the reason given.
-    NotRun(&'static str),
+    /// The kernels of the CUDA backend, in several steps.
+    Cuda,
 }
 
 const STEPS: [(&str, Action); 11] = [
@@ -98,7 +98,7 @@ const STEPS: [(&str, Action); 11] = [
     ),
     (
         "tests",
-        // The WebGPU backend's own tests come next, on each driver.
+        // The GPU backends' own tests come next.
         Action::Programs,
     ),
     (
@@ -106,10 +106,7 @@ const STEPS: [(&str, Action); 11] = [
         Action::Tests(&["test", "--workspace", "--exclude", "peers", "--doc"]),
     ),
     ("WGSL", Action::Drivers),
-    (
-        "CUDA",
-        Action::NotRun("no GPU kernels in this version; the header is checked in `tests`"),
-    ),
+    ("CUDA", Action::Cuda),
     (
         "benches",
         // Checks results alone: sizes too small, and code not optimised enough, for the times to say anything.
@@ -127,6 +124,11 @@ pub fn run_drivers(root: &Path) -> ExitCode {
     run_steps(root, false, [("WGSL", Action::Drivers)])
 }
 
+/// Runs the tests of the CUDA backend alone.
+pub fn run_cuda(root: &Path) -> ExitCode {
+    run_steps(root, false, [("CUDA", Action::Cuda)])
+}
+
 fn run_steps(
     root: &Path,
     json: bool,
@@ -137,7 +139,6 @@ fn run_steps(
     let mut tally = Tally::default();
     for (step, action) in steps {
         let done = match (&failed, action) {
-            (_, Action::NotRun(reason)) => vec![not_run(step, reason)],
             (Some(earlier), _) => vec![not_run(step, &format!("`{earlier}` failed"))],
             (None, action) => perform(root, step, &action, json, &mut tally),
         };
@@ -206,7 +207,7 @@ fn perform(
         }),
         Action::Check(check) => check(root).map(|done| eprintln!("{done}")),
         Action::Drivers => return wgsl::run(&cargo),
-        Action::NotRun(reason) => return vec![not_run(step, reason)],
+        Action::Cuda => return cuda::run(&cargo),
     };
     vec![Outcome {
         step: step.into(),
@@ -223,7 +224,8 @@ fn perform(
 fn programs(cargo: &Cargo<'_>) -> Result<Tally, String> {
     let mut tally = Tally::default();
     let programs = cargo.programs()?;
-    let here = |program: &&Program| program.is_test && !wgsl::runs_on_drivers(program);
+    let elsewhere = |program: &Program| wgsl::runs_on_drivers(program) || cuda::is_one(program);
+    let here = |program: &&Program| program.is_test && !elsewhere(program);
     for program in programs.iter().filter(here) {
         cargo.start_program(program, &[], |line| tally.add(line))?;
     }

@@ -163,13 +163,14 @@ fn first_usable(listed: &[String], kind: Kind) -> Option<String> {
 
 /// Digests of the conformance suites by suite, collected from what the tests print.
 #[derive(Default)]
-struct Digests {
+pub struct Digests {
     by_suite: BTreeMap<String, String>,
     conflicts: Vec<String>,
 }
 
 impl Digests {
-    fn add(&mut self, line: &str) {
+    /// Looks at one line of output.
+    pub fn add(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let (suite, digest) = match words[..] {
             ["conformance", _, suite, "digest", digest, "cases", _] => (suite, digest),
@@ -184,7 +185,8 @@ impl Digests {
         }
     }
 
-    fn finish(self) -> Result<BTreeMap<String, String>, String> {
+    /// The digests, if every suite has one, and no suite two.
+    pub fn finish(self) -> Result<BTreeMap<String, String>, String> {
         if !self.conflicts.is_empty() {
             return Err(self.conflicts.join("; "));
         }

@@ -13,6 +13,16 @@ pub enum CudaError {
         /// What to install.
         hint: &'static str,
     },
+    /// The driver is older than what this crate uses of it.
+    #[error(
+        "the CUDA driver is version {has}, at least {needs} is needed: update NVIDIA's display driver"
+    )]
+    DriverTooOld {
+        /// Its version.
+        has: String,
+        /// The least that will do.
+        needs: String,
+    },
     /// The driver finds no device.
     #[error("the CUDA driver finds no device: {message}")]
     NoDevice {
@@ -45,6 +55,12 @@ pub enum CudaError {
         /// The device.
         device: String,
         /// What the driver says.
+        message: String,
+    },
+    /// The run-time compiler's library is not there.
+    #[error("no NVRTC: {message}")]
+    NoCompiler {
+        /// Where it was looked for, and how to get it.
         message: String,
     },
     /// A kernel does not compile or load here.

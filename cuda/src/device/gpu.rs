@@ -466,7 +466,7 @@ impl Gpu {
                 grid,
                 arguments: arguments.iter().map(|argument| argument.bits).collect(),
             },
-            memory,
+            _memory: memory,
         })
     }
 

@@ -93,7 +93,8 @@ impl<T: Pod> From<&Buffer<T>> for Argument {
 pub struct Launch {
     pub(super) kernel: Arc<Kernel>,
     pub(super) raw: RawLaunch,
-    pub(super) memory: Vec<Arc<Memory>>,
+    /// Held while the launch may run.
+    pub(super) _memory: Vec<Arc<Memory>>,
 }
 
 /// Launches recorded once, to be queued many times at the cost of one. It keeps its buffers.

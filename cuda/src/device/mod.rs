@@ -14,7 +14,7 @@ pub use driver::{DeviceSummary, Resources};
 pub use error::CudaError;
 pub use gpu::{Buffer, Gpu, Kernel, Options, Scratch, Stats};
 pub use launch::{Argument, Graph, Grid, Launch};
-pub use nvidia::{CudaDevice, devices};
+pub use nvidia::{CudaDevice, compile, devices, ptx};
 
 pub(crate) use driver::Driver;
 

@@ -119,7 +119,7 @@ static void run_block(Worker* w, Word block, const Statics& statics) {
     w->head = w->tail = 0;
     w->at_barrier = w->in_warp = 0;
     w->round = 1;
-    w->paused = 0;
+    w->paused = w->shaken = 0;
     w->watching = false;
     w->fault = 0;
     w->fault_access = 0;
@@ -156,6 +156,7 @@ static void run_block(Worker* w, Word block, const Statics& statics) {
     }
     something_happened(w);
     watch.running.store(false);
+    w->launch->finished.fetch_add(1);
 }
 
 // Takes blocks until none is left.

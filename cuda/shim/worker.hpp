@@ -24,6 +24,8 @@ constexpr Word QUEUE = 2 * MAX_THREADS;
 constexpr Word MAX_WORKERS = 256;
 // Rounds of pauses after which a worker counts as stuck. From half of them on it is told of what happens elsewhere.
 constexpr Long PATIENCE = 1 << 16;
+// Turns given away at atomics that, by one thread, count as a pause.
+constexpr Word TURNS = 4;
 // What a shuffle gives from a lane that does not take part.
 constexpr Long NOTHING = 0xbadc0ffee0ddf00d;
 
@@ -40,6 +42,7 @@ struct Launch {
     Outcome* outcome;
     // Blocks taken so far, and the order in which they are: block `i` is number `step * i + start` of all.
     std::atomic<Word> taken{0};
+    std::atomic<Word> finished{0};
     Long step, start;
     std::atomic<bool> failed{false};
     std::mutex failure;
@@ -80,6 +83,8 @@ struct Worker : Header {
     // The present round of pauses, and how many threads paused in it.
     Long round;
     Word paused;
+    // Turns given away in it by threads at atomics.
+    Word shaken;
     bool watching;
     // Slots with a stack.
     Word stacks;
@@ -180,24 +185,25 @@ static void something_happened(Worker* w) {
     if (__atomic_load_n(&w->launch->watchers, __ATOMIC_RELAXED) != 0) w->launch->epoch.fetch_add(1);
 }
 
-// Whether no worker can ever go on: all that run are stuck, since the same moment, and none could still begin.
+// Whether no worker can ever go on: all blocks that began are stuck, since the same moment, and no other can begin.
 static bool all_stuck(Launch* launch) {
     Long epoch = launch->epoch.load();
-    Word running = 0;
+    Word finished = launch->finished.load(), taken = launch->taken.load(), running = 0;
+    if (taken > launch->order->blocks) taken = launch->order->blocks;
     for (Word i = 0; i < launch->order->workers; i++) {
         Watch& watch = launch->watches[i];
         if (!watch.running.load()) continue;
         running++;
         if (!watch.stuck.load() || watch.epoch.load() != epoch) return false;
     }
-    return running == launch->order->workers || launch->taken.load() >= launch->order->blocks;
+    return running == taken - finished && (running == launch->order->workers || taken == launch->order->blocks);
 }
 
-// Every thread that can run has paused, and nothing happened.
+// Every thread that can run has paused or come to nothing for long, and nothing happened.
 static void end_round(Worker* w) {
     Launch* launch = w->launch;
     w->round++;
-    w->paused = 0;
+    w->paused = w->shaken = 0;
     w->idle++;
     if (w->idle < PATIENCE / 2) {
         stop_watching(w);
@@ -219,7 +225,7 @@ static void end_round(Worker* w) {
     if (w->idle >= PATIENCE) {
         watch.stuck.store(true);
         if (all_stuck(launch)) {
-            report(w, nullptr, "no progress: %u of the block's %u threads wait in pause_thread, %u at __syncthreads, %u for "
+            report(w, nullptr, "no progress: %u of the block's %u threads wait for memory to change, %u at __syncthreads, %u for "
                    "others of their warp, and no block can go on",
                    w->alive - w->at_barrier - w->in_warp, w->block_threads, w->at_barrier, w->in_warp);
             return;
@@ -249,6 +255,9 @@ static void refill(Worker* w) { w->countdown = 1 + draw(w, 2 * w->launch->order-
 static void shake() {
     Worker* w = own_worker();
     refill(w);
+    w->threads[w->current].place = caller();
+    // Who asks by atomics that change nothing, again and again, waits too.
+    if (++w->shaken > TURNS * (w->alive - w->at_barrier - w->in_warp)) end_round(w);
     push(w, w->current);
     leave(w);
 }

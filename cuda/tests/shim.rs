@@ -1,5 +1,7 @@
 //! The shim does what a device does, and says what a device would choke on.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use ffcm_cuda::device::shim::{self, ShimOptions};
@@ -151,16 +153,11 @@ fn many_barriers() {
     let gpu = gpu(2);
     let out = gpu.buffer::<u32>("out", 100).unwrap();
     let arguments = [(&out).into(), 1000u32.into()];
+    let kernel = kernel(&gpu, &BASICS, "many_barriers");
     let ((), time) = gpu
-        .timed(|| {
-            gpu.launch(
-                &kernel(&gpu, &BASICS, "many_barriers"),
-                Grid::new(100, 256),
-                &arguments,
-            )
-        })
+        .timed(|| gpu.launch(&kernel, Grid::new(100, 256), &arguments))
         .unwrap();
-    println!("{time:?}");
+    assert!(!time.is_zero());
     assert_eq!(gpu.read(&out, 0, 100).unwrap(), [1000; 100]);
 }
 
@@ -216,6 +213,12 @@ extern "C" __global__ void wait_beside_a_barrier(u32* flag) {
     }
     __syncthreads();
 }
+// Asks again and again without ever pausing.
+extern "C" __global__ void spin(u32* lock) {
+    atomicExch(lock, 1u);
+    while (atomicCAS(lock, 0u, 1u) != 0) {
+    }
+}
 // The second block opens the first one's door.
 extern "C" __global__ void wait_for_a_block(u32* door) {
     if (blockIdx.x == 0) {
@@ -245,6 +248,7 @@ extern "C" __global__ void fine(u32* out) { out[0] = 5; }
         "misaligned_atomic",
         "wait_for_ever",
         "wait_beside_a_barrier",
+        "spin",
         "wait_for_a_block",
         "recurse",
         "not_in_mask",
@@ -280,7 +284,6 @@ fn fault(name: &str, grid: Grid, numbers: &[Argument]) -> String {
         .launch(&fine, Grid::new(3, 64), &[(&out).into()])
         .unwrap();
     assert_eq!(other.read(&out, 0, 1).unwrap(), [5]);
-    println!("{message}");
     message
 }
 
@@ -313,15 +316,18 @@ fn accesses_outside_are_errors() {
         );
     }
     let message = fault("store_at", Grid::new(9, 32), &[(1u64 << 40).into()]);
-    assert!(message.contains("memory that is not there"), "{message}");
+    assert!(message.contains("not there"), "{message}");
+    assert!(message.contains("; running: "), "{message}");
     let message = fault(
         "shared_at",
         Grid::new(2, 32).shared(4096),
         &[1024u32.into()],
     );
-    assert!(message.contains("memory that is not there"), "{message}");
+    assert!(message.contains("not there"), "{message}");
+    assert!(message.contains("; running: "), "{message}");
     let message = fault("recurse", Grid::new(2, 32), &[10_000u32.into()]);
-    assert!(message.contains("memory that is not there"), "{message}");
+    assert!(message.contains("not there"), "{message}");
+    assert!(message.contains("; running: "), "{message}");
 }
 
 #[test]
@@ -343,6 +349,8 @@ fn what_has_no_meaning_is_an_error() {
 fn waiting_for_ever_is_an_error() {
     let message = fault("wait_for_ever", Grid::new(5, 64), &[]);
     assert!(message.contains("no progress"), "{message}");
+    let message = fault("spin", Grid::new(2, 3), &[]);
+    assert!(message.contains("no progress"), "{message}");
     let message = fault("wait_beside_a_barrier", Grid::new(3, 64).cooperative(), &[]);
     assert!(message.contains("63 at __syncthreads"), "{message}");
 }
@@ -361,4 +369,356 @@ fn blocks_that_need_others_fail_for_some_seed() {
     for seed in 0..40 {
         assert_eq!(outcome(seed, grid.cooperative()), Ok(()));
     }
+}
+
+const GRIDS: Source = Source {
+    name: "tests/grids",
+    text: r#"
+#include "device.cuh"
+// Every block waits for all others, `rounds` times, and then sees what they wrote before.
+extern "C" __global__ void grid_barrier(u32* arrived, u32* cells, u32* wrong, u32 rounds) {
+    for (u32 round = 1; round <= rounds; round++) {
+        cells[blockIdx.x * blockDim.x + threadIdx.x] = round;
+        __syncthreads();
+        if (threadIdx.x == 0) {
+            __threadfence();
+            atomicAdd(arrived, 1u);
+            while (load_acquire(arrived) < round * gridDim.x) pause_thread();
+        }
+        __syncthreads();
+        u32 other = (blockIdx.x + 1) % gridDim.x;
+        if (cells[other * blockDim.x + threadIdx.x] < round) atomicAdd(wrong, 1u);
+        __syncthreads();
+    }
+}
+// Reverses each block's share through shared memory of the launch's size.
+extern "C" __global__ void reverse(const u64* in, u64* out) {
+    u64* tile = static_cast<u64*>(dynamic_shared());
+    u32 i = blockIdx.x * blockDim.x + threadIdx.x;
+    tile[threadIdx.x] = in[i];
+    __syncthreads();
+    out[i] = tile[blockDim.x - 1 - threadIdx.x];
+}
+// The order in which threads of a block come past a barrier.
+extern "C" __global__ void turns(u32* order, u32* next) {
+    __syncthreads();
+    order[blockIdx.x * blockDim.x + atomicAdd(next + blockIdx.x, 1u)] = threadIdx.x;
+}
+// What shared memory has before anything is written.
+extern "C" __global__ void dirt(u32* out) {
+    __shared__ u32 cells[8];
+    const u32* dynamic = static_cast<const u32*>(dynamic_shared());
+    volatile u32* seen = cells;
+    out[0] = seen[3];
+    out[1] = dynamic[3];
+}
+// Threads leave one after another; those who stay are not held up.
+extern "C" __global__ void leave_early(u32* out) {
+    for (u32 i = 0; i < threadIdx.x; i++) {
+        __syncthreads();
+        __syncwarp();
+    }
+    atomicAdd(out, threadIdx.x);
+}
+extern "C" __global__ void add_one(u32* cells, u32 n) {
+    u32 i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) cells[i] += 1;
+}
+extern "C" __global__ void __launch_bounds__(WIDE * 2, 1) double_it(u32* cells) { cells[threadIdx.x] *= 2; }
+"#,
+    entries: &[
+        "grid_barrier",
+        "reverse",
+        "turns",
+        "dirt",
+        "leave_early",
+        "add_one",
+        "double_it",
+    ],
+    defines: &[("WIDE", "32")],
+};
+
+#[test]
+fn blocks_wait_for_each_other() {
+    for seed in 1..6 {
+        let gpu = gpu(seed);
+        let kernel = kernel(&gpu, &GRIDS, "grid_barrier");
+        let blocks = gpu.resident_blocks(&kernel, 96, 0).unwrap();
+        assert_eq!(blocks, 3);
+        let arrived = gpu.buffer::<u32>("arrived", 1).unwrap();
+        let cells = gpu.buffer::<u32>("cells", 3 * 96).unwrap();
+        let wrong = gpu.buffer::<u32>("wrong", 1).unwrap();
+        let arguments = [
+            (&arrived).into(),
+            (&cells).into(),
+            (&wrong).into(),
+            50u32.into(),
+        ];
+        let grid = Grid::new(blocks, 96).cooperative();
+        gpu.launch(&kernel, grid, &arguments).unwrap();
+        assert_eq!(gpu.read(&arrived, 0, 1).unwrap(), [150]);
+        assert_eq!(gpu.read(&wrong, 0, 1).unwrap(), [0]);
+        assert_eq!(gpu.read(&cells, 0, 3 * 96).unwrap(), [50; 3 * 96]);
+        let error = gpu.launch(&kernel, Grid::new(4, 96).cooperative(), &arguments);
+        assert!(
+            matches!(error, Err(CudaError::BadLaunch { .. })),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn shared_memory_is_as_large_as_asked() {
+    let gpu = gpu(4);
+    let data: Vec<u64> = (0..5 * 1024).map(|i| i << 33 | i).collect();
+    let input = gpu.buffer_of("input", &data).unwrap();
+    let out = gpu.buffer::<u64>("out", data.len() as u64).unwrap();
+    let kernel = kernel(&gpu, &GRIDS, "reverse");
+    let arguments = [(&input).into(), (&out).into()];
+    gpu.launch(&kernel, Grid::new(5, 1024).shared(8192), &arguments)
+        .unwrap();
+    let want: Vec<u64> = data
+        .chunks(1024)
+        .flat_map(|share| share.iter().rev().copied())
+        .collect();
+    assert_eq!(gpu.read(&out, 0, out.len()).unwrap(), want);
+    let most = gpu.summary().shared_per_block;
+    let error = gpu.launch(&kernel, Grid::new(1, 32).shared(most + 1), &arguments);
+    assert!(
+        matches!(error, Err(CudaError::BadLaunch { .. })),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn seeds_change_what_may_change() {
+    let run = |seed| {
+        let gpu = gpu(seed);
+        let order = gpu.buffer::<u32>("order", 4 * 64).unwrap();
+        let next = gpu.buffer::<u32>("next", 4).unwrap();
+        let arguments = [(&order).into(), (&next).into()];
+        gpu.launch(&kernel(&gpu, &GRIDS, "turns"), Grid::new(4, 64), &arguments)
+            .unwrap();
+        let dirt = gpu.buffer::<u32>("dirt", 2).unwrap();
+        let grid = Grid::new(1, 1).shared(64);
+        gpu.launch(&kernel(&gpu, &GRIDS, "dirt"), grid, &[(&dirt).into()])
+            .unwrap();
+        let order = gpu.read(&order, 0, 4 * 64).unwrap();
+        (order, gpu.read(&dirt, 0, 2).unwrap())
+    };
+    let (order, dirt) = run(1);
+    assert_eq!(run(1), (order.clone(), dirt.clone()));
+    let (other, other_dirt) = run(2);
+    assert_ne!(order, other);
+    assert_ne!(dirt, other_dirt);
+    assert!(dirt.iter().all(|&word| word != 0), "{dirt:x?}");
+    for share in order.chunks(64).chain(other.chunks(64)) {
+        let mut sorted = share.to_vec();
+        sorted.sort_unstable();
+        assert!(sorted.into_iter().eq(0..64));
+        assert!(!share.is_sorted());
+    }
+}
+
+#[test]
+fn threads_may_leave() {
+    let gpu = gpu(5);
+    let out = gpu.buffer::<u32>("out", 1).unwrap();
+    let kernel = kernel(&gpu, &GRIDS, "leave_early");
+    gpu.launch(&kernel, Grid::new(3, 100), &[(&out).into()])
+        .unwrap();
+    assert_eq!(gpu.read(&out, 0, 1).unwrap(), [3 * 99 * 100 / 2]);
+}
+
+#[test]
+fn graphs_repeat() {
+    let gpu = gpu(6);
+    let cells = gpu.buffer::<u32>("cells", 64).unwrap();
+    let (add, double) = (
+        kernel(&gpu, &GRIDS, "add_one"),
+        kernel(&gpu, &GRIDS, "double_it"),
+    );
+    let grid = Grid::covering(64, 32);
+    let add = gpu
+        .prepare(&add, grid, &[(&cells).into(), 64u32.into()])
+        .unwrap();
+    let double = gpu
+        .prepare(&double, Grid::new(1, 64), &[(&cells).into()])
+        .unwrap();
+    let graph = gpu.graph(vec![add.clone(), double, add]).unwrap();
+    gpu.fill(&cells, 0, 64, 3).unwrap();
+    for _ in 0..3 {
+        gpu.replay(&graph).unwrap();
+    }
+    // 3, 9, 21, 45: twice what comes after it is one more, and one.
+    assert_eq!(gpu.read(&cells, 0, 64).unwrap(), [45; 64]);
+    assert_eq!(gpu.stats().launches, 9);
+    // It keeps its buffers.
+    drop(cells);
+    gpu.replay(&graph).unwrap();
+    let error = self::gpu(6).replay(&graph).unwrap_err();
+    assert!(matches!(error, CudaError::Foreign { .. }), "{error}");
+}
+
+#[test]
+fn launches_are_checked() {
+    let gpu = gpu(7);
+    let cells = gpu.buffer::<u32>("cells", 64).unwrap();
+    let (add, double) = (
+        kernel(&gpu, &GRIDS, "add_one"),
+        kernel(&gpu, &GRIDS, "double_it"),
+    );
+    assert_eq!(double.resources().max_threads, 64);
+    assert_eq!(add.resources().max_threads, 1024);
+    let of = Argument::from(&cells);
+    let refused = |kernel, grid, arguments: &[Argument]| {
+        let error = gpu.launch(kernel, grid, arguments).unwrap_err();
+        let CudaError::BadLaunch { message, .. } = error else {
+            panic!("{error}")
+        };
+        message
+    };
+    refused(&double, Grid::new(1, 65), std::slice::from_ref(&of));
+    refused(&add, Grid::new(0, 32), &[of.clone(), 1u32.into()]);
+    refused(&add, Grid::new(1, 0), &[of.clone(), 1u32.into()]);
+    refused(
+        &add,
+        Grid::covering(u64::MAX, 1),
+        &[of.clone(), 1u32.into()],
+    );
+    let message = refused(&add, Grid::new(1, 32), std::slice::from_ref(&of));
+    assert_eq!(message, "1 arguments for 2 parameters");
+    let message = refused(&add, Grid::new(1, 32), &[of.clone(), (1u64 << 32).into()]);
+    assert_eq!(message, "argument 1 is 0x100000000 for a Bits32");
+    let message = refused(&add, Grid::new(1, 32), &[5u64.into(), 1u32.into()]);
+    assert_eq!(message, "argument 0 is 0x5 for a Pointer");
+    let error = self::gpu(7).launch(&add, Grid::new(1, 32), &[of, 1u32.into()]);
+    assert!(matches!(error, Err(CudaError::Foreign { .. })), "{error:?}");
+    // Nothing of that harmed the device.
+    assert_eq!(gpu.read(&cells, 0, 64).unwrap(), [0; 64]);
+}
+
+#[test]
+fn buffers_of_nothing_and_ranges_beyond() {
+    let gpu = gpu(8);
+    let none = gpu.buffer::<u32>("none", 0).unwrap();
+    assert!(none.is_empty());
+    assert_eq!(gpu.read(&none, 0, 0).unwrap(), []);
+    gpu.upload(&none, 0, &[]).unwrap();
+    gpu.fill(&none, 0, 0, 1).unwrap();
+    gpu.copy((&none, 0), (&none, 0), 0).unwrap();
+    let add = kernel(&gpu, &GRIDS, "add_one");
+    gpu.launch(&add, Grid::new(2, 32), &[(&none).into(), 0u32.into()])
+        .unwrap();
+
+    let some = gpu.buffer_of("some", &[1u64, 2, 3]).unwrap();
+    let beyond = |error: Result<(), CudaError>| {
+        assert!(
+            matches!(error, Err(CudaError::BadRange { .. })),
+            "{error:?}"
+        );
+    };
+    beyond(gpu.read(&some, 1, 3).map(drop));
+    beyond(gpu.read(&some, u64::MAX, 2).map(drop));
+    beyond(gpu.upload(&some, 3, &[1]));
+    beyond(gpu.fill(&some, 2, 2, 0));
+    beyond(gpu.copy((&some, 0), (&some, 1), 2));
+    gpu.copy((&some, 0), (&some, 2), 1).unwrap();
+    gpu.fill(&some, 1, 1, 5).unwrap();
+    assert_eq!(gpu.read(&some, 0, 3).unwrap(), [1, 5 << 32 | 5, 1]);
+}
+
+#[test]
+fn memory_is_counted_and_zeroed() {
+    let gpu = shim::open(&ShimOptions {
+        memory: 1 << 20,
+        ..ShimOptions::default()
+    })
+    .unwrap();
+    let too_large = gpu.buffer::<u8>("large", (1 << 20) + 1).unwrap_err();
+    assert!(
+        matches!(too_large, CudaError::TooLarge { .. }),
+        "{too_large}"
+    );
+    let first = gpu.buffer::<u8>("first", 1 << 19).unwrap();
+    gpu.fill(&gpu.buffer::<u32>("dirty", 100).unwrap(), 0, 100, u32::MAX)
+        .unwrap();
+    let full = gpu.buffer::<u8>("second", (1 << 19) + 1).unwrap_err();
+    assert!(matches!(full, CudaError::OutOfMemory { .. }), "{full}");
+    assert_eq!(gpu.memory_in_use(), 1 << 19);
+    drop(first);
+    let whole = gpu.buffer::<u32>("whole", 1 << 18).unwrap();
+    assert!(
+        gpu.read(&whole, 0, 1 << 18)
+            .unwrap()
+            .iter()
+            .all(|&word| word == 0)
+    );
+}
+
+#[test]
+fn a_device_is_lost_when_asked() {
+    let gpu = shim::open(&ShimOptions {
+        lose_after_launches: Some(2),
+        ..ShimOptions::default()
+    })
+    .unwrap();
+    let cells = gpu.buffer::<u32>("cells", 32).unwrap();
+    let add = kernel(&gpu, &GRIDS, "add_one");
+    let launch = || gpu.launch(&add, Grid::new(1, 32), &[(&cells).into(), 32u32.into()]);
+    launch().unwrap();
+    launch().unwrap();
+    let lost = |error: CudaError| assert!(matches!(error, CudaError::Lost { .. }), "{error}");
+    lost(launch().unwrap_err());
+    lost(gpu.read(&cells, 0, 1).unwrap_err());
+    lost(gpu.upload(&cells, 0, &[1]).unwrap_err());
+    lost(gpu.buffer::<u32>("more", 1).unwrap_err());
+    lost(gpu.wait().unwrap_err());
+    lost(gpu.kernels(&BASICS).unwrap_err());
+
+    let gpu = self::gpu(1);
+    gpu.wait().unwrap();
+    gpu.lose();
+    lost(gpu.wait().unwrap_err());
+}
+
+#[test]
+fn a_device_that_cannot_be_is_refused() {
+    for (multiprocessors, shake_one_in) in [(0, 1), (257, 1), (1, 0)] {
+        let options = ShimOptions {
+            multiprocessors,
+            shake_one_in,
+            ..ShimOptions::default()
+        };
+        let error = shim::open(&options).unwrap_err();
+        assert!(matches!(error, CudaError::Open { .. }), "{error}");
+    }
+}
+
+/// Many devices at once, each with cooperative launches: helpers of one do not starve the others.
+#[test]
+fn devices_do_not_hold_each_other_up() {
+    std::thread::scope(|scope| {
+        for seed in 0..8 {
+            scope.spawn(move || {
+                let gpu = gpu(seed);
+                let kernel = kernel(&gpu, &GRIDS, "grid_barrier");
+                let arrived = gpu.buffer::<u32>("arrived", 1).unwrap();
+                let cells = gpu.buffer::<u32>("cells", 3 * 32).unwrap();
+                let wrong = gpu.buffer::<u32>("wrong", 1).unwrap();
+                for _ in 0..20 {
+                    gpu.fill(&arrived, 0, 1, 0).unwrap();
+                    let arguments = [
+                        (&arrived).into(),
+                        (&cells).into(),
+                        (&wrong).into(),
+                        3u32.into(),
+                    ];
+                    gpu.launch(&kernel, Grid::new(3, 32).cooperative(), &arguments)
+                        .unwrap();
+                }
+                assert_eq!(gpu.read(&arrived, 0, 1).unwrap(), [9]);
+            });
+        }
+    });
 }

@@ -1,12 +1,13 @@
 //! From a unit's text to a shared library, by the C++ compiler of the system. Libraries are kept under a hash of all that
 //! went into them.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::device::{CudaError, Source};
 use crate::kernels::HEADERS;
@@ -23,7 +24,7 @@ const SHIM: &[(&str, &str)] = &[
 /// Flags of every library.
 const FLAGS: &[&str] = &[
     "-std=c++17",
-    "-g",
+    "-gdwarf-4",
     "-shared",
     "-fPIC",
     "-pthread",
@@ -57,6 +58,20 @@ const UNIT_FLAGS: &[&str] = &[
 pub(super) struct Compiler {
     program: String,
     version: Vec<u8>,
+}
+
+/// Held while a library is made, so that a process makes it once.
+struct Making;
+
+impl Making {
+    fn of(library: &Path) -> Arc<Mutex<()>> {
+        static LOCKS: OnceLock<Mutex<HashMap<PathBuf, Arc<Mutex<()>>>>> = OnceLock::new();
+        let mut locks = LOCKS
+            .get_or_init(Mutex::default)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(locks.entry(library.to_path_buf()).or_default())
+    }
 }
 
 /// A text and the name that others include it by.
@@ -130,6 +145,8 @@ impl Compiler {
         }
         let key = hash.finalize().to_hex();
         let library = cache.join(format!("{}-{}.so", name.replace('/', "-"), &key[..32]));
+        let making = Making::of(&library);
+        let _making = making.lock().unwrap_or_else(PoisonError::into_inner);
         if library.is_file() {
             return Ok(library);
         }
@@ -158,7 +175,7 @@ impl Compiler {
                 message: String::from_utf8_lossy(&output.stderr).into_owned(),
             });
         }
-        // Others may make the same library at the same time; whoever is last replaces it by its equal.
+        // Another process may make the same library at the same time; whoever is last replaces it by its equal.
         fs::rename(folder.path().join("library.so"), &library).map_err(failed)?;
         Ok(library)
     }
@@ -191,14 +208,16 @@ fn wrapper(source: &Source, file: &str) -> String {
 /// The most threads of a block that the kernel is declared for.
 fn launch_bound<'a>(text: &'a str, entry: &str) -> Option<&'a str> {
     const MARK: &str = "__launch_bounds__(";
-    let named = |(at, _): &(usize, &str)| {
-        let before = text[..*at].chars().next_back();
-        let after = text[at + entry.len()..].trim_start();
-        before.is_some_and(char::is_whitespace) && after.starts_with('(')
+    let declared = |(at, _): (usize, &str)| {
+        let head = &text[..at];
+        let head = &head[head.rfind("__global__")?..];
+        let before = head.chars().next_back().is_some_and(char::is_whitespace);
+        let after = text[at + entry.len()..].trim_start().starts_with('(');
+        // Nothing between may end the declaration: else the name is one in the body of another, or in a comment.
+        let same = !head.contains(['{', '}', ';']) && !head.contains("//");
+        (before && after && same).then_some(head)
     };
-    let (at, _) = text.match_indices(entry).find(named)?;
-    let head = &text[..at];
-    let head = &head[head.rfind("__global__")?..];
+    let head = text.match_indices(entry).find_map(declared)?;
     let bound = &head[head.find(MARK)? + MARK.len()..];
     Some(bound[..bound.rfind(')')?].split(',').next()?.trim())
 }

@@ -15,6 +15,12 @@ pub const RULES: &str = include_str!("kernels/generated/rules.cuh");
 pub const HEADERS: &[(&str, &str)] = &[
     ("rules.cuh", RULES),
     ("device.cuh", include_str!("kernels/device.cuh")),
+    ("number.cuh", include_str!("kernels/number.cuh")),
+    ("heap.cuh", include_str!("kernels/net/heap.cuh")),
+    ("protocol.cuh", include_str!("kernels/net/protocol.cuh")),
+    ("reduce.cuh", include_str!("kernels/net/reduce.cuh")),
+    ("fire.cuh", include_str!("kernels/net/fire.cuh")),
+    ("plan.cuh", include_str!("kernels/net/plan.cuh")),
 ];
 
 /// Every unit of this crate, for compilers that have no device, and for measuring how long they take.

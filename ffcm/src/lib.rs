@@ -14,6 +14,7 @@
 pub mod conformance;
 pub mod coprocessor;
 pub mod cpu;
+pub mod device;
 pub mod focus;
 pub mod graph;
 pub mod hash;

@@ -1,20 +1,58 @@
 //! Nets on the device.
 
+mod buffers;
 mod calls;
+mod control;
 mod engine;
+mod heap;
+mod report;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use ffcm::coprocessor::{JobError, RewriteJob, RewriteOutput};
+use ffcm::device::net::{BookTooLarge, Outside};
 
 use self::calls::{CallsEngine, Ending};
 pub use self::engine::NetStats;
 use self::engine::ParallelEngine;
 use crate::device::{CudaError, Gpu, Source};
 
+impl From<BookTooLarge> for CudaError {
+    fn from(error: BookTooLarge) -> CudaError {
+        CudaError::TooLarge {
+            what: "the book of definitions".into(),
+            needs: error.needs,
+            limit: error.limit,
+        }
+    }
+}
+
+impl From<Outside> for CudaError {
+    fn from(error: Outside) -> CudaError {
+        CudaError::Driver {
+            message: error.to_string(),
+        }
+    }
+}
+
 /// How nets are reduced. No choice changes a result or a count of interactions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NetOptions {}
+pub struct NetOptions {
+    /// How the rounds of a net follow each other.
+    pub schedule: Schedule,
+}
+
+/// How the rounds of a net that the whole device reduces follow each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Schedule {
+    /// One launch for each, several of them queued at a time.
+    #[default]
+    Rounds,
+    /// Many in one launch, whose blocks are all resident and wait for each other in between.
+    Persistent,
+}
 
 /// Reduces nets.
 pub(crate) struct NetEngine {

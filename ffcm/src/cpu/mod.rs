@@ -1,7 +1,7 @@
 //! The CPU backend: the parallel net engine, and rayon for π, Memory Arithmetic and hashing.
 
 mod coprocessor;
-mod net;
+pub(crate) mod net;
 
 pub use coprocessor::CpuCoprocessor;
 pub use net::{NetEngine, Progress, THREADS_MAX};

@@ -7,14 +7,13 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use ffcm::device::net::{Bare, Encoded, Outside, encode as encode_book, names_nothing, term};
 use ffcm::net::readback::{Heap, readback};
 use ffcm::net::{Book, Call, Limits, Outcome, ReduceError};
 use ffcm::spec::rules::{Counts, Opcode};
 use ffcm::spec::word::{Class, Term};
 
-use super::book::{Encoded, encode as encode_book};
 use super::fire::FIRE;
-use super::heap::{names_nothing, outside, term};
 use crate::RULES;
 use crate::device::{Binding, Bound, Buffer, Gpu, GpuError, Groups, Kernel, Source};
 
@@ -231,7 +230,7 @@ impl CallsEngine {
                 STATUS_DONE => {
                     let root = state.root(lane);
                     if names_nothing(root, wave.book.book.definitions().len()) {
-                        return Err(outside());
+                        return Err(Outside.into());
                     }
                     if root.class().is_node() {
                         trees.push(lane);
@@ -366,7 +365,7 @@ impl CallsEngine {
             };
             let ending = outcome(wave, &heap, state.root(*lane), state.counts(*lane));
             if heap.damaged.get() {
-                return Err(outside());
+                return Err(Outside.into());
             }
             endings[wave.calls[*lane].0] = Some(ending);
         }
@@ -436,19 +435,6 @@ impl Results {
             counts.add(op, high << 32 | low);
         }
         counts
-    }
-}
-
-/// The heap below an atom, or below a wire that nothing was substituted for.
-struct Bare;
-
-impl Heap for Bare {
-    fn wire(&self, _: Term) -> Option<Term> {
-        None
-    }
-
-    fn node(&self, _: Term) -> [Term; 2] {
-        [Term::ABSENT; 2]
     }
 }
 

@@ -7,19 +7,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ffcm::coprocessor::JobError;
+use ffcm::device::net::{Pace, encode, term};
 use ffcm::net::readback::readback;
 use ffcm::net::{Book, Call, Limits, Outcome, ReduceError};
 use ffcm::spec::number::operate;
 use ffcm::spec::rules::{Counts, Opcode};
 use ffcm::spec::word::{Class, Term};
 
-use super::book::encode;
 use super::buffers::{
     Bindings, Buffers, Capacity, Kernels, REPORT_HEAP, REPORT_WORDS, free_entries,
 };
 use super::control::*;
-use super::fuel::{self, Pace};
-use super::heap::{DeviceHeap, Table, term};
+use super::fuel;
+use super::heap::{DeviceHeap, Table};
 use super::report;
 use super::sources::Build;
 use crate::device::{Buffer, Gpu, GpuError, Groups};
@@ -55,7 +55,7 @@ impl Tuning {
             patience: if on_processor {
                 fuel::ROUND_ON_PROCESSOR
             } else {
-                fuel::ROUND
+                Pace::ROUND
             },
             trips: 128,
             steps: 255,
@@ -244,7 +244,8 @@ impl ParallelEngine {
             Ok(control) => control,
             Err(error) => return Ok(Err(error)),
         };
-        let mut pace = Pace::new(self.tuning.rounds, self.fuel_most, self.tuning.patience);
+        let mut pace = Pace::new(self.tuning.rounds, fuel::FIRST, self.fuel_most)
+            .patient(self.tuning.patience);
         let mut batches = 0;
         let mut idle = 0;
         while idle < IDLE_MAX {

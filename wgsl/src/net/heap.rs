@@ -1,17 +1,10 @@
 //! The normal form as it lies on the device, for readback.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-
+use ffcm::device::net::{Outside, PAGE, Pages, term};
 use ffcm::net::readback::Heap;
-use ffcm::spec::word::{Class, Term};
+use ffcm::spec::word::Term;
 
 use crate::device::{Buffer, Gpu, GpuError};
-
-/// Words of a page.
-const PAGE: u64 = 1 << 16;
-/// Most pages that are kept.
-const PAGES_MAX: usize = 512;
 
 /// The three tables of the heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,15 +17,8 @@ pub(super) enum Table {
     Payloads,
 }
 
-/// The heap after the last interaction. Pages are fetched when they are needed.
-pub(super) struct DeviceHeap<'a> {
-    gpu: &'a Gpu,
-    buffers: [&'a Buffer; 3],
-    /// Of the book.
-    definitions: usize,
-    pages: RefCell<HashMap<(Table, u64), Vec<u32>>>,
-    error: RefCell<Option<GpuError>>,
-}
+/// The heap after the last interaction.
+pub(super) struct DeviceHeap<'a>(Pages<'a, u32, GpuError>);
 
 impl<'a> DeviceHeap<'a> {
     /// `buffers`: nodes, stamps, payloads. References name one of so many `definitions`.
@@ -41,99 +27,36 @@ impl<'a> DeviceHeap<'a> {
         buffers: [&'a Buffer; 3],
         definitions: usize,
     ) -> DeviceHeap<'a> {
-        DeviceHeap {
-            gpu,
-            buffers,
-            definitions,
-            pages: RefCell::default(),
-            error: RefCell::default(),
-        }
+        DeviceHeap(Pages::new(definitions, move |table, start| {
+            let buffer = buffers[table];
+            match buffer.words().saturating_sub(start).min(PAGE) {
+                0 => Ok(Vec::new()),
+                length => gpu.read(buffer, start, length),
+            }
+        }))
     }
 
     /// Puts in the beginning of a table that has been read already. Nothing beyond it may be asked for.
     pub(super) fn insert(&self, table: Table, words: Vec<u32>) {
-        debug_assert!(words.len() as u64 <= PAGE);
-        self.pages.borrow_mut().insert((table, 0), words);
+        self.0.insert(table as usize, words);
     }
 
     /// What went wrong while pages were fetched. If anything did, what was read means nothing.
     pub(super) fn into_error(self) -> Option<GpuError> {
-        self.error.into_inner()
+        self.0.into_error()
     }
 
-    /// The device left what cannot be.
-    fn damaged(&self) {
-        self.error.borrow_mut().get_or_insert_with(outside);
-    }
-
-    /// A term that is safe to read back.
-    fn checked(&self, term: Term) -> Term {
-        if names_nothing(term, self.definitions) {
-            self.damaged();
-            return Term::ERA;
-        }
-        term
-    }
-
-    /// `N` words of a table; zeros after an error. `N` divides the size of a page.
     fn words<const N: usize>(&self, table: Table, index: u32) -> [u32; N] {
-        let at = u64::from(index) * N as u64;
-        let (page, within) = (at / PAGE, (at % PAGE) as usize);
-        let pick = |words: &[u32]| {
-            let mut found = [0; N];
-            if let Some(words) = words.get(within..within + N) {
-                found.copy_from_slice(words);
-            } else {
-                self.damaged();
-            }
-            found
-        };
-        if let Some(words) = self.pages.borrow().get(&(table, page)) {
-            return pick(words);
-        }
-        if self.error.borrow().is_some() {
-            return [0; N];
-        }
-        let buffer = self.buffers[table as usize];
-        let start = page * PAGE;
-        let length = buffer.words().saturating_sub(start).min(PAGE);
-        if length == 0 {
-            self.damaged();
-            return [0; N];
-        }
-        match self.gpu.read(buffer, start, length) {
-            Ok(words) => {
-                let found = pick(&words);
-                let mut pages = self.pages.borrow_mut();
-                if pages.len() >= PAGES_MAX {
-                    pages.clear();
-                }
-                pages.insert((table, page), words);
-                found
-            }
-            Err(error) => {
-                *self.error.borrow_mut() = Some(error);
-                [0; N]
-            }
-        }
+        self.0.words(table as usize, index)
     }
 }
 
-/// What a heap is that has terms which lead out of it.
-pub(super) fn outside() -> GpuError {
-    GpuError::Driver {
-        message: "a net in device memory points outside of it".into(),
+impl From<Outside> for GpuError {
+    fn from(error: Outside) -> GpuError {
+        GpuError::Driver {
+            message: error.to_string(),
+        }
     }
-}
-
-/// Whether `term` refers to a definition beyond the last one.
-pub(super) fn names_nothing(term: Term, definitions: usize) -> bool {
-    term.class() == Class::Ref && term.offset() as usize >= definitions
-}
-
-/// A term from its two words.
-pub(super) fn term(w0: u32, w1: u32) -> Term {
-    Term(u64::from(w1) << 32 | u64::from(w0))
 }
 
 impl Heap for DeviceHeap<'_> {
@@ -143,17 +66,17 @@ impl Heap for DeviceHeap<'_> {
             return None;
         }
         let [w0, w1] = self.words(Table::Payloads, var.offset());
-        Some(self.checked(term(w0, w1)))
+        Some(self.0.checked(term(w0, w1)))
     }
 
     fn node(&self, node: Term) -> [Term; 2] {
         let [a, b, c, d] = self.words(Table::Nodes, node.offset());
         if a == 0 || c == 0 {
             // No node is without ports; an eraser ends every path.
-            self.damaged();
+            self.0.damaged();
             return [Term::ERA; 2];
         }
-        [term(a, b), term(c, d)].map(|term| self.checked(term))
+        [term(a, b), term(c, d)].map(|term| self.0.checked(term))
     }
 }
 
@@ -161,6 +84,7 @@ impl Heap for DeviceHeap<'_> {
 mod tests {
     use ffcm::net::Book;
     use ffcm::net::readback::readback;
+    use ffcm::spec::word::Class;
 
     use super::*;
     use crate::device::Options;
@@ -210,7 +134,7 @@ mod tests {
         ] {
             assert_eq!(
                 read(&gpu, root, ports),
-                Err(outside()),
+                Err(Outside.into()),
                 "{root:?} {ports:?}"
             );
         }

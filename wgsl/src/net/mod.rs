@@ -1,6 +1,5 @@
 //! Nets on the device.
 
-mod book;
 mod buffers;
 mod calls;
 mod control;
@@ -20,12 +19,23 @@ mod wide;
 use std::sync::Arc;
 
 use ffcm::coprocessor::{JobError, RewriteJob, RewriteOutput};
+use ffcm::device::net::BookTooLarge;
 
 use self::calls::{CallsEngine, Ending};
 pub use self::engine::NetStats;
 use self::engine::{ParallelEngine, Tuning};
 use self::sources::Build;
 use crate::device::{Gpu, GpuError, Source};
+
+impl From<BookTooLarge> for GpuError {
+    fn from(error: BookTooLarge) -> GpuError {
+        GpuError::TooLarge {
+            what: "the book of definitions".into(),
+            needs: error.needs,
+            limit: error.limit,
+        }
+    }
+}
 
 /// How nets are reduced. No choice changes a result or a count of interactions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -77,7 +77,7 @@
 
 mod heap;
 mod pool;
-mod template;
+pub(crate) mod template;
 #[cfg(test)]
 mod tests;
 mod worker;

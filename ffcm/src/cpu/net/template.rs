@@ -13,48 +13,48 @@ use crate::spec::rules::{Opcode, opcode};
 use crate::spec::word::{Class, Term};
 
 /// Index into a worker's value table: always 0.
-pub(super) const ZERO: u32 = 0;
+pub(crate) const ZERO: u32 = 0;
 /// The first term a template is given: whatever met the reference, or the first term of the node that did.
-pub(super) const FIRST: u32 = 1;
+pub(crate) const FIRST: u32 = 1;
 /// The second term of the node that met the reference (opened form only).
-pub(super) const SECOND: u32 = 2;
+pub(crate) const SECOND: u32 = 2;
 /// Where node `i` of a template lies is value `NODES + i`, an offset shifted into the value word of a term.
-pub(super) const NODES: u32 = 3;
+pub(crate) const NODES: u32 = 3;
 
 /// One term of a template: `word + values[value]`. The addition never carries: a word with a non-zero value index has
 /// zeros wherever that value has bits.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Slot {
-    pub(super) word: u64,
-    pub(super) value: u32,
+pub(crate) struct Slot {
+    pub(crate) word: u64,
+    pub(crate) value: u32,
 }
 
 /// One form of one definition.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Template {
+pub(crate) struct Template {
     /// Terms of the nodes to allocate.
-    pub(super) nodes: Box<[[Slot; 2]]>,
+    pub(crate) nodes: Box<[[Slot; 2]]>,
     /// Active pairs of two principal ports, at least one of them a node.
-    pub(super) redexes: Box<[[Slot; 2]]>,
+    pub(crate) redexes: Box<[[Slot; 2]]>,
     /// Pairs whose classes are known only when the values are.
-    pub(super) joins: Box<[[Slot; 2]]>,
+    pub(crate) joins: Box<[[Slot; 2]]>,
     /// Active pairs of two atoms: they only count.
-    pub(super) collapses: u64,
+    pub(crate) collapses: u64,
 }
 
 /// A lowered definition.
 #[derive(Clone, Debug)]
-pub(super) struct Lowered {
-    pub(super) plain: Template,
+pub(crate) struct Lowered {
+    pub(crate) plain: Template,
     /// `w0` of the node terms that the opened form applies to; 0, which no term has, if there is no opened form.
-    pub(super) opens: u32,
+    pub(crate) opens: u32,
     /// What the fused meeting of the root counts as.
-    pub(super) opening: Opcode,
-    pub(super) opened: Template,
+    pub(crate) opening: Opcode,
+    pub(crate) opened: Template,
 }
 
 /// Lowers all definitions of a book.
-pub(super) fn lower(definitions: &[Definition]) -> Vec<Lowered> {
+pub(crate) fn lower(definitions: &[Definition]) -> Vec<Lowered> {
     definitions.iter().map(lower_one).collect()
 }
 
@@ -282,7 +282,7 @@ fn given(value: u32) -> Slot {
 }
 
 /// Nodes of the largest template.
-pub(super) fn most_nodes(lowered: &[Lowered]) -> usize {
+pub(crate) fn most_nodes(lowered: &[Lowered]) -> usize {
     let nodes = |l: &Lowered| l.plain.nodes.len().max(l.opened.nodes.len());
     lowered.iter().map(nodes).max().unwrap_or(0)
 }

@@ -8,39 +8,46 @@
 //! then           node i: port0.w0, port0.w1, port1.w0, port1.w1             i < nodes
 //! ```
 //!
-//! Offsets inside the terms are local, as in [`Definition`](ffcm::net::Definition): a VAR holds a wire number, a node
+//! Offsets inside the terms are local, as in [`Definition`]: a VAR holds a wire number, a node
 //! term a node number, a REF the number of a definition.
 
-use ffcm::net::Book;
-use ffcm::spec::word::Term;
+use thiserror::Error;
 
-use crate::device::GpuError;
+use crate::net::{Book, Definition};
+use crate::spec::word::Term;
+
+/// A book that is too large for a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the book of definitions needs {needs} bytes, {limit} are allowed")]
+pub struct BookTooLarge {
+    /// Its size in bytes, encoded.
+    pub needs: u64,
+    /// The limit in bytes.
+    pub limit: u64,
+}
 
 /// The encoded book, and what is largest in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Encoded {
+pub struct Encoded {
     /// Four words to a vec4.
-    pub(crate) words: Vec<u32>,
+    pub words: Vec<u32>,
     /// Most nodes of a definition.
-    pub(crate) nodes_max: u32,
+    pub nodes_max: u32,
     /// Most wires of a definition.
-    pub(crate) wires_max: u32,
+    pub wires_max: u32,
     /// Most redexes of a definition.
-    pub(crate) redexes_max: u32,
+    pub redexes_max: u32,
 }
 
-/// Encodes `book` for a device with bindings of `limit` bytes.
-pub(crate) fn encode(book: &Book, limit: u64) -> Result<Encoded, GpuError> {
+/// Encodes `book` in at most `limit` bytes. Vectors are counted in 32 bits: a `limit` beyond 2^36 is as good as 2^36 − 16.
+pub fn encode(book: &Book, limit: u64) -> Result<Encoded, BookTooLarge> {
     let definitions = book.definitions();
-    let body = |d: &ffcm::net::Definition| 1 + d.redexes.len() + d.nodes.len();
+    let body = |d: &Definition| 1 + d.redexes.len() + d.nodes.len();
     let vectors = definitions.len() + definitions.iter().map(body).sum::<usize>();
     let needs = vectors as u64 * 16;
+    let limit = limit.min(u64::from(u32::MAX) * 16);
     if needs > limit {
-        return Err(GpuError::TooLarge {
-            what: "the book of definitions".into(),
-            needs,
-            limit,
-        });
+        return Err(BookTooLarge { needs, limit });
     }
     let mut encoded = Encoded {
         words: Vec::with_capacity(vectors * 4),
@@ -50,7 +57,7 @@ pub(crate) fn encode(book: &Book, limit: u64) -> Result<Encoded, GpuError> {
     };
     let mut at = definitions.len();
     for definition in definitions {
-        // All of these are below the number of vectors, which fits 32 bits because a binding does.
+        // All of these are below the number of vectors, which fits 32 bits.
         let (nodes, redexes) = (
             definition.nodes.len() as u32,
             definition.redexes.len() as u32,
@@ -120,7 +127,7 @@ mod tests {
             end = at + 1 + redexes + nodes;
         }
         assert_eq!(encoded.words.len(), 4 * end);
-        let most = |size: fn(&ffcm::net::Definition) -> usize| {
+        let most = |size: fn(&Definition) -> usize| {
             book.definitions().iter().map(size).max().unwrap_or(0) as u32
         };
         assert_eq!(encoded.nodes_max, most(|d| d.nodes.len()));
@@ -130,15 +137,14 @@ mod tests {
     }
 
     #[test]
-    fn a_book_larger_than_a_binding_is_refused() {
+    fn a_book_larger_than_the_limit_is_refused() {
         let book = Book::parse(TEXT).expect("a valid book");
         let bytes = encode(&book, u64::MAX).expect("it fits").words.len() as u64 * 4;
         assert!(encode(&book, bytes).is_ok());
         let error = encode(&book, bytes - 1).expect_err("one byte less");
         assert_eq!(
             error,
-            GpuError::TooLarge {
-                what: "the book of definitions".into(),
+            BookTooLarge {
                 needs: bytes,
                 limit: bytes - 1,
             }

@@ -1,0 +1,333 @@
+// One round of a net that the whole device reduces, and what is done between rounds.
+//
+// A round of one block is a sequence of steps between barriers; then everything goes back to the buffers. Before a step
+// thread 0 sets out the `order`: who gets which pairs, what the pool takes in or gives back. All threads carry it out, and
+// after a barrier they work. What a thread pushes in a step, to the bag or the pool of the block, others take in the next.
+//
+// Why nothing races, place by place.
+// - Slots of nodes: protocol.cuh.
+// - The round's bag. Entries below N were written in earlier rounds and are taken by one atomicAdd of TAKEN, so by one
+//   block each; nobody writes them. Entries from N on are written in this round, each place given out by one atomicAdd of
+//   PUSHED or DUMPED, and read in later rounds only.
+// - The ring of free nodes. Entries below NODE_SEEN, the tail when the round was planned, were written in earlier rounds
+//   and are taken by one atomicAdd of NODE_HEAD. Entries from NODE_SEEN on are written in this round, each place given out
+//   by one atomicAdd of NODE_TAIL. The ring is twice as long as there are nodes, and holds a node at most once, so that
+//   tail - seen + seen - head is at most the number of nodes handed out at the start of the round plus those that this
+//   round's blocks hold: no place is written that is still to be read.
+// - The block's bag and pool: places are given out by atomicAdd of their cursors. A thread reads entries below the cursors of
+//   the last barrier and writes beyond them; the rings are checked against the oldest entry that may still be read.
+// - `order`, `goes` and the cursors themselves are written by thread 0 between two barriers, and read after the second.
+// - Control words change by atomicAdd and atomicOr in a round, and by plain stores of the planner between rounds.
+// - The lists of definitions and of arithmetic for the host: each entry is given out by one atomicAdd and written by one
+//   thread; read by the planner, which comes after all tickets, or by the host.
+// - A ticket is taken by thread 0 after a barrier of its block and a fence, so the planner sees all of the round.
+#include "plan.cuh"
+
+namespace ffcm {
+
+// Trips that a step costs beside those of its threads.
+constexpr u32 STEP_COST = 8;
+// Pairs that thread 0 takes alone.
+constexpr u32 SOLO = 8;
+// Pairs that a block whose bag is nearly full gives away at a time.
+constexpr u32 SPILL = 64;
+
+// Thread 0: what the pool takes in or gives back. Whether it got anything.
+FFCM_DEVICE bool set_out_pool(Block& block, const Heap& heap) {
+    Order& order = block.order;
+    const u32 take = (u32)least(block.pool_take, order.pool_seen);
+    const u32 top = (u32)least(block.pool_put, order.pool_taken + POOL);
+    const u32 have = top - take;
+    const u32 lack = block.pool_lack;
+    block.pool_lack = 0;
+    // A block alone, often of one thread, need not stop every few interactions.
+    const u32 chunk = lack > 0 && word(heap, GROUPS) == 1 ? CHUNK_MAX : (u32)word(heap, NODE_CHUNK);
+    order.place = top;
+    order.given_from = take;
+    order.ringed = order.bumped = order.given = 0;
+    if (lack > 0 || have * 2 < chunk) {
+        const u32 want = (u32)least(lack > chunk ? lack : chunk, POOL - have);
+#ifdef MUTANT_RING_UNSEEN
+        const u64 seen = word(heap, NODE_TAIL);
+#else
+        const u64 seen = word(heap, NODE_SEEN);
+#endif
+        if (between(word(heap, NODE_HEAD), seen) > 0) {
+            order.ring_at = add(heap, NODE_HEAD, want);
+            order.ringed = (u32)least(want, between(order.ring_at, seen));
+        }
+        const u32 rest = want - order.ringed;
+        const u64 capacity = word(heap, NODE_CAPACITY);
+        if (rest > 0 && word(heap, NODE_BUMP) < capacity) {
+            order.bump_at = add(heap, NODE_BUMP, rest);
+            order.bumped = (u32)least(rest, between(order.bump_at, capacity));
+        }
+        if (lack > order.ringed + order.bumped) mark(heap, STALL, STALL_NODES);
+    } else if (have > POOL / 4 * 3) {
+        order.given = have - POOL / 2;
+        order.given_to = add(heap, NODE_TAIL, order.given);
+    }
+    order.pool_taken = take + order.given;
+    order.pool_seen = top + order.ringed + order.bumped;
+    block.pool_take = order.pool_taken;
+    block.pool_put = order.pool_seen;
+    return order.ringed + order.bumped > 0;
+}
+
+// What thread 0 knows from step to step.
+struct Progress {
+    u64 fuel;
+    u64 moved;
+};
+
+// Thread 0: sets out the next step. `own` pairs are its own.
+FFCM_DEVICE void set_out(Block& block, const Heap& heap, Progress& progress, u32 own) {
+    Order& order = block.order;
+    const u32 busy = block.alive, held = block.pairs;
+    const u32 top = (u32)least(block.bag_top, order.bag_base + LOCAL_BAG);
+    const u32 in_bag = top - order.bag_base;
+    progress.fuel -= least(block.longest + STEP_COST, progress.fuel);
+    const bool has_moved = block.moved > 0;
+    progress.moved += block.moved;
+    block.alive = block.pairs = block.moved = block.longest = block.ticket = 0;
+
+    const bool got = set_out_pool(block, heap);
+    const u32 idle = blockDim.x - busy;
+    order.dealt = (u32)least(idle, in_bag);
+    const u64 n = word(heap, N);
+    const u32 want = idle - order.dealt;
+    order.intake = 0;
+    if (want > 0 && word(heap, TAKEN) < n) {
+        const u64 at = add(heap, TAKEN, want);
+        order.intake = (u32)least(want, between(at, n));
+        order.intake_top = n - least(at, n);
+    }
+    order.spilled = 0;
+    if (in_bag - order.dealt > LOCAL_BAG / 4 * 3) {
+        order.spilled_to = n + add(heap, PUSHED, SPILL);
+        order.spilled = (u32)least(SPILL, between(order.spilled_to, word(heap, PUSH_LIMIT)));
+    }
+    const u32 pairs = held + in_bag + order.intake;
+    const bool solo = pairs <= SOLO;
+    const bool settled = solo && own + order.dealt + order.intake == pairs;
+    order.step++;
+    order.share = order.dealt + order.intake < idle && !solo;
+    order.solo = solo;
+    order.bag_base += order.spilled;
+    order.bag_top = top;
+    block.bag_top = top - order.dealt;
+    u64 trips = order.share || solo ? 48 : word(heap, TRIPS);
+    if (settled) trips = progress.fuel;
+    order.trips = (u32)least(trips, progress.fuel);
+    const bool parched = progress.fuel < 16;
+
+    const bool starving = word(heap, FINISHED) * 2 > word(heap, GROUPS);
+    const bool enough = pairs >= 2 * blockDim.x && (word(heap, HUNGRY) != 0 || (starving && order.step > 8));
+    const bool stuck = !has_moved && !got && order.dealt + order.intake == 0 && order.step > 1;
+    const bool spent = block.interactions > word(heap, GAS_LEFT);
+    const bool over = order.step > word(heap, STEPS_MAX) || parched;
+    block.goes = !(pairs == 0 || enough || stuck || spent || over);
+    if (pairs == 0) add(heap, FINISHED, 1);
+    if (parched && pairs > 0) add(heap, PARCHED, 1);
+}
+
+// All threads: takes and gives what the order says.
+FFCM_DEVICE void carry_out(Thread& t, Block& block, const Heap& heap) {
+    const Order& order = block.order;
+    const u64 mask = word(heap, NODE_MASK);
+    for (u32 i = threadIdx.x; i < order.ringed + order.bumped; i += blockDim.x) {
+        block.pool[(order.place + i) % POOL] = i < order.ringed ? heap.ring[(order.ring_at + i) & mask]
+                                                                : (u32)(order.bump_at + (i - order.ringed));
+    }
+    for (u32 i = threadIdx.x; i < order.given; i += blockDim.x) {
+        heap.ring[(order.given_to + i) & mask] = block.pool[(order.given_from + i) % POOL];
+    }
+    for (u32 i = threadIdx.x; i < order.spilled; i += blockDim.x) {
+        heap.bag[order.spilled_to + i] = block.bag[(order.bag_base - order.spilled + i) % LOCAL_BAG];
+    }
+    // A thread without work draws one pair; thread 0 alone gets all of a few.
+    const u32 there = order.dealt + order.intake;
+    u32 first = 0, mine = 0;
+    if (order.solo != 0) {
+        mine = threadIdx.x == 0 ? there : 0;
+    } else if (!t.has_current && t.stack_count == 0) {
+        first = atomicAdd(&block.ticket, 1u);
+        mine = first < there ? 1 : 0;
+    }
+    for (u32 i = first; i < first + mine; i++) {
+        stack_push(t, i < order.dealt ? block.bag[(order.bag_top - 1 - i) % LOCAL_BAG]
+                                      : heap.bag[order.intake_top - 1 - (i - order.dealt)]);
+    }
+}
+
+// Gives the block the pairs of a thread, the oldest first, all but `keeps` on its stack.
+FFCM_DEVICE void give_away(Thread& t, Block& block, u32 keeps) {
+    while (t.stack_count > keeps && push_local(t, block, t.stack[t.stack_base % STACK])) {
+        t.stack_base++;
+        t.stack_count--;
+    }
+}
+
+FFCM_DEVICE u32 pairs_of(const Thread& t) { return t.stack_count + (t.has_current ? 1 : 0); }
+
+FFCM_DEVICE void take_part(Thread& t, Block& block, const Heap& heap) {
+    const Order& order = block.order;
+    t.bag_base = order.bag_base;
+    t.pool_seen = order.pool_seen;
+    t.pool_taken = order.pool_taken;
+    t.share = order.share != 0;
+    t.enough = order.solo != 0 ? SOLO : STACK + 1;
+    t.fired = t.lacks = t.trips_made = 0;
+    t.moved = false;
+    if (order.solo != 0 && threadIdx.x != 0) {
+        // Room: a few pairs are all there are.
+        if (t.has_current) stack_push(t, t.current);
+        t.has_current = false;
+        give_away(t, block, 0);
+    } else {
+        if (t.share) give_away(t, block, t.has_current ? 0 : 1);
+        work(t, block, heap, order.trips);
+    }
+    if ((t.lacks & ~STALL_NODES) != 0) mark(heap, STALL, t.lacks & ~STALL_NODES);
+    if (pairs_of(t) > 0) {
+        atomicAdd(&block.alive, 1u);
+        atomicAdd(&block.pairs, pairs_of(t));
+    }
+    if (t.moved) atomicAdd(&block.moved, 1u);
+    if (t.fired > 0) atomicAdd(&block.interactions, t.fired);
+    atomicMax(&block.longest, t.trips_made);
+}
+
+// Everything goes back to the buffers: pairs of threads, then those of the block's bag, and free nodes likewise.
+FFCM_DEVICE void leave(Thread& t, Block& block, const Heap& heap, const Progress& progress) {
+    const Order& order = block.order;
+    const u64 mask = word(heap, NODE_MASK);
+    const u32 pairs_at = atomicAdd(&block.leaving_pairs, pairs_of(t));
+    const u32 nodes_at = atomicAdd(&block.leaving_nodes, t.free_count);
+    for (u32 op = 1; op < 8; op++) {
+        if (t.counts[op] > 0) atomicAdd(&block.counted[op], t.counts[op]);
+    }
+    __syncthreads();
+    const u32 bag_top = (u32)least(block.bag_top, order.bag_base + LOCAL_BAG);
+    const u32 in_bag = bag_top - order.bag_base;
+    const u32 take = (u32)least(block.pool_take, order.pool_seen);
+    const u32 in_pool = (u32)least(block.pool_put, order.pool_taken + POOL) - take;
+    if (threadIdx.x == 0) {
+        block.pairs_to = word(heap, DUMP_AT) + add(heap, DUMPED, block.leaving_pairs + in_bag);
+        block.nodes_to = add(heap, NODE_TAIL, block.leaving_nodes + in_pool);
+        for (u32 op = 1; op < 8; op++) {
+            if (block.counted[op] > 0) add(heap, COUNTS + op, block.counted[op]);
+        }
+        add(heap, MOVED, progress.moved);
+        atomicMax(heap.control + STEPS_SEEN, (u64)order.step);
+    }
+    __syncthreads();
+    Pair* pairs_to = heap.bag + block.pairs_to + pairs_at;
+    if (t.has_current) *pairs_to++ = t.current;
+    for (u32 i = 0; i < t.stack_count; i++) pairs_to[i] = t.stack[(t.stack_base + i) % STACK];
+    for (u32 i = threadIdx.x; i < in_bag; i += blockDim.x) {
+        heap.bag[block.pairs_to + block.leaving_pairs + i] = block.bag[(order.bag_base + i) % LOCAL_BAG];
+    }
+    for (u32 i = 0; i < t.free_count; i++) heap.ring[(block.nodes_to + nodes_at + i) & mask] = t.nodes[i];
+    for (u32 i = threadIdx.x; i < in_pool; i += blockDim.x) {
+        heap.ring[(block.nodes_to + block.leaving_nodes + i) & mask] = block.pool[(take + i) % POOL];
+    }
+}
+
+// A block and a thread that have nothing.
+FFCM_DEVICE void begin(Thread& t, Block& block) {
+    t.has_current = false;
+    t.stack_base = t.stack_count = t.free_count = t.fired = t.trips_made = 0;
+    for (u32 op = 0; op < 8; op++) t.counts[op] = 0;
+    if (threadIdx.x == 0) {
+        block.order.step = block.order.bag_base = block.order.pool_seen = block.order.pool_taken = 0;
+        block.bag_top = block.pool_take = block.pool_put = block.pool_lack = 0;
+        block.alive = block.pairs = block.moved = block.interactions = block.longest = 0;
+        block.leaving_pairs = block.leaving_nodes = 0;
+        for (u32 op = 0; op < 8; op++) block.counted[op] = 0;
+    }
+}
+
+// One block's part of a round.
+FFCM_DEVICE void reduce(Block& block, const Heap& heap) {
+    Thread t;
+    Progress progress = {word(heap, FUEL), 0};
+    begin(t, block);
+    for (;;) {
+        // What was pushed in the last step can be taken in the next.
+        __syncthreads();
+        if (threadIdx.x == 0) set_out(block, heap, progress, pairs_of(t));
+        __syncthreads();
+        // What was set out for a step that does not happen is carried out too.
+        carry_out(t, block, heap);
+        __syncthreads();
+        if (block.goes == 0) break;
+        take_part(t, block, heap);
+    }
+    leave(t, block, heap, progress);
+}
+
+// A round, and the plan of the next.
+FFCM_DEVICE void round_and_plan(Block& block, const Heap& heap) {
+    const u64 groups = word(heap, GROUPS);
+    if (word(heap, STATUS) != STATUS_RUNNING || blockIdx.x >= most(groups, 1)) return;
+    if (groups > 0) reduce(block, heap);
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        __threadfence();
+        if (add(heap, TICKET, 1) + 1 == most(groups, 1)) {
+            __threadfence();
+            plan(heap, blockDim.x, true);
+        }
+    }
+}
+
+// Waits until every block of the grid has come here; all see what was written before.
+FFCM_DEVICE void grid_barrier(const Heap& heap, u64 times) {
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        __threadfence();
+        add(heap, BARRIER, 1);
+        while (load_acquire(heap.control + BARRIER) < times * gridDim.x) pause_thread();
+        __threadfence();
+    }
+    __syncthreads();
+}
+
+}  // namespace ffcm
+
+using namespace ffcm;
+
+// One thread: sets out the first round since the host changed anything.
+extern "C" __global__ void __launch_bounds__(32)
+    net_plan(u64* slots, Pair* bag, u32* ring, u64* control, const u64* book, u32 threads) {
+    const Heap heap = {slots, bag, ring, control, book};
+    if (threadIdx.x == 0 && word(heap, STATUS) == STATUS_RUNNING) plan(heap, threads, false);
+}
+
+// All threads of the grid: what the plan has set out.
+extern "C" __global__ void __launch_bounds__(256)
+    net_spread(u64* slots, Pair* bag, u32* ring, u64* control, const u64* book) {
+    spread({slots, bag, ring, control, book});
+}
+
+// A round, as many of its blocks as the plan says; the last one plans the next.
+extern "C" __global__ void __launch_bounds__(256)
+    net_round(u64* slots, Pair* bag, u32* ring, u64* control, const u64* book) {
+    __shared__ Block block;
+    round_and_plan(block, {slots, bag, ring, control, book});
+}
+
+// Many rounds. All blocks are resident at a time.
+extern "C" __global__ void __launch_bounds__(256)
+    net_persistent(u64* slots, Pair* bag, u32* ring, u64* control, const u64* book) {
+    __shared__ Block block;
+    const Heap heap = {slots, bag, ring, control, book};
+    const u64 rounds = word(heap, ROUNDS);
+    for (u64 i = 0; i < rounds && word(heap, STATUS) == STATUS_RUNNING; i++) {
+        round_and_plan(block, heap);
+        grid_barrier(heap, 2 * i + 1);
+        spread(heap);
+        grid_barrier(heap, 2 * i + 2);
+    }
+}

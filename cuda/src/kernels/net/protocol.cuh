@@ -1,0 +1,105 @@
+// Slots, wires and their cells.
+//
+// A wire has two ends and one cell, a slot that both ends know: an absent slot of a node. While the node is not opened the
+// slot is one end of the wire and VAR(slot) the other. Whoever opens the node takes its end away as a second VAR(slot), and
+// the slot belongs to the wire alone. Of the two ends the first to arrive at an absent cell leaves its term there by one
+// exchange, the second gets that term and frees the cell. No node has two cells, so a node is freed as a whole, by one
+// thread: by its opener if no slot is absent, else by the second arrival at the one that is.
+//
+// Who sees what. A slot is written by a plain store only while its node is reachable by one thread alone; such a store is
+// ordered before the exchange, or the barrier or the end of the launch after the bag, that makes the node reachable. Every
+// later change of a slot is an atomic operation with release order, and whoever finds such a change (the substitution bit
+// is set) acquires: by the exchange itself, or by the fence after the load. So the holder of a term sees the node behind it
+// as it was written. A freed node is reused by its thread, or after a barrier of its block, or after the end of a round:
+// the last accesses of all others are ordered before the free, since the freeing thread has acquired from the first
+// arrival, and one of both ends comes from the opener.
+#pragma once
+
+#include "heap.cuh"
+
+namespace ffcm {
+
+constexpr u64 SUB_BIT = SUB;
+// An absent cell one of whose ends is known to wait in another cell. A hint for `splice` and absent for everybody else:
+// only the low word counts.
+constexpr u64 TRAILING = 1ull << 32;
+// What the slots of a free node hold, in the build that looks for damage. No live term has this variant.
+constexpr u64 FREED = ~0ull;
+
+constexpr u64 TERM_ERA = CLASS_ERA << CLASS_SHIFT;
+
+FFCM_DEVICE u32 class_of(u64 term) { return word0(term) >> CLASS_SHIFT & CLASS_MASK; }
+FFCM_DEVICE u32 variant_of(u64 term) { return word0(term) >> VARIANT_SHIFT & VARIANT_MASK; }
+FFCM_DEVICE u32 label_of(u64 term) { return word0(term) >> LABEL_SHIFT & LABEL_MASK; }
+FFCM_DEVICE u32 offset_of(u64 term) { return word1(term) & OFFSET_MASK; }
+FFCM_DEVICE bool is_absent(u64 term) { return word0(term) == 0; }
+FFCM_DEVICE bool is_var(u64 term) { return class_of(term) == CLASS_VAR; }
+FFCM_DEVICE bool is_node_class(u32 kind) { return kind >= CLASS_CON; }
+FFCM_DEVICE u64 bare(u64 term) { return term & ~SUB_BIT; }
+FFCM_DEVICE u64 var_term(u32 slot) { return make_term(VARIANT_WIRE << VARIANT_SHIFT, slot); }
+FFCM_DEVICE u64 con_term(u32 slot) { return make_term(CLASS_CON << CLASS_SHIFT, slot); }
+// The same kind of node somewhere else.
+FFCM_DEVICE u64 moved_to(u64 node, u32 slot) { return make_term(word0(node), slot); }
+
+// The opcode for two meeting terms, in either order.
+FFCM_DEVICE u32 opcode(u64 a, u64 b) {
+    const u32 rule = RULES[class_of(a) * 8 + class_of(b)];
+    // A rule holds at most one of the two flags.
+    const u64 reference = class_of(a) == CLASS_REF ? a : b;
+    const bool by_label = (rule & RULE_BY_LABEL) != 0 && label_of(a) == label_of(b);
+    const bool by_copyable = (rule & RULE_BY_COPYABLE) != 0 && variant_of(reference) == VARIANT_COPYABLE;
+    return by_label || by_copyable ? OP_DUPLICATE : rule & RULE_OPCODE_MASK;
+}
+
+// Reads a slot; whoever finds what arrived there sees everything its sender did before.
+FFCM_DEVICE u64 slot_load(const Heap& heap, u32 at) {
+    const u64 term = *(const volatile u64*)(heap.slots + at);
+    if ((term & SUB_BIT) != 0) __threadfence();
+#ifdef NET_CHECK
+    if (term == FREED) mark(heap, DAMAGE, DAMAGE_READ);
+#endif
+    return term;
+}
+
+// Writes a slot of a node that only this thread can reach.
+FFCM_DEVICE void slot_store(const Heap& heap, u32 at, u64 term) { *(volatile u64*)(heap.slots + at) = term; }
+
+// In the build that looks for damage: the slots of a node that becomes free.
+FFCM_DEVICE void retire(const Heap& heap, u32 node) {
+#ifdef NET_CHECK
+    const u64 first = exchange_acq_rel(heap.slots + 2 * (u64)node, FREED);
+    const u64 second = exchange_acq_rel(heap.slots + 2 * (u64)node + 1, FREED);
+    if (first == FREED && second == FREED) mark(heap, DAMAGE, DAMAGE_FREED_TWICE);
+#else
+    (void)heap;
+    (void)node;
+#endif
+}
+
+// One arrival at the cell of a wire: what the other end left there, and this was the cell's last use then; or leaves
+// `term` (with the substitution bit) and gives an absent term.
+FFCM_DEVICE u64 arrive(const Heap& heap, u32 at, u64 term) {
+    // A look first saves the second arrival the exchange.
+    const u64 found = slot_load(heap, at);
+    if (!is_absent(found)) return found;
+#ifdef MUTANT_LOST_ARRIVAL
+    __threadfence();
+    *(volatile u64*)(heap.slots + at) = term;
+    const u64 met = found;
+#else
+    const u64 met = exchange_acq_rel(heap.slots + at, term);
+#endif
+#ifdef NET_CHECK
+    if (met == FREED) mark(heap, DAMAGE, DAMAGE_ARRIVAL);
+#endif
+    return met;
+}
+
+// Replaces `from` by `to`, two absent terms, in a cell of whose wire the caller holds an end; whether `from` was there. An
+// arrival in between is not disturbed. No order is needed: nothing is published.
+FFCM_DEVICE bool hint(const Heap& heap, u32 at, u64 from, u64 to) {
+    u64* slot = heap.slots + at;
+    return *(const volatile u64*)slot == from && atomicCAS(slot, from, to) == from;
+}
+
+}  // namespace ffcm

@@ -15,6 +15,13 @@ pub const RULES: &str = include_str!("kernels/generated/rules.cuh");
 pub const HEADERS: &[(&str, &str)] = &[
     ("rules.cuh", RULES),
     ("device.cuh", include_str!("kernels/device.cuh")),
+    (
+        "focus_control.cuh",
+        include_str!("kernels/focus/control.cuh"),
+    ),
+    ("focus_wide.cuh", include_str!("kernels/focus/wide.cuh")),
+    ("focus_reduce.cuh", include_str!("kernels/focus/reduce.cuh")),
+    ("focus_finish.cuh", include_str!("kernels/focus/finish.cuh")),
     ("number.cuh", include_str!("kernels/number.cuh")),
     ("heap.cuh", include_str!("kernels/net/heap.cuh")),
     ("protocol.cuh", include_str!("kernels/net/protocol.cuh")),

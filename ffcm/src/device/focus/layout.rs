@@ -2,49 +2,61 @@
 //!
 //! A *row* is a node's in-edges. It is cut into *segments* of bounded length, so that a hub is the work of many lanes, and
 //! where its sources, which ascend, cross into another block of labels, so that what runs at one time reads shares close
-//! to one another. Segments are sorted by block and falling length; 64 in a row make a *slice*, as wide as its longest
-//! segment, stored lane by lane. Slices fill *parts*, each small enough for one binding. Empty slots have source 0, a
-//! label that nobody has and whose share is 0.
+//! to one another. Segments are sorted by tile of rows, block of sources and falling length; 64 in a row make a *slice*, as
+//! wide as its longest segment, stored lane by lane. Segments of one row that lie side by side in a slice deal their edges
+//! among them in turn, so that lanes side by side read sources that follow each other. Slices fill *parts*, each small
+//! enough for one buffer. Empty slots have source 0, a label that nobody has and whose share is 0.
 //!
 //! The last part is spare: short segments that belong to nobody until a row outgrows its own.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use ffcm::focus::prepare::{Ratio, quota};
-use ffcm::graph::Graph;
+use rayon::prelude::*;
+use thiserror::Error;
 
-use crate::device::GpuError;
+use crate::focus::prepare::{Ratio, quota};
+use crate::graph::Graph;
 
 /// Segments of a slice: the lanes of a workgroup.
-pub(super) const LANES: usize = 64;
+pub const LANES: usize = 64;
 
 /// Slots of a spare segment.
 const SPARE_WIDTH: usize = 4;
 
 /// Set on the segments of a row that has several.
-pub(super) const SPLIT: u32 = 1 << 31;
+pub const SPLIT: u32 = 1 << 31;
 
-/// Where rows and parts are cut.
+/// A graph of more edges than this layout numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{edges} edges, at most 2^32 - 1 can be laid out")]
+pub struct TooManyEdges {
+    /// How many there are.
+    pub edges: u64,
+}
+
+/// Where rows and parts are cut. All at least 1.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cuts {
+pub struct Cuts {
     /// Slots of a segment at most.
-    pub(super) segment_slots: u32,
+    pub segment_slots: u32,
     /// Labels of a block of sources.
-    pub(super) block_labels: u32,
-    /// Bytes of one buffer at most.
-    pub(super) binding_bytes: u64,
+    pub block_labels: u32,
+    /// Labels of a tile of rows: within one, blocks of sources follow each other.
+    pub tile_rows: u32,
+    /// Bytes of one buffer at most, below 2^34.
+    pub buffer_bytes: u64,
 }
 
 /// Labels: by falling out-degree, then ascending, from 1; nodes appended later follow.
 #[derive(Debug, Default)]
-pub(super) struct Labels {
+pub struct Labels {
     /// Node of each label; label 0 is nobody.
-    pub(super) order: Vec<u32>,
+    pub order: Vec<u32>,
     /// Label of each node.
-    pub(super) of: Vec<u32>,
+    pub of: Vec<u32>,
     /// Labels below this had out-edges when the graph was laid out, the others had none.
-    pub(super) sources: usize,
+    pub sources: usize,
 }
 
 impl Labels {
@@ -70,27 +82,27 @@ impl Labels {
     }
 
     /// Gives labels to the nodes from the last labelled one to `nodes`.
-    pub(super) fn append(&mut self, nodes: u32) {
+    pub fn append(&mut self, nodes: u32) {
         let known = self.of.len() as u32;
         self.order.extend(known..nodes);
         self.of.extend((known..nodes).map(|node| node + 1));
     }
 }
 
-/// Slices of one binding.
+/// Slices of one buffer.
 #[derive(Debug, Default)]
-pub(super) struct Part {
+pub struct Part {
     /// First slot and width.
-    pub(super) slices: Vec<[u32; 2]>,
+    pub slices: Vec<[u32; 2]>,
     /// Row of each segment, with [`SPLIT`]; 0 where there is none.
-    pub(super) segments: Vec<u32>,
+    pub segments: Vec<u32>,
     /// Label of the source of each slot, 0 where it is empty.
-    pub(super) sources: Vec<u32>,
+    pub sources: Vec<u32>,
 }
 
 impl Part {
     /// Slots of a segment.
-    pub(super) fn slots(&self, segment: usize) -> impl Iterator<Item = usize> + use<> {
+    pub fn slots(&self, segment: usize) -> impl Iterator<Item = usize> + use<> {
         let [first, width] = self.slices[segment / LANES];
         let first = first as usize + segment % LANES;
         (0..width as usize).map(move |step| first + step * LANES)
@@ -99,23 +111,32 @@ impl Part {
 
 /// What a dense round visits.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Shape {
-    pub(super) slices: u64,
+pub struct Shape {
+    /// Slices that hold anything.
+    pub slices: u64,
     /// Slots of segments that rows have.
-    pub(super) slots: u64,
+    pub slots: u64,
     /// Rows of one segment.
-    pub(super) whole_rows: u64,
+    pub whole_rows: u64,
     /// Segments of rows with several.
-    pub(super) split_segments: u64,
+    pub split_segments: u64,
 }
 
 /// A part of a row.
 #[derive(Clone, Copy, Debug)]
 struct Cut {
+    tile: u32,
     block: u32,
     length: u32,
     row: u32,
     first: u32,
+}
+
+impl Cut {
+    /// Whether `next` is the part of the same row right behind this one, and as long.
+    fn is_followed_by(&self, next: &Cut) -> bool {
+        self.row == next.row && self.length == next.length && self.first + self.length == next.first
+    }
 }
 
 /// In-edges by row, sources ascending.
@@ -129,12 +150,13 @@ struct Incoming {
 
 /// The layout of a graph, kept to follow its changes.
 #[derive(Debug)]
-pub(super) struct Layout {
-    pub(super) labels: Labels,
+pub struct Layout {
+    /// Who has which label.
+    pub labels: Labels,
     /// Whether slots have quotas.
-    pub(super) weighted: bool,
+    pub weighted: bool,
     /// The last is the spare one.
-    pub(super) parts: Vec<Part>,
+    pub parts: Vec<Part>,
     /// Number of the first segment of each part, counted through all parts.
     starts: Vec<u32>,
     /// Where each row's segments are in `row_segments`.
@@ -143,24 +165,25 @@ pub(super) struct Layout {
     /// Segments of the spare part that rows have.
     extra: HashMap<u32, Vec<u32>>,
     /// Segments of the spare part in use.
-    pub(super) spare_used: u32,
+    pub spare_used: u32,
     /// Edges in slots.
-    pub(super) edges: u64,
+    pub edges: u64,
     /// Blocks of sources.
     blocks: u32,
     /// Edges when the graph was laid out.
-    pub(super) edges_at_first: u64,
+    pub edges_at_first: u64,
 }
 
 impl Layout {
     /// Lays out `graph`; also gives the quotas of each part's slots, none where weights are equal.
-    pub(super) fn new(graph: &Graph, cuts: Cuts) -> Result<(Layout, Vec<Vec<u32>>), GpuError> {
-        if graph.edge_count() > u64::from(u32::MAX) {
-            return Err(GpuError::TooLarge {
-                what: format!("{} edges", graph.edge_count()),
-                needs: graph.edge_count().saturating_mul(4),
-                limit: u64::from(u32::MAX) * 4,
-            });
+    ///
+    /// # Errors
+    ///
+    /// More than 2^32 - 1 edges.
+    pub fn new(graph: &Graph, cuts: Cuts) -> Result<(Layout, Vec<Vec<u32>>), TooManyEdges> {
+        let edges = graph.edge_count();
+        if edges > u64::from(u32::MAX) {
+            return Err(TooManyEdges { edges });
         }
         let labels = Labels::by_out_degree(graph);
         let incoming = incoming(graph, &labels);
@@ -203,7 +226,7 @@ impl Layout {
     }
 
     /// Segments of a row, counted through all parts.
-    pub(super) fn segments_of(&self, row: u32) -> Vec<u32> {
+    pub fn segments_of(&self, row: u32) -> Vec<u32> {
         let row_at = row as usize;
         let mut segments = match self.row_starts.get(row_at..row_at + 2) {
             Some(range) => self.row_segments[range[0] as usize..range[1] as usize].to_vec(),
@@ -214,13 +237,13 @@ impl Layout {
     }
 
     /// Part of a segment, and its number there.
-    pub(super) fn locate(&self, segment: u32) -> (usize, usize) {
+    pub fn locate(&self, segment: u32) -> (usize, usize) {
         let part = self.starts.partition_point(|&start| start <= segment) - 1;
         (part, (segment - self.starts[part]) as usize)
     }
 
     /// Gives a spare segment to a row; `None` when there is none left.
-    pub(super) fn take_spare(&mut self, row: u32) -> Option<u32> {
+    pub fn take_spare(&mut self, row: u32) -> Option<u32> {
         let spare = self.parts.len() - 1;
         if self.spare_used as usize == self.parts[spare].segments.len() {
             return None;
@@ -235,7 +258,7 @@ impl Layout {
     ///
     /// A frontier round reads the source of every slot all the same; it spares quotas, and shares where they are too many
     /// to stay close. Where there is neither, a dense round is no dearer. Elsewhere seven of eight segments are spared.
-    pub(super) fn frontier_below(&self) -> u32 {
+    pub fn frontier_below(&self) -> u32 {
         if self.weighted || self.blocks > 1 {
             (self.row_segments.len() as u32 + self.spare_used) / 8
         } else {
@@ -244,7 +267,7 @@ impl Layout {
     }
 
     /// What a dense round visits.
-    pub(super) fn shape(&self) -> Shape {
+    pub fn shape(&self) -> Shape {
         let mut shape = Shape::default();
         for (index, part) in self.parts.iter().enumerate() {
             let used = self.used_slices(index) as usize;
@@ -269,7 +292,7 @@ impl Layout {
     }
 
     /// Slices of a part that hold anything.
-    pub(super) fn used_slices(&self, part: usize) -> u32 {
+    pub fn used_slices(&self, part: usize) -> u32 {
         if part + 1 == self.parts.len() {
             self.spare_used.div_ceil(LANES as u32)
         } else {
@@ -279,7 +302,7 @@ impl Layout {
 }
 
 /// Ratio, and scale with the out-degree (as much of it as fits) above its 6 bits; zeros for no out-edges.
-pub(super) fn ratio_words(weights: &[u64]) -> [u32; 2] {
+pub fn ratio_words(weights: &[u64]) -> [u32; 2] {
     if weights.is_empty() {
         return [0, 0];
     }
@@ -289,7 +312,7 @@ pub(super) fn ratio_words(weights: &[u64]) -> [u32; 2] {
 }
 
 /// Whether all these weights are one.
-pub(super) fn equal(weights: &[u64]) -> bool {
+pub fn equal(weights: &[u64]) -> bool {
     weights.windows(2).all(|pair| pair[0] == pair[1])
 }
 
@@ -335,6 +358,7 @@ fn cut_rows(incoming: &Incoming, cuts: Cuts) -> Vec<Cut> {
     let mut cut = Vec::with_capacity(incoming.starts.len());
     for (row, range) in (0u32..).zip(incoming.starts.windows(2)) {
         let mut first = range[0];
+        let tile = row / cuts.tile_rows;
         while first < range[1] {
             let block = incoming.sources[first as usize] / cuts.block_labels;
             let most = (range[1] - first).min(cuts.segment_slots);
@@ -342,6 +366,7 @@ fn cut_rows(incoming: &Incoming, cuts: Cuts) -> Vec<Cut> {
             let inside = |&source: &u32| source / cuts.block_labels == block;
             let length = candidates.partition_point(inside) as u32;
             cut.push(Cut {
+                tile,
                 block,
                 length,
                 row,
@@ -350,7 +375,10 @@ fn cut_rows(incoming: &Incoming, cuts: Cuts) -> Vec<Cut> {
             first += length;
         }
     }
-    cut.sort_unstable_by_key(|cut| (cut.block, Reverse(cut.length), cut.row, cut.first));
+    cut.par_sort_unstable_by_key(|cut| {
+        let Cut { tile, block, .. } = *cut;
+        (tile, block, Reverse(cut.length), cut.row, cut.first)
+    });
     cut
 }
 
@@ -378,11 +406,11 @@ fn width(cut: &[Cut]) -> u32 {
     longest.unwrap_or(0)
 }
 
-/// How many segments of the list, whole slices but for the end, fit one binding.
+/// How many segments of the list, whole slices but for the end, fit one buffer.
 fn part_end(cut: &[Cut], cuts: Cuts) -> usize {
-    let slots_most = cuts.binding_bytes / 4;
+    let slots_most = cuts.buffer_bytes / 4;
     // Eight bytes per segment for its sum.
-    let slices_most = cuts.binding_bytes / (8 * LANES as u64);
+    let slices_most = cuts.buffer_bytes / (8 * LANES as u64);
     let (mut slots, mut slices) = (0, 0);
     for (index, slice) in cut.chunks(LANES).enumerate() {
         slots += u64::from(width(slice)) * LANES as u64;
@@ -407,18 +435,23 @@ fn fill(cut: &[Cut], incoming: &Incoming, row_starts: &[u32]) -> (Part, Vec<u32>
         if !incoming.quotas.is_empty() {
             quotas.resize(slots, 0);
         }
-        for (lane, cut) in slice.iter().enumerate() {
+        for cut in slice {
             let row = cut.row as usize;
             let split = row_starts[row + 1] - row_starts[row] > 1;
             part.segments
                 .push(if split { cut.row | SPLIT } else { cut.row });
-            for step in 0..cut.length as usize {
-                let (slot, edge) = (first + step * LANES + lane, cut.first as usize + step);
-                part.sources[slot] = incoming.sources[edge];
-                if let Some(&quota) = incoming.quotas.get(edge) {
+        }
+        let mut lane = first;
+        for run in slice.chunk_by(Cut::is_followed_by) {
+            let (start, edges) = (run[0].first as usize, run.len() * run[0].length as usize);
+            for edge in 0..edges {
+                let slot = lane + edge / run.len() * LANES + edge % run.len();
+                part.sources[slot] = incoming.sources[start + edge];
+                if let Some(&quota) = incoming.quotas.get(start + edge) {
                     quotas[slot] = quota;
                 }
             }
+            lane += run.len();
         }
         part.segments.resize(part.slices.len() * LANES, 0);
     }
@@ -428,7 +461,7 @@ fn fill(cut: &[Cut], incoming: &Incoming, row_starts: &[u32]) -> (Part, Vec<u32>
 /// A part of empty segments for a graph of so many edges.
 fn spare(edges: u64, cuts: Cuts) -> Part {
     // A slot takes 4 bytes in each buffer, and the sum of a segment 8.
-    let most = cuts.binding_bytes / (4 * SPARE_WIDTH as u64);
+    let most = cuts.buffer_bytes / (4 * SPARE_WIDTH as u64);
     let segments = (edges / 16).max(1024).min(most) as usize / LANES * LANES;
     let slices = 0..segments / LANES;
     Part {

@@ -1,0 +1,9 @@
+//! π: how a graph lies in device memory, and which single words of it change with the graph.
+
+mod changes;
+mod layout;
+
+pub use changes::{Changes, PartChanges};
+pub use layout::{
+    Cuts, LANES, Labels, Layout, Part, SPLIT, Shape, TooManyEdges, equal, ratio_words,
+};

@@ -44,13 +44,16 @@ static Worker* new_worker() {
     char* start = reinterpret_cast<char*>((reinterpret_cast<Address>(at) + REGION - 1) >> REGION_BITS << REGION_BITS);
     if (start != at) munmap(at, static_cast<Address>(start - at));
     munmap(start + REGION, static_cast<Address>(at + 2 * REGION - (start + REGION)));
-    if (mprotect(start, SLOT, PROT_READ | PROT_WRITE) != 0) {
+    // The first slot is the worker, the one behind all stacks is for handling faults.
+    char* last = start + (MAX_THREADS + 1) * SLOT;
+    if (mprotect(start, SLOT, PROT_READ | PROT_WRITE) != 0 || mprotect(last, SLOT, PROT_READ | PROT_WRITE) != 0) {
         munmap(start, REGION);
         return nullptr;
     }
     Worker* w = reinterpret_cast<Worker*>(start);
     // Dynamic shared memory lies behind the stacks and ends where nothing may be touched.
     w->dynamic_end = start + REGION - GUARD;
+    w->fault_stack = last;
     return w;
 }
 
@@ -176,6 +179,12 @@ static void work(Launch* launch, Word number) {
     w->watchers = &launch->watchers;
     Statics statics = {order->touch(), nullptr, 0};
     dl_iterate_phdr(&find_statics, &statics);
+    // A fault by running out of stack is handled on another one.
+    stack_t had = {}, other = {};
+    other.ss_sp = w->fault_stack;
+    other.ss_size = SLOT;
+    sigaltstack(nullptr, &had);
+    bool lent = (had.ss_flags & SS_DISABLE) != 0 && sigaltstack(&other, nullptr) == 0;
     active = w;
     while (!launch->failed.load()) {
         Word block = launch->taken.fetch_add(1);
@@ -183,15 +192,11 @@ static void work(Launch* launch, Word number) {
         run_block(w, static_cast<Word>((launch->step * block + launch->start) % order->blocks), statics);
     }
     active = nullptr;
+    if (lent) sigaltstack(&had, nullptr);
     give_worker(w);
 }
 
 static void* help(void*) {
-    // Faults by running out of stack are handled on another one.
-    stack_t other = {};
-    other.ss_size = 1 << 16;
-    other.ss_sp = map(other.ss_size, PROT_READ | PROT_WRITE);
-    if (other.ss_sp != nullptr) sigaltstack(&other, nullptr);
     std::unique_lock<std::mutex> lock(pool().lock);
     for (;;) {
         while (pool().wanted == 0) pool().work.wait(lock);
@@ -267,7 +272,7 @@ static void run(const Order* asked, Outcome* outcome) {
 }
 
 // Faults of kernels.
-constexpr int SIGNALS[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+constexpr int SIGNALS[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
 static struct sigaction before[64];
 
 // Runs in place of the faulty instruction's thread.

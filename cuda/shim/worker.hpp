@@ -91,6 +91,7 @@ struct Worker : Header {
     void* main_stack;
     void* dead_stack;
     char* dynamic_end;
+    char* fault_stack;
     // What a signal said.
     int fault;
     const void* fault_place;

@@ -15,6 +15,9 @@ pub const RULES: &str = include_str!("kernels/generated/rules.cuh");
 pub const HEADERS: &[(&str, &str)] = &[
     ("rules.cuh", RULES),
     ("device.cuh", include_str!("kernels/device.cuh")),
+    ("scale.cuh", include_str!("kernels/memory/scale.cuh")),
+    ("blake3.cuh", include_str!("kernels/hash/blake3.cuh")),
+    ("sha256.cuh", include_str!("kernels/hash/sha256.cuh")),
     (
         "focus_control.cuh",
         include_str!("kernels/focus/control.cuh"),

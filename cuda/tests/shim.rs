@@ -315,6 +315,18 @@ fn accesses_outside_are_errors() {
             "{message}"
         );
     }
+    // In the rest of the last 16 bytes.
+    let gpu = gpu(1);
+    let out = gpu.buffer::<u32>("out", 99).unwrap();
+    let kernel = kernel(&gpu, &FAULTS, "store_at");
+    let store = |index: u64| gpu.launch(&kernel, Grid::new(1, 1), &[(&out).into(), index.into()]);
+    store(98).unwrap();
+    let message = store(99).unwrap_err().to_string();
+    assert!(
+        message.contains("wrote beyond the end of `out`"),
+        "{message}"
+    );
+
     let message = fault("store_at", Grid::new(9, 32), &[(1u64 << 40).into()]);
     assert!(message.contains("not there"), "{message}");
     assert!(message.contains("; running: "), "{message}");
@@ -626,6 +638,8 @@ fn buffers_of_nothing_and_ranges_beyond() {
     gpu.copy((&some, 0), (&some, 2), 1).unwrap();
     gpu.fill(&some, 1, 1, 5).unwrap();
     assert_eq!(gpu.read(&some, 0, 3).unwrap(), [1, 5 << 32 | 5, 1]);
+    gpu.fill(&some, 0, 3, 0x0102_0304).unwrap();
+    assert_eq!(gpu.read(&some, 0, 3).unwrap(), [0x0102_0304_0102_0304; 3]);
 }
 
 #[test]

@@ -23,7 +23,7 @@ constexpr Address GUARD = 1 << 14;
 constexpr Word QUEUE = 2 * MAX_THREADS;
 constexpr Word MAX_WORKERS = 256;
 // Rounds of pauses after which a worker counts as stuck. From half of them on it is told of what happens elsewhere.
-constexpr Long PATIENCE = 1 << 16;
+constexpr Long PATIENCE = 1 << 14;
 // Turns given away at atomics that, by one thread, count as a pause.
 constexpr Word TURNS = 4;
 // What a shuffle gives from a lane that does not take part.

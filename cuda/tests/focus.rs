@@ -425,6 +425,14 @@ fn the_kind_of_round_changes_no_bit() {
         });
         assert!(found[0].2 > 0, "auto never chose a frontier");
         assert!(found[0].1 > 1, "auto never chose all edges again");
+        // What changes at first is nearly everything, what changes at last nearly nothing.
+        let counts = [3, 60].map(|count| {
+            let mut engine = engine(&gpu, FocusOptions::default());
+            rank(&mut engine, &graph, iterations(count), None);
+            engine.stats()
+        });
+        assert_eq!(counts[0].dense_rounds, 3);
+        assert!(counts[1].frontier_rounds > 0, "{:?}", counts[1]);
         assert_eq!((found[1].1, found[1].2), (60, 0));
         assert_eq!((found[2].1, found[2].2), (1, 59));
         assert!(found[0].0 == found[1].0 && found[0].0 == found[2].0);
@@ -497,6 +505,53 @@ fn a_hub_is_the_work_of_many_warps() {
         let expected = ffcm::focus::rank(&graph, &params, Some(&start.mass)).unwrap();
         assert_eq!(found, expected);
         assert_eq!(engine.stats().uploads, 1);
+    }
+}
+
+/// R-MAT with the quadrants (0.57, 0.19, 0.19, 0.05).
+fn skewed(rng: &mut Rng, scale: u32, count: u64, weighted: bool) -> Vec<EdgeDelta> {
+    let draw = |_| {
+        let (mut source, mut target) = (0, 0);
+        for _ in 0..scale {
+            let (s, t) = match rng.below(100) {
+                0..57 => (0, 0),
+                57..76 => (0, 1),
+                76..95 => (1, 0),
+                _ => (1, 1),
+            };
+            (source, target) = (2 * source + s, 2 * target + t);
+        }
+        let weight = if weighted { rng.below(1 << 20) + 1 } else { 1 };
+        edge(source, target, weight)
+    };
+    (0..count).map(draw).collect()
+}
+
+#[test]
+fn skewed_graphs_converge_as_on_the_cpu() {
+    let mut rng = Rng::new(13);
+    for (weighted, seed) in [(false, 1), (true, 2)] {
+        let edges = skewed(&mut rng, 12, 1 << 16, weighted);
+        let mut graph = graph(1 << 12, &edges);
+        for node in (0..1 << 12).step_by(3) {
+            let stake = if weighted { rng.below(1 << 30) } else { 0 };
+            graph.set_stake(node, stake).unwrap();
+        }
+        let mut engine = engine(&open(seed), FocusOptions::default());
+        let params = FocusParams::default();
+        let cold = rank(&mut engine, &graph, params, None);
+        assert_eq!(cold, ffcm::focus::rank(&graph, &params, None).unwrap());
+        assert!(cold.converged && cold.iterations > 5);
+        graph
+            .apply(&skewed(&mut rng, 12, 1 << 7, weighted))
+            .unwrap();
+        let warm = rank(&mut engine, &graph, params, Some(&cold.mass));
+        let expected = ffcm::focus::rank(&graph, &params, Some(&cold.mass)).unwrap();
+        assert_eq!(warm, expected);
+        assert!(warm.iterations < cold.iterations);
+        let stats = engine.stats();
+        assert_eq!((stats.uploads, stats.updates), (1, 1));
+        assert!(stats.split_segments > 0 && stats.whole_rows > 1_000);
     }
 }
 

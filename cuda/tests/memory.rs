@@ -282,6 +282,25 @@ fn a_lost_device_leaves_the_tensor_as_it_was() {
 }
 
 #[test]
+fn a_device_lost_between_waves_leaves_the_tensor_as_it_was() {
+    let options = ShimOptions {
+        memory: 128 << 10,
+        lose_after_launches: Some(4),
+        ..ShimOptions::default()
+    };
+    let device = CudaCoprocessor::on(shim::open(&options).expect("a C++ compiler"));
+    let start = Memory::from_seed(4, [9; 32]);
+    let ops: Vec<_> = (0..500)
+        .map(|at| (SlotId::at(at), MemoryOp::Decay { factor: 9_000 }))
+        .collect();
+    let mut memory = start.clone();
+    let error = device.memory(&mut memory, &ops).unwrap_err();
+    assert!(matches!(error, JobError::Device(_)), "{error}");
+    assert_eq!(device.gpu().stats().launches, 5);
+    assert!(memory == start);
+}
+
+#[test]
 fn a_device_too_small_for_one_operation_says_so() {
     let device = device(4095, 1);
     let mut memory = Memory::zero(1);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ffcm::device::focus::{
-    Changes, Cuts, LANES, Layout, PartChanges, SPLIT, TooManyEdges, ratio_words,
+    Changes, Cuts, LANES, Layout, MAX_EDGES, PartChanges, SPLIT, TooManyEdges, ratio_words,
 };
 use ffcm::focus::prepare::Teleport;
 use ffcm::graph::Graph;
@@ -267,16 +267,15 @@ impl DeviceGraph {
         missing: u64,
     ) -> Result<(), CudaError> {
         let LabelBuffers { arrived, mass, .. } = &self.labels;
-        // Rows without edges are never written by a gather, rows of several segments only added to.
-        gpu.fill(arrived, 0, arrived.len(), 0)?;
-        if !start.is_empty() {
-            if self.last.as_deref() == Some(start) {
-                gpu.copy((mass, 0), (arrived, 0), u64::from(self.capacity))?;
-            } else {
-                let of = |&node: &u32| start.get(node as usize).copied().unwrap_or(0);
-                let by_label: Vec<u64> = self.layout.labels.order.iter().map(of).collect();
-                gpu.upload(arrived, 0, &by_label)?;
-            }
+        // The first settle clears this half again, and what has to be of the other one.
+        if start.is_empty() {
+            gpu.fill(arrived, 0, u64::from(self.capacity), 0)?;
+        } else if self.last.as_deref() == Some(start) {
+            gpu.copy((mass, 0), (arrived, 0), u64::from(self.capacity))?;
+        } else {
+            let of = |&node: &u32| start.get(node as usize).copied().unwrap_or(0);
+            let by_label: Vec<u64> = self.layout.labels.order.iter().map(of).collect();
+            gpu.upload(arrived, 0, &by_label)?;
         }
         // The start vector "arrives", and what is missing is its pool.
         let mut sums = [0; SUM_WORDS];
@@ -420,7 +419,7 @@ fn too_many(error: TooManyEdges) -> CudaError {
     CudaError::TooLarge {
         what: format!("{} edges", error.edges),
         needs: error.edges.saturating_mul(4),
-        limit: u64::from(u32::MAX) * 4,
+        limit: MAX_EDGES * 4,
     }
 }
 

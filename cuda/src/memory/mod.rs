@@ -9,7 +9,6 @@
 
 mod plan;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +43,46 @@ pub struct MemoryStats {
     pub kernel_time: Duration,
 }
 
+/// Slots that the waves of a batch have changed.
+#[derive(Debug, Default)]
+struct Changes {
+    /// One more than the place in `slots`, by position in the tensor; 0 for a slot that is as it was.
+    places: Vec<u32>,
+    /// Positions with their values.
+    slots: Vec<(u32, Slot)>,
+}
+
+impl Changes {
+    fn get(&self, position: u32) -> Option<&Slot> {
+        let place = *self.places.get(position as usize)?;
+        let index = place.checked_sub(1)?;
+        Some(&self.slots[index as usize].1)
+    }
+
+    fn set(&mut self, position: u32, values: Slot) {
+        let at = position as usize;
+        if at >= self.places.len() {
+            self.places.resize(at + 1, 0);
+        }
+        match self.places[at].checked_sub(1) {
+            Some(index) => self.slots[index as usize].1 = values,
+            None => {
+                self.slots.push((position, values));
+                // A tensor has fewer than 2^24 slots.
+                self.places[at] = self.slots.len() as u32;
+            }
+        }
+    }
+
+    /// All of them; none are left.
+    fn take(&mut self) -> Vec<(u32, Slot)> {
+        for (position, _) in &self.slots {
+            self.places[*position as usize] = 0;
+        }
+        std::mem::take(&mut self.slots)
+    }
+}
+
 /// Applies batches of operations.
 #[derive(Debug)]
 pub struct MemoryEngine {
@@ -53,6 +92,7 @@ pub struct MemoryEngine {
     /// Warps of `apply` that the device holds at a time.
     warps: usize,
     planner: Planner,
+    changes: Changes,
     operations: Scratch<u64>,
     cuts: Scratch<u32>,
     tied: Scratch<u32>,
@@ -79,6 +119,7 @@ impl MemoryEngine {
             apply_tied: Arc::clone(apply_tied),
             warps: blocks as usize * (THREADS / WARP) as usize,
             planner: Planner::default(),
+            changes: Changes::default(),
             operations: Scratch::new("memory: operations"),
             cuts: Scratch::new("memory: cuts"),
             tied: Scratch::new("memory: tied lists"),
@@ -113,7 +154,9 @@ impl MemoryEngine {
                 operations.push(Operation::new(*target, op));
             }
         }
-        let changed = self.run(memory, &operations)?;
+        let result = self.run(memory, &operations);
+        let changed = self.changes.take();
+        result?;
         for (position, values) in &changed {
             let values = values.map(i32::from);
             let loaded = memory.load_slot(SlotId::at(*position as usize), &values);
@@ -122,34 +165,24 @@ impl MemoryEngine {
         Ok(results)
     }
 
-    /// The slots that checked operations change, with their new values.
-    fn run(
-        &mut self,
-        memory: &Memory,
-        operations: &[Operation<'_>],
-    ) -> Result<HashMap<u32, Slot>, CudaError> {
-        let mut changed = HashMap::new();
+    /// Leaves the slots that checked operations change in `changes`, with their new values.
+    fn run(&mut self, memory: &Memory, operations: &[Operation<'_>]) -> Result<(), CudaError> {
         let mut left = operations;
         while !left.is_empty() {
             let bounds = plan::bounds(self.gpu.memory_limit())?;
             let (wave, taken) = self.planner.wave(left, &bounds);
             left = &left[taken..];
-            self.run_wave(memory, &wave, &mut changed)?;
+            self.run_wave(memory, &wave)?;
             self.stats.operations += taken as u64;
             self.stats.waves += 1;
             self.stats.lists += wave.ends.len() as u64;
         }
-        Ok(changed)
+        Ok(())
     }
 
     /// Runs one wave on the values left by those before it.
-    fn run_wave(
-        &mut self,
-        memory: &Memory,
-        wave: &Wave<'_>,
-        changed: &mut HashMap<u32, Slot>,
-    ) -> Result<(), CudaError> {
-        let now = |position: &u32| match changed.get(position) {
+    fn run_wave(&mut self, memory: &Memory, wave: &Wave<'_>) -> Result<(), CudaError> {
+        let now = |position: &u32| match self.changes.get(*position) {
             Some(values) => *values,
             None => {
                 let values = memory
@@ -162,15 +195,13 @@ impl MemoryEngine {
         let values: Vec<Slot> = wave.slots.iter().map(now).collect();
         let found = self.launch(&Plan::new(wave, self.warps), &values, wave.written)?;
         for (position, values) in wave.slots.iter().zip(&found) {
-            if values
-                .iter()
-                .any(|v| i32::from(*v).unsigned_abs() > CLIP.unsigned_abs())
-            {
+            let greatest = values.iter().map(|value| value.unsigned_abs()).max();
+            if greatest.is_some_and(|greatest| i32::from(greatest) > CLIP) {
                 return Err(CudaError::Driver {
                     message: "Memory Arithmetic gave a value beyond its bound".into(),
                 });
             }
-            changed.insert(*position, *values);
+            self.changes.set(*position, *values);
         }
         Ok(())
     }

@@ -59,7 +59,7 @@ pub(crate) type Ending = Option<Result<Outcome, ReduceError>>;
 struct Loaded {
     book: Arc<Book>,
     buffer: Buffer<u32>,
-    /// Nodes and wires of the largest definitions, at most [`NODES_MAX`] and [`large::WIRES`].
+    /// Most nodes and most wires of a definition, as far as a thread has them: [`NODES_MAX`] and [`large::WIRES`].
     map: u32,
 }
 

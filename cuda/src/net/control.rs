@@ -48,12 +48,12 @@ constants! {
     PARCHED = 49;
     BARRIER = 50;
     ROUNDS = 51;
-    WORDS = 52;
-    HOST_LIST = 52;
+    WORDS = 53;
+    HOST_LIST = 53;
     HOST_MAX = 64;
     HOST_ENTRY = 3;
     EXPAND_MAX = 32;
-    CONTROL_WORDS = 436;
+    CONTROL_WORDS = 437;
     THREADS_MAX = 256;
     LOCAL_BAG = 512;
     STACK = 16;

@@ -21,6 +21,9 @@ impl<'a> DeviceHeap<'a> {
         DeviceHeap(Pages::new(definitions, move |_, start| {
             let (first, most) = (start / 2, PAGE / 2);
             let count = nodes.len().saturating_sub(first).min(most);
+            if count == 0 {
+                return Ok(Vec::new());
+            }
             Ok(gpu.read(nodes, first, count)?.as_flattened().to_vec())
         }))
     }

@@ -312,7 +312,7 @@ fn a_loop_needs_no_more_memory_the_longer_it_runs() {
 #[test]
 fn growth_that_is_refused_and_not_needed_is_no_error() {
     let options = ShimOptions {
-        memory: 2 << 20,
+        memory: 1400 << 10,
         ..ShimOptions::default()
     };
     let gpu = Arc::new(open(&options).expect("a C++ compiler"));
@@ -335,7 +335,7 @@ fn growth_that_is_refused_and_not_needed_is_no_error() {
     };
     let stats = check(&mut engine, "nearly full", &list(15_000), Limits::default());
     assert_eq!(stats.growths, 0, "{stats:?}");
-    let book = Arc::new(Book::parse(&list(40_000)).unwrap());
+    let book = Arc::new(Book::parse(&list(17_000)).unwrap());
     let found = engine.reduce(&book, &book.main().unwrap(), &Limits::default());
     let error = found.expect_err("no room").to_string();
     assert!(error.contains("out of memory"), "{error}");
@@ -380,8 +380,8 @@ fn mistakes_in_the_protocol_are_found() {
                 fuel: (200, 400),
                 ..usual(&gpu)
             };
-            let found: Result<Found, _> = engine(&gpu, tuning).reduce(&book, &call, &limits);
-            found.is_err() || found != Ok(right.clone())
+            let found = engine(&gpu, tuning).reduce(&book, &call, &limits);
+            !matches!(found, Ok(found) if found == right)
         });
         assert!(seen, "{what}");
     }

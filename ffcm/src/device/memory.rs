@@ -108,9 +108,12 @@ impl Planner {
         debug_assert!(bounds.slots >= 2 && bounds.vectors >= 1 && bounds.operations >= 1);
         let (mut touched, taken) = self.touch(operations, bounds);
         let operations = &operations[..taken];
-        let lists = self.lists(operations, &mut touched);
+        let (order, ends) = self.lists(operations, &mut touched);
 
-        let mut wave = Wave::default();
+        let mut wave = Wave {
+            ends,
+            ..Wave::default()
+        };
         wave.operations.reserve(operations.len());
         // The number within the wave by the number among those touched.
         let mut at = vec![ABSENT; touched.len()];
@@ -122,27 +125,20 @@ impl Planner {
             }
             *at
         };
-        for list in &lists {
-            for &index in list {
-                place(
-                    self.numbers[operations[index as usize].target as usize],
-                    &mut wave,
-                );
-            }
+        for &index in &order {
+            let target = operations[index as usize].target;
+            place(self.numbers[target as usize], &mut wave);
         }
         wave.written = wave.slots.len();
-        for list in &lists {
-            for &index in list {
-                let operation = &operations[index as usize];
-                let source = operation.source().unwrap_or(operation.target);
-                let placed = Placed {
-                    op: operation.op,
-                    target: place(self.numbers[operation.target as usize], &mut wave),
-                    source: place(self.numbers[source as usize], &mut wave),
-                };
-                wave.operations.push(placed);
-            }
-            wave.ends.push(wave.operations.len());
+        for &index in &order {
+            let operation = &operations[index as usize];
+            let source = operation.source().unwrap_or(operation.target);
+            let placed = Placed {
+                op: operation.op,
+                target: place(self.numbers[operation.target as usize], &mut wave),
+                source: place(self.numbers[source as usize], &mut wave),
+            };
+            wave.operations.push(placed);
         }
         for slot in &touched {
             self.numbers[slot.position as usize] = ABSENT;
@@ -193,8 +189,13 @@ impl Planner {
         &mut touched[self.numbers[at] as usize]
     }
 
-    /// Indices of the operations that belong together, each list in batch order.
-    fn lists(&self, operations: &[Operation<'_>], touched: &mut [Touched]) -> Vec<Vec<u32>> {
+    /// Indices of the operations, those that belong together side by side and in batch order, and where each list of them
+    /// ends. Lists are in the order of their first operations.
+    fn lists(
+        &self,
+        operations: &[Operation<'_>],
+        touched: &mut [Touched],
+    ) -> (Vec<u32>, Vec<usize>) {
         for operation in operations {
             let Some(source) = operation.source() else {
                 continue;
@@ -206,17 +207,35 @@ impl Planner {
                 touched[a.max(b) as usize].parent = a.min(b);
             }
         }
+        // Counted, then placed.
         let mut list_of = vec![ABSENT; touched.len()];
-        let mut lists: Vec<Vec<u32>> = Vec::new();
-        for (index, operation) in (0..).zip(operations) {
+        let mut counts: Vec<usize> = Vec::new();
+        let mut list = |operation: &Operation<'_>| {
             let root = root(touched, self.numbers[operation.target as usize]) as usize;
             if list_of[root] == ABSENT {
-                list_of[root] = lists.len() as u32;
-                lists.push(Vec::new());
+                list_of[root] = counts.len() as u32;
+                counts.push(0);
             }
-            lists[list_of[root] as usize].push(index);
+            counts[list_of[root] as usize] += 1;
+            list_of[root]
+        };
+        let lists: Vec<u32> = operations.iter().map(&mut list).collect();
+        let mut end = 0;
+        let ends: Vec<usize> = counts
+            .iter()
+            .map(|count| {
+                end += count;
+                end
+            })
+            .collect();
+        let mut next: Vec<usize> = ends.iter().zip(&counts).map(|(e, c)| e - c).collect();
+        let mut order = vec![0; operations.len()];
+        for (index, list) in (0..).zip(lists) {
+            let next = &mut next[list as usize];
+            order[*next] = index;
+            *next += 1;
         }
-        lists
+        (order, ends)
     }
 }
 

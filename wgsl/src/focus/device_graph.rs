@@ -1,6 +1,8 @@
 //! A graph on the device, and how it follows its changes.
 
-use ffcm::device::focus::{Changes, Cuts, Layout, PartChanges, TooManyEdges, ratio_words};
+use ffcm::device::focus::{
+    Changes, Cuts, Layout, MAX_EDGES, PartChanges, TooManyEdges, ratio_words,
+};
 use ffcm::focus::prepare::Teleport;
 use ffcm::graph::Graph;
 
@@ -276,7 +278,7 @@ fn too_large(error: TooManyEdges) -> GpuError {
     GpuError::TooLarge {
         what: format!("{} edges", error.edges),
         needs: error.edges.saturating_mul(4),
-        limit: u64::from(u32::MAX) * 4,
+        limit: MAX_EDGES * 4,
     }
 }
 

@@ -146,6 +146,9 @@ impl ShimDevice {
         if !(1..=1 << 20).contains(&options.shake_one_in) {
             return Err(bad_options("shake_one_in is 1 to 2^20"));
         }
+        if options.memory > 1 << 46 {
+            return Err(bad_options("it has 2^46 bytes of memory at most"));
+        }
         if options.shared_per_block > 1 << 20 {
             return Err(bad_options(
                 "a block has 2^20 bytes of shared memory at most",
@@ -205,8 +208,9 @@ impl ShimDevice {
                 grid.blocks, grid.threads
             ));
         }
-        if grid.shared > self.options.shared_per_block {
-            return bad(format!("{} bytes of shared memory", grid.shared));
+        let shared = u64::from(entry.shared) + u64::from(grid.shared);
+        if shared > self.options.shared_per_block.into() {
+            return bad(format!("{shared} bytes of shared memory"));
         }
         if grid.cooperative && grid.blocks > self.options.multiprocessors {
             return bad(format!("{} blocks at a time", grid.blocks));
@@ -403,6 +407,7 @@ impl Driver for ShimDevice {
         let add = |entry: Entry| {
             let resources = Resources {
                 max_threads: entry.max_threads,
+                shared_bytes: entry.shared,
                 ..Resources::default()
             };
             state.entries.push(entry);
@@ -414,7 +419,8 @@ impl Driver for ShimDevice {
     fn occupancy(&self, function: Function, threads: u32, shared: u32) -> Result<u32, CudaError> {
         let state = self.alive()?;
         let entry = state.entry(function)?;
-        let fits = threads <= entry.max_threads && shared <= self.options.shared_per_block;
+        let shared = u64::from(entry.shared) + u64::from(shared);
+        let fits = threads <= entry.max_threads && shared <= self.options.shared_per_block.into();
         Ok(u32::from(fits))
     }
 

@@ -52,7 +52,8 @@ extern "C" __global__ void __launch_bounds__(256) settle(
                 changes += differs ? ratio >> 38 : 0u;
             }
             if (starts) {
-                // The start vector does not arrive again.
+                // The start vector does not arrive again. The other half needs no more than is cleared below: a row of one
+                // segment is written by every dense round, even when all its slots are empty, one of none by none.
                 here[label] = 0;
             }
             if (clears && (split[label / 32u] >> (label % 32u) & 1u) != 0) {

@@ -20,7 +20,8 @@ constexpr u32 STATUS_RUNNING = 0;
 constexpr u32 STATUS_EMPTY = 1;
 constexpr u32 STATUS_OUT_OF_GAS = 2;
 constexpr u32 STATUS_STALLED = 3;
-// The round, its width in blocks, and that of the last round with any.
+// The round, its width in blocks, and that of the last round with any. The next round's width lies in PLANNED until it is
+// spread.
 constexpr u32 ROUND = 1;
 constexpr u32 GROUPS = 2;
 constexpr u32 GROUPS_RAN = 3;
@@ -90,16 +91,17 @@ constexpr u32 PARCHED = 49;
 // Arrivals at barriers of the grid, and rounds that one launch makes.
 constexpr u32 BARRIER = 50;
 constexpr u32 ROUNDS = 51;
+constexpr u32 PLANNED = 52;
 // Words that the host reads after every batch.
-constexpr u32 WORDS = 52;
+constexpr u32 WORDS = 53;
 
 // Arithmetic for the host: number, operand, what the answer goes to.
-constexpr u32 HOST_LIST = 52;
+constexpr u32 HOST_LIST = 53;
 constexpr u32 HOST_MAX = 64;
 constexpr u32 HOST_ENTRY = 3;
 // Large definitions: which, what it meets, then its room: cursor of the ring, nodes from there, the first of the others,
 // the place of its pairs in the bag.
-constexpr u32 EXPAND_LIST = 244;
+constexpr u32 EXPAND_LIST = 245;
 constexpr u32 EXPAND_MAX = 32;
 constexpr u32 EXPAND_OTHER = 1;
 constexpr u32 EXPAND_RING = 2;
@@ -108,7 +110,7 @@ constexpr u32 EXPAND_BUMP = 4;
 constexpr u32 EXPAND_BAG = 5;
 constexpr u32 EXPAND_ENTRY = 6;
 // Words of the whole control buffer.
-constexpr u32 CONTROL_WORDS = 436;
+constexpr u32 CONTROL_WORDS = 437;
 
 // Most threads of a block. Pairs of a block, its free nodes, pairs of a thread: powers of two.
 constexpr u32 THREADS_MAX = 256;

@@ -11,15 +11,17 @@
 //   PUSHED or DUMPED, and read in later rounds only.
 // - The ring of free nodes. Entries below NODE_SEEN, the tail when the round was planned, were written in earlier rounds
 //   and are taken by one atomicAdd of NODE_HEAD. Entries from NODE_SEEN on are written in this round, each place given out
-//   by one atomicAdd of NODE_TAIL. The ring is twice as long as there are nodes, and holds a node at most once, so that
-//   tail - seen + seen - head is at most the number of nodes handed out at the start of the round plus those that this
-//   round's blocks hold: no place is written that is still to be read.
+//   by one atomicAdd of NODE_TAIL. A node lies at most once among the entries of earlier rounds, and at most once among
+//   those of this round, since it is not taken again before the next; the ring is twice as long as there are nodes, so no
+//   place is written that is still to be read.
 // - The block's bag and pool: places are given out by atomicAdd of their cursors. A thread reads entries below the cursors of
 //   the last barrier and writes beyond them; the rings are checked against the oldest entry that may still be read.
 // - `order`, `goes` and the cursors themselves are written by thread 0 between two barriers, and read after the second.
 // - Control words change by atomicAdd and atomicOr in a round, and by plain stores of the planner between rounds.
 // - The lists of definitions and of arithmetic for the host: each entry is given out by one atomicAdd and written by one
 //   thread; read by the planner, which comes after all tickets, or by the host.
+// - Blocks that a round does not need may begin after its last block has planned the next. They read STATUS and GROUPS: the
+//   plan leaves GROUPS alone, which is set by the spread that follows, and whatever STATUS they see, they do nothing.
 // - A ticket is taken by thread 0 after a barrier of its block and a fence, so the planner sees all of the round.
 #include "plan.cuh"
 
@@ -267,10 +269,9 @@ FFCM_DEVICE void reduce(Block& block, const Heap& heap) {
     leave(t, block, heap, progress);
 }
 
-// A round, and the plan of the next.
-FFCM_DEVICE void round_and_plan(Block& block, const Heap& heap) {
-    const u64 groups = word(heap, GROUPS);
-    if (word(heap, STATUS) != STATUS_RUNNING || blockIdx.x >= most(groups, 1)) return;
+// A round of so many blocks, and the plan of the next. Without a block there is only the plan.
+FFCM_DEVICE void round_and_plan(Block& block, const Heap& heap, u64 groups) {
+    if (blockIdx.x >= most(groups, 1)) return;
     if (groups > 0) reduce(block, heap);
     __syncthreads();
     if (threadIdx.x == 0) {
@@ -315,19 +316,24 @@ extern "C" __global__ void __launch_bounds__(256)
 extern "C" __global__ void __launch_bounds__(256)
     net_round(u64* slots, Pair* bag, u32* ring, u64* control, const u64* book) {
     __shared__ Block block;
-    round_and_plan(block, {slots, bag, ring, control, book});
+    const Heap heap = {slots, bag, ring, control, book};
+    if (word(heap, STATUS) == STATUS_RUNNING) round_and_plan(block, heap, word(heap, GROUPS));
 }
 
-// Many rounds. All blocks are resident at a time.
+// Many rounds. All blocks are resident at a time. What was planned is read, and spread, between two barriers, when nobody
+// plans: so all blocks read the same, and go on or end together.
 extern "C" __global__ void __launch_bounds__(256)
     net_persistent(u64* slots, Pair* bag, u32* ring, u64* control, const u64* book) {
     __shared__ Block block;
     const Heap heap = {slots, bag, ring, control, book};
     const u64 rounds = word(heap, ROUNDS);
-    for (u64 i = 0; i < rounds && word(heap, STATUS) == STATUS_RUNNING; i++) {
-        round_and_plan(block, heap);
-        grid_barrier(heap, 2 * i + 1);
+    for (u64 i = 0;; i++) {
+        const u64 groups = word(heap, PLANNED);
+        const bool goes = word(heap, STATUS) == STATUS_RUNNING && i < rounds;
         spread(heap);
+        if (!goes) break;
+        grid_barrier(heap, 2 * i + 1);
+        round_and_plan(block, heap, groups);
         grid_barrier(heap, 2 * i + 2);
     }
 }

@@ -144,7 +144,7 @@ FFCM_DEVICE void plan(const Heap& heap, u32 threads, bool after_round) {
         put(heap, MOVED, 0);
     }
     if (groups > 0 || placed > 0) put(heap, GROUPS_RAN, groups);
-    put(heap, GROUPS, groups);
+    put(heap, PLANNED, groups);
     put(heap, FINISHED, 0);
     put(heap, TICKET, 0);
     put(heap, HUNGRY, groups < word(heap, GROUPS_MAX));
@@ -204,6 +204,7 @@ FFCM_DEVICE void spread_item(const Heap& heap, u32 entry, const Definition& defi
 // All threads of the grid: what the plan has set out. Not both at a time: definitions get room when nothing moves.
 FFCM_DEVICE void spread(const Heap& heap) {
     const u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x, threads = (u64)gridDim.x * blockDim.x;
+    if (index == 0) put(heap, GROUPS, word(heap, PLANNED));
     const u64 moves = word(heap, MOVES), n = word(heap, N);
     for (u64 i = index; i < moves; i += threads) move_pair(heap, i, n);
     const u32 placed = (u32)word(heap, EXPAND_PLACED);

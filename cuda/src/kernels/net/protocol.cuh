@@ -20,9 +20,9 @@
 namespace ffcm {
 
 constexpr u64 SUB_BIT = SUB;
-// An absent cell one of whose ends is known to wait in another cell. A hint for `splice` and absent for everybody else:
-// only the low word counts.
-constexpr u64 TRAILING = 1ull << 32;
+// The high word of an absent cell counts the ends of its wire that are known to wait in other cells, or with the reader of
+// the result. A hint for `splice`; for everybody else only the low word counts.
+constexpr u64 WAITING = 1ull << 32;
 // What the slots of a free node hold, in the build that looks for damage. No live term has this variant.
 constexpr u64 FREED = ~0ull;
 
@@ -95,11 +95,13 @@ FFCM_DEVICE u64 arrive(const Heap& heap, u32 at, u64 term) {
     return met;
 }
 
-// Replaces `from` by `to`, two absent terms, in a cell of whose wire the caller holds an end; whether `from` was there. An
-// arrival in between is not disturbed. No order is needed: nothing is published.
-FFCM_DEVICE bool hint(const Heap& heap, u32 at, u64 from, u64 to) {
+// Changes the count of ends that wait elsewhere, in a cell of whose wire the caller holds an end, unless something has
+// arrived or arrives at the same time; whether it was changed. No order is needed: nothing is published.
+FFCM_DEVICE bool hint(const Heap& heap, u32 at, bool waits) {
     u64* slot = heap.slots + at;
-    return *(const volatile u64*)slot == from && atomicCAS(slot, from, to) == from;
+    const u64 now = *(const volatile u64*)slot;
+    if (!is_absent(now) || (!waits && now == 0)) return false;
+    return atomicCAS(slot, now, waits ? now + WAITING : now - WAITING) == now;
 }
 
 }  // namespace ffcm

@@ -187,27 +187,31 @@ FFCM_DEVICE void open(Thread& t, Block& block, const Heap& heap, u64 node, u64& 
 // Joins two wires, one end of each being in hand. Afterwards `a` is what waited at the one that was followed, and `b` the
 // end of the other; false if one end was left at the other wire.
 //
-// Either end may be left. Left is the one whose wire trails another cell: the far end of the other wire finds it there and
-// takes it along. The other way round, a wire that is lengthened again and again behind an end that never moves, such as
-// the root, would become a chain of one cell for each time.
+// Either end may be left. Followed is a wire where something waits, so that its cell is freed. If there is none, left is the
+// one of which more ends wait elsewhere: the far end of the other wire finds it there and takes it along. The other way
+// round, a wire that is lengthened again and again behind an end that never moves, such as the root, would become a chain
+// of one cell for each time.
 FFCM_DEVICE bool splice(Thread& t, Block& block, const Heap& heap, u64& a, u64& b) {
     u64 met = slot_load(heap, offset_of(a));
-    if (met == TRAILING) {
-        const u64 other = a;
-        a = b;
-        b = other;
-        met = slot_load(heap, offset_of(a));
+    if (is_absent(met)) {
+        const u64 there = slot_load(heap, offset_of(b));
+        if (!is_absent(there) || met > there) {
+            const u64 other = a;
+            a = b;
+            b = other;
+            met = there;
+        }
     }
     if (is_absent(met)) {
         // The mark is made and taken back while the end is in hand, so that the cell cannot be freed meanwhile.
-        const bool marked = hint(heap, offset_of(b), 0, TRAILING);
+        const bool marked = hint(heap, offset_of(b), true);
         met = arrive(heap, offset_of(a), b | SUB_BIT);
         if (is_absent(met)) return false;
-        if (marked) hint(heap, offset_of(b), TRAILING, 0);
+        if (marked) hint(heap, offset_of(b), false);
     }
     met = bare(met);
     // This end waited here, and goes on now.
-    if (is_var(met)) hint(heap, offset_of(met), TRAILING, 0);
+    if (is_var(met)) hint(heap, offset_of(met), false);
     free_node(t, block, heap, offset_of(a));
     a = met;
     return true;
@@ -236,6 +240,7 @@ FFCM_DEVICE bool join(Thread& t, Block& block, const Heap& heap, Pair& pair) {
             if (is_absent(met)) return false;
             free_node(t, block, heap, offset_of(a));
             a = bare(met);
+            if (is_var(a)) hint(heap, offset_of(a), false);
         }
     }
     pair = {a, b};

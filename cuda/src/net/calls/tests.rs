@@ -322,6 +322,96 @@ fn what_does_not_fit_is_left_and_the_rest_is_done() {
     );
 }
 
+/// Which of `calls` have no ending; the others have the oracle's.
+fn left_of(engine: &mut CallsEngine, book: &Arc<Book>, calls: &[Call]) -> Vec<usize> {
+    let limits = limits(100_000);
+    let endings = run(engine, book, calls, &limits);
+    let mut left = Vec::new();
+    for (index, (ending, call)) in endings.into_iter().zip(calls).enumerate() {
+        match ending {
+            Some(found) => assert_eq!(found, oracle::reduce(book, call, &limits), "call {index}"),
+            None => left.push(index),
+        }
+    }
+    left
+}
+
+/// Nets that take all the pairs, nodes or wires of either memory, and one less and one more.
+#[test]
+fn a_net_may_take_the_last_slot_and_no_more() {
+    let mut engine = engine();
+    // A definition of n pairs, and that of its root with the call's argument.
+    let mut text = String::new();
+    for n in 0..80 {
+        let pairs = " & * ~ *".repeat(n);
+        text.push_str(&format!("@pairs{n} = (* 7){pairs}\n"));
+    }
+    let book = parse(&text);
+    let argument = |n: u32| vec![Term::u24(n)];
+    let calls: Vec<Call> = (0..80)
+        .map(|n| book.call(&format!("pairs{n}"), argument(n)).unwrap())
+        .collect();
+    let left = left_of(&mut engine, &book, &calls);
+    // Of 64 pairs none can be reduced: an eraser that met a node would leave two.
+    assert_eq!(left, (large::PAIRS as usize - 1..80).collect::<Vec<_>>());
+
+    // As many arguments, of which the last is kept. Each takes a node.
+    let mut text = String::new();
+    let counts: Vec<usize> = (1..40).chain(250..260).collect();
+    for n in &counts {
+        let (open, close) = ("(* ".repeat(n - 1), ")".repeat(n - 1));
+        text.push_str(&format!("@last{n} = {open}(x x){close}\n"));
+    }
+    let book = parse(&text);
+    let calls: Vec<Call> = counts
+        .iter()
+        .map(|n| {
+            let arguments = (0..*n as u32).map(Term::u24).collect();
+            book.call(&format!("last{n}"), arguments).unwrap()
+        })
+        .collect();
+    let left = left_of(&mut engine, &book, &calls);
+    let most = NODES_MAX as usize / 2;
+    assert!(left.iter().all(|index| counts[*index] > most), "{left:?}");
+    assert!(left.iter().any(|index| counts[*index] < NODES_MAX as usize));
+
+    // Two wires an element that nothing else holds, or four numbers in four nodes.
+    let book = parse(
+        "@wires = (?((* @wires.s) r) r)\n\
+         @wires.s = (n (x r)) & 7 ~ x & @wires ~ (n r)\n\
+         @nodes = (?((* @nodes.s) r) r)\n\
+         @nodes.s = (n (1 (2 (3 (4 r))))) & @nodes ~ (n r)\n",
+    );
+    for (name, most) in [("wires", large::WIRES / 2), ("nodes", NODES_MAX / 4)] {
+        // Enough for every slice to be next to others that are used.
+        let lengths: Vec<u32> = (0..3).flat_map(|_| most - 20..most + 12).collect();
+        let calls: Vec<Call> = lengths
+            .iter()
+            .map(|n| book.call(name, argument(*n)).unwrap())
+            .collect();
+        let left = left_of(&mut engine, &book, &calls);
+        println!("{name}: {:?}", left.iter().map(|i| lengths[*i]).min());
+        assert!(left.iter().all(|index| lengths[*index] > most - 10));
+        assert!((0..calls.len()).all(|i| left.contains(&i) || lengths[i] < most));
+    }
+}
+
+/// Loops of two wires are closed, and their wires used again.
+#[test]
+fn loops_without_anything_on_them_vanish() {
+    let book = parse(
+        "@rings = (?((0 @rings.s) r) r)\n\
+         @rings.s = (n r) & @rings ~ (n q) & (x (x q)) ~ (y (y r))\n",
+    );
+    let calls: Vec<Call> = (0..100)
+        .map(|n| book.call("rings", vec![Term::u24(n)]).unwrap())
+        .collect();
+    assert_eq!(
+        unfinished(&mut engine(), &book, &calls, &limits(100_000)),
+        0
+    );
+}
+
 #[test]
 fn calls_that_do_not_fit_the_book_are_named() {
     let book = parse("@main = (x x)\n");
@@ -393,7 +483,7 @@ fn a_small_device_takes_a_batch_in_waves() {
             ..ShimOptions::default()
         });
         let mut engine = engine_on(&gpu);
-        let left = unfinished_or_left(&mut engine, &book, &calls);
+        let left = left_of(&mut engine, &book, &calls).len();
         (left, gpu.stats().launches)
     };
     let (left, launches) = with_memory(2 << 20);
@@ -408,19 +498,6 @@ fn a_small_device_takes_a_batch_in_waves() {
     assert_eq!((left, launches), (200, 1));
     let (left, launches) = with_memory(20 << 10);
     assert_eq!((left, launches), (300, 0));
-}
-
-/// How many calls have no ending; the others have the oracle's.
-fn unfinished_or_left(engine: &mut CallsEngine, book: &Arc<Book>, calls: &[Call]) -> usize {
-    let limits = limits(100_000);
-    let mut left = 0;
-    for (ending, call) in run(engine, book, calls, &limits).into_iter().zip(calls) {
-        match ending {
-            Some(found) => assert_eq!(found, oracle::reduce(book, call, &limits)),
-            None => left += 1,
-        }
-    }
-    left
 }
 
 /// Waves have as many calls as they may, and calls with many arguments make them shorter.

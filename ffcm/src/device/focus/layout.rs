@@ -11,6 +11,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
 use thiserror::Error;
@@ -27,9 +28,13 @@ const SPARE_WIDTH: usize = 4;
 /// Set on the segments of a row that has several.
 pub const SPLIT: u32 = 1 << 31;
 
-/// A graph of more edges than this layout numbers.
+/// Most edges of a graph: segments, of which there are as many at most, padding, and a spare one per 16 edges, are numbered
+/// by 32 bits.
+pub const MAX_EDGES: u64 = 7 << 29;
+
+/// A graph of more than [`MAX_EDGES`] edges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("{edges} edges, at most 2^32 - 1 can be laid out")]
+#[error("{edges} edges, at most {MAX_EDGES} can be laid out")]
 pub struct TooManyEdges {
     /// How many there are.
     pub edges: u64,
@@ -68,7 +73,7 @@ impl Labels {
                 degree => sources.push((Reverse(degree), node)),
             }
         }
-        sources.sort_unstable();
+        sources.par_sort_unstable();
         let mut order = Vec::with_capacity(1 + graph.node_count() as usize);
         order.push(u32::MAX);
         order.extend(sources.iter().map(|&(_, node)| node));
@@ -133,9 +138,10 @@ struct Cut {
 }
 
 impl Cut {
-    /// Whether `next` is the part of the same row right behind this one, and as long.
+    /// Whether `next` is the part of the same row right behind this one, of the same block and as long.
     fn is_followed_by(&self, next: &Cut) -> bool {
-        self.row == next.row && self.length == next.length && self.first + self.length == next.first
+        (self.row, self.block, self.length) == (next.row, next.block, next.length)
+            && self.first + self.length == next.first
     }
 }
 
@@ -179,10 +185,10 @@ impl Layout {
     ///
     /// # Errors
     ///
-    /// More than 2^32 - 1 edges.
+    /// More than [`MAX_EDGES`] edges.
     pub fn new(graph: &Graph, cuts: Cuts) -> Result<(Layout, Vec<Vec<u32>>), TooManyEdges> {
         let edges = graph.edge_count();
-        if edges > u64::from(u32::MAX) {
+        if edges > MAX_EDGES {
             return Err(TooManyEdges { edges });
         }
         let labels = Labels::by_out_degree(graph);
@@ -316,40 +322,103 @@ pub fn equal(weights: &[u64]) -> bool {
     weights.windows(2).all(|pair| pair[0] == pair[1])
 }
 
+/// Dealt in parallel, in whatever order, and then sorted: a row has a source once, so the result is the same.
 fn incoming(graph: &Graph, labels: &Labels) -> Incoming {
-    let sources = || (1u32..).zip(&labels.order[1..labels.sources]);
-    let mut starts = vec![0u32; labels.order.len() + 1];
-    let mut weighted = false;
-    for (_, &node) in sources() {
-        let (targets, weights) = graph.row(node);
-        weighted |= !equal(weights);
-        for &target in targets {
-            starts[labels.of[target as usize] as usize + 1] += 1;
-        }
-    }
-    for row in 1..starts.len() {
-        starts[row] += starts[row - 1];
-    }
+    let sources = &labels.order[1..labels.sources];
+    let weighted = !sources.par_iter().all(|&node| equal(graph.row(node).1));
+    let starts = row_starts(graph, labels);
     let edges = starts[starts.len() - 1] as usize;
-    let mut next = starts.clone();
-    let mut edge_sources = vec![0; edges];
-    let mut quotas = vec![0; if weighted { edges } else { 0 }];
-    for (label, &node) in sources() {
-        let (targets, weights) = graph.row(node);
-        let largest = weights.iter().copied().max().unwrap_or(0);
-        for (&target, &weight) in targets.iter().zip(weights) {
-            let at = &mut next[labels.of[target as usize] as usize];
-            edge_sources[*at as usize] = label;
-            if weighted {
-                quotas[*at as usize] = quota(weight, largest);
+    let next: Vec<AtomicU32> = starts.par_iter().copied().map(AtomicU32::new).collect();
+    let zeroed = |count: usize| -> Vec<AtomicU32> {
+        (0..count)
+            .into_par_iter()
+            .map(|_| AtomicU32::new(0))
+            .collect()
+    };
+    let edge_sources = zeroed(edges);
+    let quotas = zeroed(if weighted { edges } else { 0 });
+    sources
+        .par_iter()
+        .enumerate()
+        .with_min_len(1024)
+        .for_each(|(index, &node)| {
+            let label = index as u32 + 1;
+            let (targets, weights) = graph.row(node);
+            let largest = weights.iter().copied().max().unwrap_or(0);
+            for (&target, &weight) in targets.iter().zip(weights) {
+                // Each place is taken once; the end of the loop orders all stores before their reading.
+                let row = labels.of[target as usize] as usize;
+                let at = next[row].fetch_add(1, Ordering::Relaxed) as usize;
+                edge_sources[at].store(label, Ordering::Relaxed);
+                if weighted {
+                    quotas[at].store(quota(weight, largest), Ordering::Relaxed);
+                }
             }
-            *at += 1;
-        }
-    }
+        });
+    let values = |cells: Vec<AtomicU32>| -> Vec<u32> {
+        cells.into_par_iter().map(AtomicU32::into_inner).collect()
+    };
+    let (mut edge_sources, mut quotas) = (values(edge_sources), values(quotas));
+    sort_rows(&starts, &mut edge_sources, &mut quotas);
     Incoming {
         starts,
         sources: edge_sources,
         quotas,
+    }
+}
+
+/// First edge of each row, and the end.
+fn row_starts(graph: &Graph, labels: &Labels) -> Vec<u32> {
+    let counts: Vec<AtomicU32> = labels.order.par_iter().map(|_| AtomicU32::new(0)).collect();
+    labels.order[1..labels.sources]
+        .par_iter()
+        .with_min_len(1024)
+        .for_each(|&node| {
+            for &target in graph.row(node).0 {
+                counts[labels.of[target as usize] as usize].fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    let mut starts = Vec::with_capacity(counts.len() + 1);
+    let mut end = 0;
+    starts.push(end);
+    for count in counts {
+        // At most `MAX_EDGES`.
+        end += count.into_inner();
+        starts.push(end);
+    }
+    starts
+}
+
+/// Sorts the edges of each row by source. `sources` and `quotas`, if any, begin at the first of these rows.
+fn sort_rows(starts: &[u32], sources: &mut [u32], quotas: &mut [u32]) {
+    /// Edges below which rows are sorted one after the other.
+    const FEW: usize = 1 << 16;
+    let (first, rows) = (starts[0] as usize, starts.len() - 1);
+    if rows > 1 && sources.len() > FEW {
+        let middle = rows / 2;
+        let at = starts[middle] as usize - first;
+        let (left, right) = sources.split_at_mut(at);
+        let (left_quotas, right_quotas) = quotas.split_at_mut(at.min(quotas.len()));
+        rayon::join(
+            || sort_rows(&starts[..=middle], left, left_quotas),
+            || sort_rows(&starts[middle..], right, right_quotas),
+        );
+        return;
+    }
+    let mut pairs = Vec::new();
+    for row in starts.windows(2) {
+        let range = row[0] as usize - first..row[1] as usize - first;
+        if quotas.is_empty() {
+            sources[range].par_sort_unstable();
+            continue;
+        }
+        let (sources, quotas) = (&mut sources[range.clone()], &mut quotas[range]);
+        pairs.clear();
+        pairs.extend(sources.iter().copied().zip(quotas.iter().copied()));
+        pairs.par_sort_unstable();
+        for ((source, quota), pair) in sources.iter_mut().zip(quotas).zip(&pairs) {
+            (*source, *quota) = *pair;
+        }
     }
 }
 
@@ -423,7 +492,32 @@ fn part_end(cut: &[Cut], cuts: Cuts) -> usize {
     cut.len()
 }
 
+/// A part of these segments, and the quotas of its slots. They fit one buffer, so slots have numbers of 32 bits.
 fn fill(cut: &[Cut], incoming: &Incoming, row_starts: &[u32]) -> (Part, Vec<u32>) {
+    /// Slices filled one after the other.
+    const PIECE: usize = 1 << 10;
+    let pieces: Vec<(Part, Vec<u32>)> = cut
+        .par_chunks(PIECE * LANES)
+        .map(|cut| fill_piece(cut, incoming, row_starts))
+        .collect();
+    let slots: usize = pieces.iter().map(|(piece, _)| piece.sources.len()).sum();
+    let mut part = Part::default();
+    part.sources.reserve_exact(slots);
+    let mut quotas = Vec::with_capacity(if incoming.quotas.is_empty() { 0 } else { slots });
+    for (piece, mut piece_quotas) in pieces {
+        let before = part.sources.len() as u32;
+        let slices = piece.slices.iter();
+        part.slices
+            .extend(slices.map(|&[first, width]| [before + first, width]));
+        part.segments.extend(piece.segments);
+        part.sources.extend(piece.sources);
+        quotas.append(&mut piece_quotas);
+    }
+    (part, quotas)
+}
+
+/// The slices of a piece, slots counted from its first.
+fn fill_piece(cut: &[Cut], incoming: &Incoming, row_starts: &[u32]) -> (Part, Vec<u32>) {
     let mut part = Part::default();
     let mut quotas = Vec::new();
     for slice in cut.chunks(LANES) {

@@ -2,8 +2,10 @@
 
 mod changes;
 mod layout;
+#[cfg(test)]
+mod tests;
 
 pub use changes::{Changes, PartChanges};
 pub use layout::{
-    Cuts, LANES, Labels, Layout, Part, SPLIT, Shape, TooManyEdges, equal, ratio_words,
+    Cuts, LANES, Labels, Layout, MAX_EDGES, Part, SPLIT, Shape, TooManyEdges, equal, ratio_words,
 };

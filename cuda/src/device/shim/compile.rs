@@ -53,6 +53,9 @@ const UNIT_FLAGS: &[&str] = &[
     "-Werror=narrowing",
 ];
 
+/// Static shared memory that a kernel may have on any device, in bytes.
+const STATIC_SHARED: u32 = 48 << 10;
+
 /// The C++ compiler of the system.
 #[derive(Debug)]
 pub(super) struct Compiler {
@@ -179,6 +182,49 @@ impl Compiler {
         fs::rename(folder.path().join("library.so"), &library).map_err(failed)?;
         Ok(library)
     }
+}
+
+/// Bytes of static shared memory of a block of each kernel, out of the symbols of a unit's library, by the tool that comes
+/// with compilers. A variable of a function is named by the function and itself: `_ZZ6reduceE4tile`.
+pub(super) fn shared_bytes(library: &Path, source: &Source) -> Result<Vec<u32>, CudaError> {
+    let failed = |message: String| CudaError::Kernel {
+        kernel: source.name.into(),
+        message: format!("nm does not list {}: {message}", library.display()),
+    };
+    let output = Command::new("nm")
+        .args(["-S", "--defined-only"])
+        .arg(library)
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    if !output.status.success() {
+        return Err(failed(String::from_utf8_lossy(&output.stderr).into_owned()));
+    }
+    let listing = String::from_utf8_lossy(&output.stdout);
+    let sizes: Vec<(u32, &str)> = listing
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split_whitespace().skip(1);
+            let (size, kind, name) = (fields.next()?, fields.next()?, fields.next()?);
+            let size = u32::from_str_radix(size, 16).ok()?;
+            matches!(kind, "b" | "d" | "B" | "D").then_some((size, name))
+        })
+        .collect();
+    let of = |entry: &&str| {
+        let function = format!("{}{entry}E", entry.len());
+        let own = |name: &str| name.starts_with("_ZZ") && name.contains(&function);
+        let own = sizes.iter().filter(|(_, name)| own(name));
+        let bytes: u32 = own.map(|(size, _)| size).sum();
+        if bytes > STATIC_SHARED {
+            return Err(CudaError::Kernel {
+                kernel: source.name.into(),
+                message: format!(
+                    "{entry} has {bytes} bytes of static shared memory, more than {STATIC_SHARED}"
+                ),
+            });
+        }
+        Ok(bytes)
+    };
+    source.entries.iter().map(of).collect()
 }
 
 /// The unit with what the runtime and [`library`](super::library) need of it.

@@ -70,6 +70,17 @@ impl State {
         })
     }
 
+    /// A buffer behind whose end something has been written.
+    fn overrun(&self) -> Option<&'static str> {
+        let over = |(address, piece): (&u64, &Allocation)| {
+            let slack = slack(piece.bytes);
+            // SAFETY: the memory goes on to the next multiple of 16 bytes, and no launch is under way.
+            let marks = unsafe { std::slice::from_raw_parts(at(address + piece.bytes), slack) };
+            marks.iter().any(|&mark| mark != MARK).then_some(piece.what)
+        };
+        self.memory.iter().find_map(over)
+    }
+
     fn entry(&self, function: Function) -> Result<&Entry, CudaError> {
         let index = usize::try_from(function.0).ok();
         index
@@ -111,6 +122,14 @@ pub(super) struct ShimDevice {
     state: Mutex<State>,
 }
 
+/// What lies between the end of a buffer and memory that cannot be touched.
+const MARK: u8 = 0xa5;
+
+/// How many bytes that is.
+fn slack(bytes: u64) -> usize {
+    (bytes.next_multiple_of(16) - bytes) as usize
+}
+
 fn bad_options(message: &str) -> CudaError {
     CudaError::Open {
         device: NAME.into(),
@@ -126,6 +145,9 @@ impl ShimDevice {
         }
         if !(1..=1 << 20).contains(&options.shake_one_in) {
             return Err(bad_options("shake_one_in is 1 to 2^20"));
+        }
+        if options.memory > 1 << 46 {
+            return Err(bad_options("it has 2^46 bytes of memory at most"));
         }
         if options.shared_per_block > 1 << 20 {
             return Err(bad_options(
@@ -186,8 +208,9 @@ impl ShimDevice {
                 grid.blocks, grid.threads
             ));
         }
-        if grid.shared > self.options.shared_per_block {
-            return bad(format!("{} bytes of shared memory", grid.shared));
+        let shared = u64::from(entry.shared) + u64::from(grid.shared);
+        if shared > self.options.shared_per_block.into() {
+            return bad(format!("{shared} bytes of shared memory"));
         }
         if grid.cooperative && grid.blocks > self.options.multiprocessors {
             return bad(format!("{} blocks at a time", grid.blocks));
@@ -209,6 +232,23 @@ impl ShimDevice {
             }
         }
         Ok(())
+    }
+
+    /// The unit as this device has it.
+    fn edited(&self, source: &Source) -> Result<Source, CudaError> {
+        let Some(edit) = self.options.edit.filter(|edit| edit.unit == source.name) else {
+            return Ok(*source);
+        };
+        let found = source.text.matches(edit.from).count();
+        if found != 1 {
+            return Err(CudaError::Kernel {
+                kernel: source.name.into(),
+                message: format!("`{}` is there {found} times, not once", edit.from),
+            });
+        }
+        // Texts of units live as long as the process; there are few edits.
+        let text = Box::leak(source.text.replace(edit.from, edit.to).into_boxed_str());
+        Ok(Source { text, ..*source })
     }
 
     fn run(&self, state: &mut State, launch: &RawLaunch) -> Result<(), CudaError> {
@@ -236,16 +276,20 @@ impl ShimDevice {
                 .wrapping_mul(0x9e37_79b9_7f4a_7c15)
                 .wrapping_add(state.launches),
         };
+        let name = entry.name.clone();
         let Err(failure) = self.runtime.run(entry, &order) else {
-            return Ok(());
+            if let Some(what) = state.overrun() {
+                state.lost = Some(format!("kernel `{name}` wrote beyond the end of `{what}`"));
+            }
+            return state.alive();
         };
         let place = match failure.access {
             0 => String::new(),
             access => format!(" at {access:#x}{}", state.describe(access)),
         };
         state.lost = Some(format!(
-            "kernel `{}`: {}{place}{}",
-            entry.name, failure.message, failure.places
+            "kernel `{name}`: {}{place}{}",
+            failure.message, failure.places
         ));
         state.alive()
     }
@@ -285,6 +329,9 @@ impl Driver for ShimDevice {
             return Err(full);
         }
         let address = self.runtime.allocate(bytes).ok_or(full)?;
+        let slack = slack(bytes);
+        // SAFETY: the memory goes on to the next multiple of 16 bytes.
+        unsafe { ptr::write_bytes(at(address + bytes), MARK, slack) };
         state.memory.insert(address, Allocation { what, bytes });
         state.in_use += bytes;
         Ok(address)
@@ -310,9 +357,19 @@ impl Driver for ShimDevice {
                 message: format!("a fill of {bytes} bytes at {address:#x}"),
             });
         }
-        for offset in (0..bytes).step_by(4) {
-            // SAFETY: the range is in a piece of memory, checked above, and the state is held.
-            unsafe { at(address + offset).cast::<u32>().write(word) };
+        if bytes == 0 {
+            return Ok(());
+        }
+        debug_assert!(at(address).cast::<u32>().is_aligned());
+        // SAFETY: the range is in a piece of memory and of whole words, checked above, and the state is held.
+        unsafe { at(address).cast::<u32>().write(word) };
+        // What is done is copied behind itself until all is.
+        let mut done = 4;
+        while done < bytes {
+            let more = done.min(bytes - done);
+            // SAFETY: both ranges are in that of above, and the first ends where the second starts.
+            unsafe { ptr::copy_nonoverlapping(at(address), at(address + done), more as usize) };
+            done += more;
         }
         Ok(())
     }
@@ -344,11 +401,13 @@ impl Driver for ShimDevice {
 
     fn load(&self, source: &Source) -> Result<Vec<(Function, Resources)>, CudaError> {
         drop(self.alive()?);
-        let entries = self.runtime.unit(&self.cache, source)?;
+        let source = self.edited(source)?;
+        let entries = self.runtime.unit(&self.cache, &source)?;
         let mut state = self.alive()?;
         let add = |entry: Entry| {
             let resources = Resources {
                 max_threads: entry.max_threads,
+                shared_bytes: entry.shared,
                 ..Resources::default()
             };
             state.entries.push(entry);
@@ -360,7 +419,8 @@ impl Driver for ShimDevice {
     fn occupancy(&self, function: Function, threads: u32, shared: u32) -> Result<u32, CudaError> {
         let state = self.alive()?;
         let entry = state.entry(function)?;
-        let fits = threads <= entry.max_threads && shared <= self.options.shared_per_block;
+        let shared = u64::from(entry.shared) + u64::from(shared);
+        let fits = threads <= entry.max_threads && shared <= self.options.shared_per_block.into();
         Ok(u32::from(fits))
     }
 

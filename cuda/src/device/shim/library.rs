@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use libloading::Library;
 
-use super::compile::Compiler;
+use super::compile::{Compiler, shared_bytes};
 use crate::device::{CudaError, Source};
 
 /// `ffcm_shim::Entry` of `layout.hpp`.
@@ -70,6 +70,8 @@ pub(super) struct Entry {
     pub parameters: Vec<Parameter>,
     /// Most threads of a block.
     pub max_threads: u32,
+    /// Bytes of static shared memory of a block.
+    pub shared: u32,
     library: PathBuf,
     call: unsafe extern "C" fn(*const u64),
     touch: unsafe extern "C" fn() -> *mut c_void,
@@ -224,7 +226,8 @@ impl Runtime {
         };
         // SAFETY: the type is that of the definition in the unit's wrapper.
         let touch = unsafe { symbol(&library, "ffcm_touch") }.map_err(fail)?;
-        let entry = |name: &&str| {
+        let shared = shared_bytes(&file, source)?;
+        let entry = |(name, shared): (&&str, u32)| {
             // SAFETY: the symbol is an entry, a constant of a library that `units` keeps for ever.
             let raw: &RawEntry = unsafe {
                 let raw: *const RawEntry =
@@ -244,12 +247,13 @@ impl Runtime {
                 name: format!("{}:{name}", source.name),
                 parameters: kinds.iter().map(kind).collect(),
                 max_threads: raw.max_threads.min(1024),
+                shared,
                 library: file.clone(),
                 call: raw.call,
                 touch,
             })
         };
-        source.entries.iter().map(entry).collect()
+        source.entries.iter().zip(shared).map(entry).collect()
     }
 
     /// Runs a launch to its end. The grid has a block and 1 to 1024 threads, the arguments are the kernel's, and the caller

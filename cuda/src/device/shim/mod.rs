@@ -4,7 +4,7 @@
 //! run at the same time. Which thread goes on after a barrier, where in a sequence of atomics others get a turn, in which
 //! order blocks begin and what shared memory starts with come from a seed. What is an error on a device is one here, and
 //! some things that a device lets pass are too: threads of a block at different barriers, accesses outside of buffers (each
-//! lies before memory that cannot be touched, up to 16 bytes), misaligned accesses, shifts by too much, waiting for what
+//! lies before memory that cannot be touched, the rest of its last 16 bytes is looked at after each launch), misaligned accesses, shifts by too much, waiting for what
 //! cannot come. Such a launch gives [`CudaError::Lost`], and the device stays lost, as a real one.
 //!
 //! Buffers are aligned to 16 bytes only. Memory order is that of the CPU, or stronger; a fence that is missing on a device
@@ -19,6 +19,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{CudaError, Gpu};
+
+/// Another text in place of one in a unit, for a device that computes wrongly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// The unit's name.
+    pub unit: &'static str,
+    /// What is there once.
+    pub from: &'static str,
+    /// What comes in its place.
+    pub to: &'static str,
+}
 
 /// What the shim pretends to be.
 #[derive(Clone, Debug)]
@@ -37,6 +48,8 @@ pub struct ShimOptions {
     pub l2: u64,
     /// The device is lost when it has been asked for so many launches.
     pub lose_after_launches: Option<u64>,
+    /// A change to a unit.
+    pub edit: Option<Edit>,
     /// Where compiled units are kept; if not given, `ffcm-shim` beside the running executable.
     pub cache: Option<PathBuf>,
 }
@@ -51,6 +64,7 @@ impl Default for ShimOptions {
             shared_per_block: 99 << 10,
             l2: 1 << 20,
             lose_after_launches: None,
+            edit: None,
             cache: None,
         }
     }

@@ -272,7 +272,11 @@ static void run(const Order* asked, Outcome* outcome) {
 }
 
 // Faults of kernels.
+#if defined(__x86_64__)
+constexpr int SIGNALS[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+#else
 constexpr int SIGNALS[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+#endif
 static struct sigaction before[64];
 
 // Runs in place of the faulty instruction's thread.

@@ -1,9 +1,8 @@
 //! The kernels' text.
 
-pub(crate) mod generated {
-    //! What is rendered from the kernels.
-    include!("kernels/generated/ptx.rs");
-}
+#[path = "kernels/generated/ptx.rs"]
+#[rustfmt::skip]
+pub(crate) mod generated;
 
 use crate::device::Source;
 use crate::{focus, hash, memory, net};

@@ -630,6 +630,33 @@ fn a_graph_beyond_the_memory_is_refused() {
 }
 
 #[test]
+fn a_graph_that_outgrows_the_memory_is_refused() {
+    // Room for the graph, not for teleport shares of its nodes.
+    let options = ShimOptions {
+        memory: 330 << 10,
+        ..ShimOptions::default()
+    };
+    let gpu = Arc::new(shim::open(&options).unwrap());
+    let mut engine = engine(&gpu, FocusOptions::default());
+    let mut graph = graph(5_000, &[edge(0, 4, 2)]);
+    check(&mut engine, &graph, iterations(2), None);
+    let stakeless = graph.clone();
+    graph.set_stake(7, 1).unwrap();
+    let job = FocusJob {
+        graph: &graph,
+        params: iterations(2),
+        start: None,
+    };
+    let found = engine.rank(&job);
+    assert!(
+        matches!(found, Err(JobError::NotSupported { .. })),
+        "{found:?}"
+    );
+    assert_eq!(gpu.memory_in_use(), 0);
+    check(&mut engine, &stakeless, iterations(2), None);
+}
+
+#[test]
 fn a_device_lost_in_mid_run_is_an_error() {
     let gpu = open(1);
     let options = FocusOptions {

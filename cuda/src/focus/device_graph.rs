@@ -93,7 +93,7 @@ impl DeviceGraph {
             stakes: matches!(teleport, Teleport::Stakes(_)),
             tile_rows: cuts.tile_rows,
         };
-        let limit = gpu.memory_limit().saturating_sub(gpu.memory_in_use());
+        let limit = room(gpu);
         if sizes.buffer_bytes() > limit {
             return Err(CudaError::TooLarge {
                 what: format!(
@@ -144,13 +144,22 @@ impl DeviceGraph {
             return Ok(false);
         };
         self.graph = graph.clone();
-        let appended = &self.layout.labels.order[known..];
-        gpu.upload(&self.labels.order, known as u64, appended)?;
         let split = self.follow_split_rows(&changes);
         for &[address, ..] in &changes.ratios {
             self.sources = self.sources.max(address / 2 + 1);
         }
-        self.lists(&changes, &split).write(gpu, kernels)?;
+        let lists = self.lists(&changes, &split);
+        let order = &self.layout.labels.order;
+        let teleport = changes.teleport.then(|| Teleport::new(graph, &order[1..]));
+        let more = match (&teleport, &self.labels.teleport) {
+            (Some(Teleport::Stakes(_)), None) => 8 * u64::from(self.capacity),
+            _ => 0,
+        };
+        if lists.bytes() + more > room(gpu) {
+            return Ok(false);
+        }
+        gpu.upload(&self.labels.order, known as u64, &order[known..])?;
+        lists.write(gpu, kernels)?;
         if let (Some(part), Some(layout)) = (self.parts.last(), self.layout.parts.last()) {
             let start = changes.spare.start as u64;
             gpu.upload(
@@ -159,8 +168,7 @@ impl DeviceGraph {
                 &layout.segments[changes.spare.clone()],
             )?;
         }
-        if changes.teleport {
-            let teleport = Teleport::new(&self.graph, &self.layout.labels.order[1..]);
+        if let Some(teleport) = teleport {
             self.replace_teleport(gpu, Some(kernels), teleport)?;
         }
         Ok(true)
@@ -232,11 +240,12 @@ impl DeviceGraph {
             .map(|(label, &share)| [2 * label, share as u32, (share >> 32) as u32])
             .collect();
         // An entry of a list takes half as much again as a share.
-        let Some(kernels) = kernels.filter(|_| changed.len() <= stakes.len() / 2) else {
-            return gpu.upload(&buffer, 1, stakes);
-        };
         let mut lists = Lists::default();
         lists.add(&buffer, &changed);
+        let few = changed.len() <= stakes.len() / 2 && lists.bytes() <= room(gpu);
+        let Some(kernels) = kernels.filter(|_| few) else {
+            return gpu.upload(&buffer, 1, stakes);
+        };
         lists.write(gpu, kernels)
     }
 
@@ -415,6 +424,11 @@ impl DeviceGraph {
     }
 }
 
+/// Bytes that more buffers may take.
+fn room(gpu: &Gpu) -> u64 {
+    gpu.memory_limit().saturating_sub(gpu.memory_in_use())
+}
+
 fn too_many(error: TooManyEdges) -> CudaError {
     CudaError::TooLarge {
         what: format!("{} edges", error.edges),
@@ -534,6 +548,11 @@ struct List {
 }
 
 impl Lists {
+    /// Bytes of device memory that writing takes.
+    fn bytes(&self) -> u64 {
+        4 * self.words.len() as u64
+    }
+
     /// Queues the writing of what the lists say, all of them in one upload.
     fn write(&self, gpu: &Gpu, kernels: &Kernels) -> Result<(), CudaError> {
         if self.targets.is_empty() {

@@ -1,6 +1,6 @@
-// What kernels, the runtime and the host agree on. A block runs on one operating system thread; each of its threads is a
-// fiber with a stack in a slot of the worker's region. Regions and slots are aligned to their sizes, so a thread finds who
-// it is and where its block is from the address of its own stack.
+// What kernels, the runtime and the host agree on. A block runs on one operating system thread; each of its threads is
+// a fiber with a stack in a slot of the worker's region. Regions and slots are aligned to their sizes, so a thread
+// finds who it is and where its block is from the address of its own stack.
 #pragma once
 
 namespace ffcm_shim {

@@ -1,4 +1,4 @@
-// The runtime of the shim: launches on a pool of operating system threads, faults of kernels, memory. One for a process.
+// The runtime of the shim: launches on a pool of operating system threads, faults of kernels, memory. One a process.
 #pragma once
 
 #include <link.h>
@@ -14,6 +14,9 @@
 namespace ffcm_shim {
 
 static thread_local Worker* active;
+
+// `MADV_GUARD_INSTALL`, which headers before Linux 6.13 do not have.
+constexpr int GUARD_INSTALL = 102;
 
 // Workers that no launch has, and the helpers of launches. Never destroyed: helpers outlive `main`.
 struct Pool {
@@ -80,7 +83,9 @@ static bool furnish(Worker* w, const Order* order) {
     char* start = reinterpret_cast<char*>(w);
     for (; w->stacks < order->threads; w->stacks++) {
         char* slot = start + (w->stacks + 1) * SLOT;
-        if (mprotect(slot + GUARD, SLOT - GUARD, PROT_READ | PROT_WRITE) != 0) return false;
+        if (mprotect(slot, SLOT, PROT_READ | PROT_WRITE) != 0) return false;
+        // A guard that is no mapping of its own where the system has such, for mappings are few: 65530 a process.
+        if (madvise(slot, GUARD, GUARD_INSTALL) != 0 && mprotect(slot, GUARD, PROT_NONE) != 0) return false;
     }
     Address shared = (order->shared + 15) / 16 * 16;
     if (shared != 0) {
@@ -153,8 +158,9 @@ static void run_block(Worker* w, Word block, const Statics& statics) {
     w->current = first;
     ffcm_switch(&w->main_stack, w->threads[first].stack);
     if (w->alive != 0 && !w->launch->failed.load()) {
-        report(w, nullptr, "divergent threads: of the block's %u threads %u wait at __syncthreads, %u for others of their "
-               "warp, %u have returned",
+        report(w, nullptr,
+               "divergent threads: of the block's %u threads %u wait at __syncthreads, %u for others of their warp, "
+               "%u have returned",
                w->block_threads, w->at_barrier, w->in_warp, w->block_threads - w->alive);
     }
     something_happened(w);
@@ -168,8 +174,9 @@ static void work(Launch* launch, Word number) {
     Worker* w = take_worker();
     if (w == nullptr || !furnish(w, order)) {
         std::lock_guard<std::mutex> lock(launch->failure);
-        snprintf(launch->outcome->message, sizeof launch->outcome->message, "no address space for the stacks of a block");
-        launch->outcome->failed = 1;
+        Outcome* outcome = launch->outcome;
+        snprintf(outcome->message, sizeof outcome->message, "no address space for the stacks of a block");
+        outcome->failed = 1;
         launch->failed.store(true);
         if (w != nullptr) give_worker(w);
         return;

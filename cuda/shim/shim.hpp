@@ -1,7 +1,7 @@
-// CUDA C++ as far as the kernels use it, for a C++17 compiler. Included before a unit; see `device.cuh` for what lies above.
+// CUDA C++ as far as the kernels use it, for a C++17 compiler. Included before a unit.
 //
-// A thread runs until it waits: at a barrier, at an operation of its warp, or in `pause_thread`. Atomics, fences and the
-// ordered accesses below let others run now and then. A loop that waits by plain loads alone would wait for ever.
+// A thread runs until it waits: at a barrier, at an operation of its warp, or in `pause_thread`. Atomics, fences and
+// the ordered accesses below let others run now and then. A loop that waits by plain loads alone would wait for ever.
 #pragma once
 
 #include "layout.hpp"

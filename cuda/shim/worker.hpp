@@ -25,7 +25,7 @@ constexpr Word MAX_WORKERS = 256;
 // Rounds of pauses after which a worker counts as stuck. From half of them on it is told of what happens elsewhere.
 constexpr Long PATIENCE = 1 << 14;
 // Turns given away at atomics that, by one thread, count as a pause.
-constexpr Word TURNS = 4;
+constexpr Word TURNS = 64;
 // What a shuffle gives from a lane that does not take part.
 constexpr Long NOTHING = 0xbadc0ffee0ddf00d;
 
@@ -102,7 +102,8 @@ struct Worker : Header {
 static_assert(sizeof(Worker) <= SLOT, "a worker is in the first slot of its region");
 
 static inline Worker* own_worker() {
-    return reinterpret_cast<Worker*>(reinterpret_cast<Address>(__builtin_frame_address(0)) >> REGION_BITS << REGION_BITS);
+    Address here = reinterpret_cast<Address>(__builtin_frame_address(0));
+    return reinterpret_cast<Worker*>(here >> REGION_BITS << REGION_BITS);
 }
 
 // The call that led to the function this is used in.
@@ -128,7 +129,8 @@ static inline Word draw(Worker* w, Word bound) {
 static inline void push(Worker* w, Word thread) { w->queue[w->tail++ % QUEUE] = static_cast<unsigned short>(thread); }
 
 // Ends the launch. The first failure is the one that is told. `place` is that of the running thread.
-__attribute__((format(printf, 3, 4))) static inline void report(Worker* w, const void* place, const char* format, ...) {
+__attribute__((format(printf, 3, 4)))
+static inline void report(Worker* w, const void* place, const char* format, ...) {
     std::lock_guard<std::mutex> lock(w->launch->failure);
     if (w->launch->failed.load()) return;
     Outcome* outcome = w->launch->outcome;
@@ -226,8 +228,9 @@ static void end_round(Worker* w) {
     if (w->idle >= PATIENCE) {
         watch.stuck.store(true);
         if (all_stuck(launch)) {
-            report(w, nullptr, "no progress: %u of the block's %u threads wait for memory to change, %u at __syncthreads, %u for "
-                   "others of their warp, and no block can go on",
+            report(w, nullptr,
+                   "no progress: %u of the block's %u threads wait for memory to change, %u at __syncthreads, "
+                   "%u for others of their warp, and no block can go on",
                    w->alive - w->at_barrier - w->in_warp, w->block_threads, w->at_barrier, w->in_warp);
             return;
         }
@@ -256,6 +259,7 @@ static void refill(Worker* w) { w->countdown = 1 + draw(w, 2 * w->launch->order-
 static void shake() {
     Worker* w = own_worker();
     refill(w);
+    w->threads[w->current].state = PAUSED;
     w->threads[w->current].place = caller();
     // Who asks by atomics that change nothing, again and again, waits too.
     if (++w->shaken > TURNS * (w->alive - w->at_barrier - w->in_warp)) end_round(w);
@@ -299,8 +303,9 @@ static void barrier(const char* file, Word line) {
         w->barrier_file = file;
         w->barrier_line = line;
     } else if (w->barrier_line != line || strcmp(w->barrier_file, file) != 0) {
-        report(w, nullptr, "divergent barrier: a thread is at __syncthreads of %s:%u, others of its block at that of %s:%u",
-               file, line, w->barrier_file, w->barrier_line);
+        report(w, nullptr,
+               "divergent barrier: a thread is at __syncthreads of %s:%u, others of its block at that of %s:%u", file,
+               line, w->barrier_file, w->barrier_line);
         abandon(w);
     }
     if (++w->at_barrier == w->alive) release_barrier(w);

@@ -194,6 +194,7 @@ fn waiting_for_ever_is_an_error() {
     let message = fault("wait_for_ever", Grid::new(5, 64), &[]);
     assert!(message.contains("no progress"), "{message}");
     let message = fault("spin", Grid::new(2, 3), &[]);
+    assert!(message.contains("; pausing: "), "{message}");
     assert!(message.contains("no progress"), "{message}");
     let message = fault("wait_beside_a_barrier", Grid::new(3, 64).cooperative(), &[]);
     assert!(message.contains("63 at __syncthreads"), "{message}");

@@ -4,6 +4,7 @@ mod cuda;
 mod wgpu;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ffcm::coprocessor::{Accelerator, Provider};
 use ffcm_cuda::CudaProvider;
@@ -171,6 +172,37 @@ pub fn watched<T>(device: &impl Device, run: impl FnOnce() -> T) -> (T, Traffic)
     (value, Traffic::between(before, device.sent()))
 }
 
+/// What an engine has counted of its kernels, as far as it counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counted {
+    /// Bytes that they address.
+    pub bytes: Option<u64>,
+    /// Time that the device spent in them.
+    pub time: Option<Duration>,
+}
+
+impl Counted {
+    /// What was added since an earlier look.
+    #[must_use]
+    pub fn since(self, before: Counted) -> Counted {
+        let bytes = self.bytes.zip(before.bytes);
+        let time = self.time.zip(before.time);
+        Counted {
+            bytes: bytes.map(|(after, before)| after.saturating_sub(before)),
+            time: time.map(|(after, before)| after.saturating_sub(before)),
+        }
+    }
+
+    /// Of two runs of the same work, the one whose kernels took less time.
+    #[must_use]
+    pub fn or_faster(self, other: Counted) -> Counted {
+        match other.time {
+            Some(time) if self.time.is_some_and(|own| time < own) => other,
+            _ => self,
+        }
+    }
+}
+
 /// Figures of one workload on the device.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
@@ -186,26 +218,24 @@ pub struct Row {
     pub traffic: Traffic,
     /// Bytes that the kernels of one run address, where the engine counts them.
     pub kernel_bytes: Option<u64>,
-    /// Part of the copy's speed reached: those bytes over the best time and the measured copy bandwidth.
+    /// Seconds that the device spent in the kernels of one run, the shortest, where the engine measures them.
+    pub kernel_seconds: Option<f64>,
+    /// Part of the copy's speed reached: those bytes over the measured copy bandwidth and the kernels' time, or the best
+    /// run's where that is not measured.
     pub of_copy: Option<f64>,
 }
 
 impl Row {
     /// The figures of one workload.
-    pub fn new(
-        what: String,
-        units: u64,
-        run: Summary,
-        traffic: Traffic,
-        kernel_bytes: Option<u64>,
-    ) -> Row {
+    pub fn new(what: String, units: u64, run: Summary, traffic: Traffic, kernels: Counted) -> Row {
         Row {
             what,
             units,
             mega_units: units as f64 / run.best / 1e6,
             run,
             traffic,
-            kernel_bytes,
+            kernel_bytes: kernels.bytes,
+            kernel_seconds: kernels.time.map(|time| time.as_secs_f64()),
             of_copy: None,
         }
     }
@@ -236,9 +266,8 @@ impl Report {
         let copy = copy_bandwidth(gpu, options.tiny)?;
         device.copy_bandwidth = Some(copy);
         for row in &mut rows {
-            row.of_copy = row
-                .kernel_bytes
-                .map(|bytes| bytes as f64 / copy / row.run.best);
+            let seconds = row.kernel_seconds.unwrap_or(row.run.best);
+            row.of_copy = row.kernel_bytes.map(|bytes| bytes as f64 / copy / seconds);
         }
         let report = Report {
             machine: Machine::here(),
@@ -265,6 +294,7 @@ impl Report {
             "median",
             "CPU",
             &rate,
+            "kernels",
             "kernel B each",
             "up B each",
             "down B each",
@@ -282,6 +312,7 @@ impl Report {
                 seconds(row.run.median),
                 seconds(row.run.cpu),
                 format!("{:.3}", row.mega_units),
+                row.kernel_seconds.map_or_else(uncounted, seconds),
                 row.kernel_bytes.map_or_else(uncounted, each),
                 each(row.traffic.uploaded),
                 each(row.traffic.read_back),
@@ -337,5 +368,25 @@ mod tests {
             at(2, Some(6))
         );
         assert_eq!(Traffic::between(at(1, None), at(3, None)), at(2, None));
+    }
+
+    #[test]
+    fn what_is_not_counted_stays_unknown() {
+        let at = |bytes, seconds: Option<u64>| Counted {
+            bytes,
+            time: seconds.map(Duration::from_secs),
+        };
+        assert_eq!(
+            at(Some(9), Some(5)).since(at(Some(2), Some(1))),
+            at(Some(7), Some(4))
+        );
+        assert_eq!(
+            at(Some(9), None).since(at(Some(2), None)),
+            at(Some(7), None)
+        );
+        assert_eq!(
+            at(None, Some(5)).since(at(None, Some(1))),
+            at(None, Some(4))
+        );
     }
 }

@@ -28,7 +28,7 @@ pub struct Arguments {
 }
 
 /// Every part, in the order of the page.
-const PARTS: [&str; 25] = [
+const PARTS: [&str; 29] = [
     "doctor",
     "conformance-cpu",
     "conformance-cuda",
@@ -44,6 +44,10 @@ const PARTS: [&str; 25] = [
     "nets-cpu",
     "nets-cuda",
     "nets-wgpu",
+    "nets-persistent-cuda",
+    "nets-large-cpu",
+    "nets-large-cuda",
+    "nets-large-persistent-cuda",
     "focus-cpu",
     "focus-cuda",
     "focus-wgpu",

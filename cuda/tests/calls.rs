@@ -120,3 +120,36 @@ fn thousands_of_calls_of_every_operator() {
     let calls: Result<Vec<Call>, _> = calls.collect();
     agree(&book, calls.expect("they are defined"), limits(1000));
 }
+/// Calls that are too large for a thread, arithmetic that is left to the host, errors, and small ones, in one batch.
+#[test]
+fn what_is_handed_over_comes_back_in_its_place() {
+    let book = parse(
+        "@tree = (?(((* 1) @tree.s) r) r)\n\
+         @tree.s = ({a b} (l r)) & @tree ~ (a l) & @tree ~ (b r)\n\
+         @sum = (?(((* 1) @sum.s) r) r)\n\
+         @sum.s = ({a b} r) & @sum ~ (a $([+] $(c r))) & @sum ~ (b c)\n\
+         @sine = (x r) & x ~ $([<<] $(0.5f32 r))\n\
+         @endless = (a r) & @endless ~ (a r)\n\
+         @circle = (* a) & b ~ (b a)\n",
+    );
+    let mut calls = Vec::new();
+    for turn in 0..4 {
+        let mut call = |name, argument| {
+            let call = book.call(name, vec![argument]);
+            calls.push(call.expect("it is defined"));
+        };
+        call("sum", Term::u24(turn));
+        call("tree", Term::u24(9));
+        call("sine", Term::f32(turn as f32));
+        call("endless", Term::u24(0));
+        call("circle", Term::u24(0));
+        call("sum", Term::u24(9));
+        calls.push(Call {
+            entry: 100 + turn,
+            arguments: vec![],
+        });
+    }
+    let output = agree(&book, calls, limits(20_000));
+    assert!(output.iter().filter(|ending| ending.is_ok()).count() == 16);
+    assert_eq!(output[4], Err(ReduceError::ViciousCircle));
+}

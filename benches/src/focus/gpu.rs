@@ -1,13 +1,14 @@
 //! Suite `focus` on a device.
 
+use std::sync::Arc;
+
 use ffcm::coprocessor::{FocusJob, JobError, ranking_digest};
 use ffcm::focus::{FocusParams, Ranker, Ranking};
 use ffcm::graph::Graph;
-use ffcm_wgsl::focus::{FocusOptions, Rounds};
 
 use super::{Arguments, graph, rank};
 use crate::failure::Failure;
-use crate::gpu::{Choice, Device, Report, Row, Traffic, hex, watched};
+use crate::gpu::{Choice, Counted, Device, Report, Row, Traffic, hex, watched};
 use crate::timing::{Sample, Summary, seconds, time};
 
 /// Which gathers an engine may choose from.
@@ -29,8 +30,8 @@ struct Work {
 /// An engine of one of the backends.
 trait Engine {
     fn rank(&mut self, job: &FocusJob<'_>) -> Result<Ranking, JobError>;
-    /// What it has done so far, if it counts.
-    fn work(&self) -> Option<Work>;
+    /// What it has done so far.
+    fn work(&self) -> Work;
 }
 
 impl Engine for ffcm_wgsl::focus::FocusEngine {
@@ -38,12 +39,12 @@ impl Engine for ffcm_wgsl::focus::FocusEngine {
         self.rank(job)
     }
 
-    fn work(&self) -> Option<Work> {
+    fn work(&self) -> Work {
         let stats = self.stats();
-        Some(Work {
+        Work {
             dense: stats.dense_rounds,
             bytes: stats.bytes_per_iteration,
-        })
+        }
     }
 }
 
@@ -52,8 +53,12 @@ impl Engine for ffcm_cuda::focus::FocusEngine {
         self.rank(job)
     }
 
-    fn work(&self) -> Option<Work> {
-        None
+    fn work(&self) -> Work {
+        let stats = self.stats();
+        Work {
+            dense: stats.dense_rounds,
+            bytes: stats.bytes_per_iteration,
+        }
     }
 }
 
@@ -61,6 +66,7 @@ impl Engine for ffcm_cuda::focus::FocusEngine {
 pub fn run(arguments: &Arguments, choice: &Choice) -> Result<(), Failure> {
     match choice {
         Choice::Wgpu(options) => {
+            use ffcm_wgsl::focus::{FocusEngine, FocusOptions, Rounds};
             let gpu = <ffcm_wgsl::device::Gpu as Device>::open(options)?;
             measure(arguments, &*gpu, |gathers| {
                 let options = FocusOptions {
@@ -70,16 +76,30 @@ pub fn run(arguments: &Arguments, choice: &Choice) -> Result<(), Failure> {
                     },
                     ..FocusOptions::default()
                 };
-                ffcm_wgsl::focus::FocusEngine::with_options(&gpu, options).map_err(Failure::failed)
+                FocusEngine::with_options(&gpu, options).map_err(Failure::failed)
             })
         }
         Choice::Cuda(options) => {
-            let gpu = <ffcm_cuda::device::Gpu as Device>::open(options)?;
-            measure(arguments, &*gpu, |_| {
-                ffcm_cuda::focus::FocusEngine::new(&gpu).map_err(Failure::failed)
-            })
+            let gpu = ffcm_cuda::device::Gpu::open(options).map_err(Failure::failed)?;
+            on_cuda(arguments, gpu)
         }
     }
+}
+
+/// The suite on an open CUDA device.
+pub(crate) fn on_cuda(arguments: &Arguments, gpu: ffcm_cuda::device::Gpu) -> Result<(), Failure> {
+    use ffcm_cuda::focus::{FocusEngine, FocusOptions, Rounds};
+    let gpu = Arc::new(gpu);
+    measure(arguments, &*gpu, |gathers| {
+        let options = FocusOptions {
+            rounds: match gathers {
+                Gathers::Chosen => Rounds::Auto,
+                Gathers::Dense => Rounds::Dense,
+            },
+            ..FocusOptions::default()
+        };
+        FocusEngine::with_options(&gpu, options).map_err(Failure::failed)
+    })
 }
 
 /// How many times the iterations of the short run a long one has.
@@ -114,7 +134,7 @@ fn measure<E: Engine>(
     };
     let whole = expected(FocusParams::default())?;
     let short = expected(fixed(arguments.iterations))?;
-    let long = expected(fixed(arguments.iterations.saturating_mul(LONGER)))?;
+    let long = expected(fixed(arguments.iterations * LONGER))?;
     drop(ranker);
     facts.push(("digest of the converged π", hex(&whole.digest)));
     facts.push(("digest after the iterations", hex(&short.digest)));
@@ -131,8 +151,8 @@ fn measure<E: Engine>(
             facts.push(("bytes uploaded in it", first.wire.uploaded.to_string()));
         }
         let rounds = arguments.turns.rounds(options);
-        let few = Few::measure(&mut engine, gpu, &graph, &short, rounds)?;
-        let many = Few::measure(&mut engine, gpu, &graph, &long, rounds)?;
+        let few = Runs::measure(&mut engine, gpu, &graph, &short, rounds)?;
+        let many = Runs::measure(&mut engine, gpu, &graph, &long, rounds)?;
         rows.push(few.row(what, graph.edge_count()));
         rows.extend(many.beyond(&few, what, graph.edge_count()));
     }
@@ -140,68 +160,69 @@ fn measure<E: Engine>(
 }
 
 /// Runs of so many iterations each.
-struct Few {
+struct Runs {
     iterations: u64,
     run: Summary,
     /// Of the last run.
     wire: Traffic,
-    /// Bytes of one iteration, if all of the last run's gathered every edge and the engine counts them.
-    bytes_per_iteration: Option<u64>,
-    dense: Option<u64>,
+    /// Gathers of every edge in the last run.
+    dense: u64,
+    /// Bytes of one iteration that gathers every edge.
+    bytes: u64,
 }
 
-impl Few {
+impl Runs {
     fn measure(
         engine: &mut impl Engine,
         gpu: &impl Device,
         graph: &Graph,
         job: &Expected,
         rounds: usize,
-    ) -> Result<Few, Failure> {
+    ) -> Result<Runs, Failure> {
         let iterations = u64::from(job.params.max_iterations);
         let mut samples = Vec::new();
-        let mut last = None;
         // One more, to warm up.
-        for round in 0..=rounds {
-            let done = ranked(engine, gpu, graph, job)?;
-            if round > 0 {
-                samples.push(done.sample);
-            }
-            last = Some(done);
+        let mut last = ranked(engine, gpu, graph, job)?;
+        for _ in 0..rounds {
+            last = ranked(engine, gpu, graph, job)?;
+            samples.push(last.sample);
         }
-        let (wire, work) = last.map(|done| (done.wire, done.work)).unwrap_or_default();
-        let all_dense = work.filter(|work| work.dense == iterations);
-        Ok(Few {
+        Ok(Runs {
             iterations,
             run: Summary::of(&samples),
-            wire,
-            bytes_per_iteration: all_dense.map(|work| work.bytes),
-            dense: work.map(|work| work.dense),
+            wire: last.wire,
+            dense: last.work.dense,
+            bytes: last.work.bytes,
         })
+    }
+
+    /// Bytes of so many iterations, if all of the last run's gathered every edge.
+    fn counted(&self, iterations: u64) -> Counted {
+        Counted {
+            bytes: (self.dense == self.iterations).then_some(self.bytes * iterations),
+            time: None,
+        }
     }
 
     /// The whole run, start and readback included.
     fn row(&self, what: &str, edges: u64) -> Row {
         let iterations = self.iterations;
-        let dense = self
-            .dense
-            .map_or(String::new(), |n| format!(" ({n} dense)"));
         Row::new(
-            format!("{iterations} iterations, {what}{dense}"),
+            format!("{iterations} iterations, {what} ({} dense)", self.dense),
             edges * iterations,
             self.run.clone(),
             self.wire,
-            self.bytes_per_iteration.map(|bytes| bytes * iterations),
+            self.counted(iterations),
         )
     }
 
     /// What the iterations cost that `fewer` lacks: start and readback cancel. None where they are lost in the noise.
-    fn beyond(&self, fewer: &Few, what: &str, edges: u64) -> Option<Row> {
+    fn beyond(&self, fewer: &Runs, what: &str, edges: u64) -> Option<Row> {
         let iterations = self.iterations - fewer.iterations;
         let run = Summary {
             runs: self.run.runs.min(fewer.run.runs),
             best: self.run.best - fewer.run.best,
-            median: self.run.median - fewer.run.median,
+            median: (self.run.median - fewer.run.median).max(0.0),
             cpu: (self.run.cpu - fewer.run.cpu).max(0.0),
         };
         (run.best > 0.0).then(|| {
@@ -210,7 +231,7 @@ impl Few {
                 edges * iterations,
                 run,
                 Traffic::between(fewer.wire, self.wire),
-                self.bytes_per_iteration.map(|bytes| bytes * iterations),
+                self.counted(iterations),
             )
         })
     }
@@ -227,7 +248,7 @@ struct Done {
     sample: Sample,
     wire: Traffic,
     /// What the engine did for it.
-    work: Option<Work>,
+    work: Work,
 }
 
 fn ranked(
@@ -251,13 +272,13 @@ fn ranked(
             hex(&expected.digest)
         )));
     }
-    let since = |(after, before): (Work, Work)| Work {
-        dense: after.dense - before.dense,
-        ..after
-    };
+    let after = engine.work();
     Ok(Done {
         sample,
         wire,
-        work: engine.work().zip(before).map(since),
+        work: Work {
+            dense: after.dense - before.dense,
+            ..after
+        },
     })
 }

@@ -67,3 +67,60 @@ impl Device for Gpu {
         Ok(best)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+    use ffcm_cuda::device::shim::{self, ShimOptions};
+    use serde_json::Value;
+
+    use crate::{focus, hash, memory, nets};
+
+    #[derive(Parser)]
+    enum Cli {
+        Nets(nets::Arguments),
+        Focus(focus::Arguments),
+        Memory(memory::Arguments),
+        Hash(hash::Arguments),
+    }
+
+    /// The report of a tiny run with the kernels on the CPU.
+    fn report(words: &[&str]) -> Value {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("report.json");
+        let path: &Path = &file;
+        let options = ["--tiny", "--json", path.to_str().unwrap()];
+        let cli = Cli::parse_from([&["suite"], words, &options].concat());
+        let gpu = shim::open(&ShimOptions::default()).unwrap();
+        let done = match cli {
+            Cli::Nets(arguments) => nets::gpu::on_cuda(&arguments, gpu),
+            Cli::Focus(arguments) => focus::gpu::on_cuda(&arguments, gpu),
+            Cli::Memory(arguments) => memory::gpu::on_cuda(&arguments, gpu),
+            Cli::Hash(arguments) => hash::gpu::on_cuda(&arguments, gpu),
+        };
+        done.unwrap();
+        serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_suite_runs_on_the_kernels_of_cuda() {
+        for (words, rows) in [
+            (&["nets", "--only", "sum_rec,cnots"][..], 2),
+            (&["nets", "--only", "stress", "--persistent"], 1),
+            (&["focus", "--iterations", "3", "--degree", "4"], 2),
+            (&["memory"], 1),
+            (&["hash"], 4),
+        ] {
+            let report = report(words);
+            let found = report["rows"].as_array().unwrap();
+            assert!(found.len() >= rows, "{words:?}: {report:#}");
+            for row in found {
+                assert!(row["mega_units"].as_f64().unwrap() > 0.0, "{row:#}");
+                assert!(row["traffic"]["launches"].as_u64().unwrap() > 0, "{row:#}");
+            }
+            assert!(report["device"]["copy_bandwidth"].as_f64().unwrap() > 0.0);
+        }
+    }
+}

@@ -1,10 +1,12 @@
 //! Suite `hash` on a device.
 
+use std::sync::Arc;
+
 use ffcm::coprocessor::{HashJob, HashOutput, JobError, hash_digest};
 
 use super::{Arguments, Inputs, check_searches, same, workloads};
 use crate::failure::Failure;
-use crate::gpu::{Choice, Device, Report, Row, Traffic, hex, watched};
+use crate::gpu::{Choice, Counted, Device, Report, Row, Traffic, hex, watched};
 use crate::timing::{Summary, time};
 
 /// Checks and measures.
@@ -15,31 +17,50 @@ pub fn run(arguments: &Arguments, choice: &Choice) -> Result<(), Failure> {
             let engine = ffcm_wgsl::hash::HashEngine::new(&gpu);
             let mut engine = engine.map_err(Failure::failed)?;
             measure(arguments, &*gpu, |job| {
-                Ok((engine.hash(job)?, Some(engine.stats().kernel_bytes)))
+                let found = engine.hash(job)?;
+                let counted = Counted {
+                    bytes: Some(engine.stats().kernel_bytes),
+                    time: None,
+                };
+                Ok((found, counted))
             })
         }
         Choice::Cuda(options) => {
-            let gpu = <ffcm_cuda::device::Gpu as Device>::open(options)?;
-            let engine = ffcm_cuda::hash::HashEngine::new(&gpu);
-            let mut engine = engine.map_err(Failure::failed)?;
-            measure(arguments, &*gpu, |job| Ok((engine.hash(job)?, None)))
+            let gpu = ffcm_cuda::device::Gpu::open(options).map_err(Failure::failed)?;
+            on_cuda(arguments, gpu)
         }
     }
 }
 
-/// `hash` gives the bytes that its kernels have addressed so far too, where the engine counts them.
+/// The suite on an open CUDA device.
+pub(crate) fn on_cuda(arguments: &Arguments, gpu: ffcm_cuda::device::Gpu) -> Result<(), Failure> {
+    let gpu = Arc::new(gpu);
+    let engine = ffcm_cuda::hash::HashEngine::new(&gpu);
+    let mut engine = engine.map_err(Failure::failed)?;
+    measure(arguments, &*gpu, |job| {
+        let found = engine.hash(job)?;
+        let stats = engine.stats();
+        let counted = Counted {
+            bytes: Some(stats.kernel_bytes),
+            time: Some(stats.kernel_time),
+        };
+        Ok((found, counted))
+    })
+}
+
+/// `hash` also gives what the engine has counted so far.
 fn measure(
     arguments: &Arguments,
     gpu: &impl Device,
-    mut hash: impl FnMut(&HashJob<'_>) -> Result<(HashOutput, Option<u64>), JobError>,
+    mut hash: impl FnMut(&HashJob<'_>) -> Result<(HashOutput, Counted), JobError>,
 ) -> Result<(), Failure> {
     let options = &arguments.options;
     let inputs = Inputs::new(arguments);
     let (batch, whole) = (inputs.batch(), [inputs.data.as_slice()]);
-    let mut bytes_before = None;
+    let mut before = Counted::default();
     check_searches(&inputs, |job| {
-        let (found, bytes) = hash(job).map_err(Failure::failed)?;
-        bytes_before = bytes;
+        let (found, counted) = hash(job).map_err(Failure::failed)?;
+        before = counted;
         Ok(found)
     })?;
     let mut facts = vec![("seed", arguments.seed.to_string())];
@@ -47,18 +68,17 @@ fn measure(
     for workload in workloads(&inputs, &batch, &whole) {
         let mut samples = Vec::new();
         let mut traffic = Traffic::default();
-        let mut kernel_bytes = None;
+        let mut kernels = Counted::default();
         // One more, to warm up.
         for round in 0..=arguments.turns.rounds(options) {
             let ((found, sample), wire) = watched(gpu, || time(|| hash(&workload.job)));
-            let (found, bytes) = found.map_err(Failure::failed)?;
+            let (found, counted) = found.map_err(Failure::failed)?;
             same(workload.name, &workload.expected, &found)?;
             traffic = wire;
-            kernel_bytes = bytes
-                .zip(bytes_before)
-                .map(|(after, before)| after - before);
-            bytes_before = bytes;
+            let own = counted.since(before);
+            before = counted;
             if round > 0 {
+                kernels = own.or_faster(kernels);
                 samples.push(sample);
             }
         }
@@ -69,7 +89,10 @@ fn measure(
             Summary::of(&samples),
             traffic,
             // A search addresses next to none.
-            kernel_bytes.filter(|bytes| *bytes > 0),
+            Counted {
+                bytes: kernels.bytes.filter(|bytes| *bytes > 0),
+                ..kernels
+            },
         ));
     }
     Report::finish(gpu, options, "units", facts, rows)

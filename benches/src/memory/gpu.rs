@@ -1,15 +1,17 @@
 //! Suite `memory` on a device.
 
+use std::sync::Arc;
+
 use ffcm::coprocessor::JobError;
 use ffcm::memory::{Memory, MemoryError, MemoryOp, SlotId};
 
 use super::{Arguments, one_by_one, operations};
 use crate::failure::Failure;
-use crate::gpu::{Choice, Device, Report, Row, Traffic, hex, watched};
+use crate::gpu::{Choice, Counted, Device, Report, Row, Traffic, hex, watched};
 use crate::timing::{Summary, time};
 
-/// What an engine gives for a batch, and the bytes that its kernels have addressed so far, where it counts them.
-type Applied = Result<(Vec<Result<(), MemoryError>>, Option<u64>), JobError>;
+/// What an engine gives for a batch, and what it has counted so far.
+type Applied = Result<(Vec<Result<(), MemoryError>>, Counted), JobError>;
 
 /// Checks and measures.
 pub fn run(arguments: &Arguments, choice: &Choice) -> Result<(), Failure> {
@@ -19,21 +21,35 @@ pub fn run(arguments: &Arguments, choice: &Choice) -> Result<(), Failure> {
             let engine = ffcm_wgsl::memory::MemoryEngine::new(&gpu);
             let mut engine = engine.map_err(Failure::failed)?;
             measure(arguments, &*gpu, |memory, ops| {
-                Ok((
-                    engine.apply(memory, ops)?,
-                    Some(engine.stats().kernel_bytes),
-                ))
+                let found = engine.apply(memory, ops)?;
+                let counted = Counted {
+                    bytes: Some(engine.stats().kernel_bytes),
+                    time: None,
+                };
+                Ok((found, counted))
             })
         }
         Choice::Cuda(options) => {
-            let gpu = <ffcm_cuda::device::Gpu as Device>::open(options)?;
-            let engine = ffcm_cuda::memory::MemoryEngine::new(&gpu);
-            let mut engine = engine.map_err(Failure::failed)?;
-            measure(arguments, &*gpu, |memory, ops| {
-                Ok((engine.apply(memory, ops)?, None))
-            })
+            let gpu = ffcm_cuda::device::Gpu::open(options).map_err(Failure::failed)?;
+            on_cuda(arguments, gpu)
         }
     }
+}
+
+/// The suite on an open CUDA device.
+pub(crate) fn on_cuda(arguments: &Arguments, gpu: ffcm_cuda::device::Gpu) -> Result<(), Failure> {
+    let gpu = Arc::new(gpu);
+    let engine = ffcm_cuda::memory::MemoryEngine::new(&gpu);
+    let mut engine = engine.map_err(Failure::failed)?;
+    measure(arguments, &*gpu, |memory, ops| {
+        let found = engine.apply(memory, ops)?;
+        let stats = engine.stats();
+        let counted = Counted {
+            bytes: Some(stats.kernel_bytes),
+            time: Some(stats.kernel_time),
+        };
+        Ok((found, counted))
+    })
 }
 
 fn measure(
@@ -49,24 +65,23 @@ fn measure(
 
     let mut samples = Vec::new();
     let mut traffic = Traffic::default();
-    let mut kernel_bytes = None;
-    let mut bytes_before = None;
+    let mut kernels = Counted::default();
+    let mut before = Counted::default();
     // One more, to warm up.
     for round in 0..=arguments.turns.rounds(options) {
         let mut memory = start.clone();
         let ((found, sample), wire) = watched(gpu, || time(|| apply(&mut memory, &operations)));
-        let (found, bytes) = found.map_err(Failure::failed)?;
+        let (found, counted) = found.map_err(Failure::failed)?;
         if found != results || memory != expected {
             return Err(Failure::Mismatch(
                 "the device leaves another tensor than one operation at a time".into(),
             ));
         }
         traffic = wire;
-        kernel_bytes = bytes
-            .zip(bytes_before)
-            .map(|(after, before)| after - before);
-        bytes_before = bytes;
+        let own = counted.since(before);
+        before = counted;
         if round > 0 {
+            kernels = own.or_faster(kernels);
             samples.push(sample);
         }
     }
@@ -82,7 +97,7 @@ fn measure(
         operations.len() as u64,
         Summary::of(&samples),
         traffic,
-        kernel_bytes,
+        kernels,
     );
     Report::finish(gpu, options, "operations", facts, vec![row])
 }

@@ -7,17 +7,21 @@ use ffcm::coprocessor::{
 };
 use ffcm::net::{Book, Limits};
 use ffcm_cuda::CudaCoprocessor;
+use ffcm_cuda::net::Schedule;
 use ffcm_wgsl::{NetOptions, WgpuCoprocessor};
 
 use super::{Arguments, reduce, selected};
 use crate::failure::Failure;
-use crate::gpu::{Choice, Device, Report, Row, Traffic, hex, watched};
+use crate::gpu::{Choice, Counted, Device, Report, Row, Traffic, hex, watched};
 use crate::programs::Program;
 use crate::timing::{Sample, Summary, time};
 
 /// Checks and measures.
 pub fn run(arguments: &Arguments, choice: &Choice) -> Result<(), Failure> {
     match choice {
+        Choice::Wgpu(_) if arguments.persistent => {
+            Err(Failure::Failed("--persistent is for CUDA".into()))
+        }
         Choice::Wgpu(options) => {
             let counting = NetOptions { count_bytes: true };
             let counting = WgpuCoprocessor::open(options)
@@ -36,10 +40,21 @@ pub fn run(arguments: &Arguments, choice: &Choice) -> Result<(), Failure> {
             measure(arguments, &device, &**device.gpu(), bytes)
         }
         Choice::Cuda(options) => {
-            let device = CudaCoprocessor::open(options).map_err(Failure::failed)?;
-            measure(arguments, &device, &**device.gpu(), |_| Ok(None))
+            let gpu = ffcm_cuda::device::Gpu::open(options).map_err(Failure::failed)?;
+            on_cuda(arguments, gpu)
         }
     }
+}
+
+/// The suite on an open CUDA device.
+pub(crate) fn on_cuda(arguments: &Arguments, gpu: ffcm_cuda::device::Gpu) -> Result<(), Failure> {
+    let schedule = match arguments.persistent {
+        true => Schedule::Persistent,
+        false => Schedule::Rounds,
+    };
+    let options = ffcm_cuda::net::NetOptions { schedule };
+    let device = CudaCoprocessor::on(gpu).with_net_options(options);
+    measure(arguments, &device, &**device.gpu(), |_| Ok(None))
 }
 
 /// `bytes` runs a job again and says how many bytes its kernels addressed, where the backend has a build that counts.
@@ -84,16 +99,16 @@ fn measure(
                 samples.push(sample);
             }
         }
-        let mut kernel_bytes = None;
+        let mut kernels = Counted::default();
         if let Some((found, counted)) = bytes(&job).map_err(Failure::failed)? {
             same(program, &expected, &found)?;
-            kernel_bytes = counted;
+            kernels.bytes = counted;
         }
         facts.push((program.name, hex(&rewrite_digest(&expected))));
         let sizes = sizes.iter().map(|(name, size)| format!(", {name} {size}"));
         let what = program.name.to_owned() + &sizes.collect::<String>();
         let run = Summary::of(&samples);
-        rows.push(Row::new(what, interactions, run, traffic, kernel_bytes));
+        rows.push(Row::new(what, interactions, run, traffic, kernels));
     }
     Report::finish(gpu, options, "interactions", facts, rows)
 }

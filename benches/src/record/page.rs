@@ -7,6 +7,18 @@ use serde_json::Value;
 use super::tables::{Line, lines, list, unit};
 use super::{Part, Record, State, digests};
 
+/// The tables of figures: the name of their parts without the backend.
+const SUITES: [&str; 8] = [
+    "nets",
+    "nets-persistent",
+    "nets-large",
+    "nets-large-persistent",
+    "focus",
+    "focus-large",
+    "memory",
+    "hash",
+];
+
 /// The whole page.
 pub(super) fn page(record: &Record) -> String {
     let mut page = format!("# {}\n\n", title(record));
@@ -36,7 +48,7 @@ pub(super) fn page(record: &Record) -> String {
     page.push_str(
         "\n## Speed\n\nEvery result was held against the CPU's before its time counted.\n",
     );
-    for suite in ["nets", "focus", "focus-large", "memory", "hash"] {
+    for suite in SUITES {
         speed(&mut page, record, suite);
     }
     page
@@ -181,7 +193,7 @@ fn conformance(page: &mut String, record: &Record) {
 /// The figures of a suite on each backend.
 fn speed(page: &mut String, record: &Record, suite: &str) {
     write!(page, "\n### {suite}\n\n").expect("a String takes everything");
-    let base = suite.strip_suffix("-large").unwrap_or(suite);
+    let base = suite.split('-').next().unwrap_or(suite);
     let mut rows = Vec::new();
     for backend in ["cpu", "cuda", "wgpu"] {
         let Some(part) = find(record, &format!("{suite}-{backend}")) else {

@@ -45,11 +45,49 @@ pub(super) struct Buffers {
     pub(super) bag: Buffer<Terms>,
     ring: Buffer<u32>,
     pub(super) control: Buffer<u64>,
+    local: Local,
+}
+
+/// What blocks with nodes in shared memory keep from round to round; next to nothing if they have none.
+struct Local {
+    /// Pairs that lead to their nodes.
+    over: Buffer<Terms>,
+    /// How many each block has.
+    kept: Buffer<u32>,
+    /// Their words of free nodes.
+    unused: Buffer<u32>,
+    /// Their nodes.
+    image: Buffer<Terms>,
+}
+
+impl Local {
+    /// For so many threads.
+    fn new(gpu: &Gpu, blocks: u64, threads: u64) -> Result<Local, CudaError> {
+        let nodes = threads * u64::from(LOCAL_NODES);
+        Ok(Local {
+            over: gpu.buffer("net.over", nodes * u64::from(LOCAL_PAIRS))?,
+            kept: gpu.buffer("net.kept", blocks)?,
+            unused: gpu.buffer("net.unused", threads)?,
+            image: gpu.buffer("net.image", nodes)?,
+        })
+    }
+}
+
+/// Bytes of shared memory for the nodes of a block of so many threads, and for a bit of each.
+pub(super) fn local_bytes(threads: u32) -> u32 {
+    threads * (LOCAL_NODES * 16 + LOCAL_NODES / 8)
 }
 
 impl Buffers {
-    pub(super) fn new(gpu: &Gpu, capacity: Capacity) -> Result<Buffers, CudaError> {
+    /// For the launches of a grid whose blocks have nodes in the shared memory that it asks for.
+    pub(super) fn new(gpu: &Gpu, capacity: Capacity, grid: Grid) -> Result<Buffers, CudaError> {
+        let blocks = if grid.shared > 0 {
+            u64::from(grid.blocks)
+        } else {
+            0
+        };
         Ok(Buffers {
+            local: Local::new(gpu, blocks, blocks * u64::from(grid.threads))?,
             capacity,
             nodes: gpu.buffer("net.nodes", capacity.nodes)?,
             bag: gpu.buffer("net.bag", capacity.pairs)?,
@@ -63,6 +101,11 @@ impl Buffers {
         control[NODE_MASK as usize] = 2 * self.capacity.nodes - 1;
         control[NODE_CAPACITY as usize] = self.capacity.nodes.min(node_limit);
         control[BAG_CAPACITY as usize] = self.capacity.pairs;
+    }
+
+    /// Makes the blocks forget what they kept.
+    pub(super) fn reset(&self, gpu: &Gpu) -> Result<(), CudaError> {
+        gpu.fill(&self.local.kept, 0, self.local.kept.len(), 0)
     }
 
     /// Moves everything to buffers of `capacity`, which is nowhere smaller. The control words, as the last round left
@@ -186,12 +229,20 @@ impl Launches {
         let mut planned = common.to_vec();
         planned.push(grid.threads.into());
         let apart = Grid::new(grid.blocks, grid.threads);
+        let local = &buffers.local;
+        let mut reducing = common.to_vec();
+        reducing.extend([
+            (&local.over).into(),
+            (&local.kept).into(),
+            (&local.unused).into(),
+            (&local.image).into(),
+        ]);
         Ok(Launches {
             plan: gpu.prepare(&kernels.plan, Grid::new(1, 1), &planned)?,
             spread: gpu.prepare(&kernels.spread, apart, &common)?,
-            round: gpu.prepare(&kernels.round, apart, &common)?,
+            round: gpu.prepare(&kernels.round, apart.shared(grid.shared), &reducing)?,
             persistent: if grid.cooperative {
-                Some(gpu.prepare(&kernels.persistent, grid, &common)?)
+                Some(gpu.prepare(&kernels.persistent, grid, &reducing)?)
             } else {
                 None
             },

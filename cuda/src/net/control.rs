@@ -48,15 +48,18 @@ constants! {
     PARCHED = 49;
     BARRIER = 50;
     ROUNDS = 51;
-    WORDS = 53;
-    HOST_LIST = 53;
+    KEPT = 53;
+    WORDS = 55;
+    HOST_LIST = 55;
     HOST_MAX = 64;
     HOST_ENTRY = 3;
     EXPAND_MAX = 32;
-    CONTROL_WORDS = 437;
+    CONTROL_WORDS = 439;
     THREADS_MAX = 256;
     LOCAL_BAG = 512;
     STACK = 16;
+    LOCAL_NODES = 32;
+    LOCAL_PAIRS = 4;
     BOOK_HEADER = 4;
     GIVEN = 0x0800_0000;
 }

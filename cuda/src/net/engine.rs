@@ -14,10 +14,10 @@ use ffcm::spec::number::operate;
 use ffcm::spec::rules::{Counts, Opcode};
 use ffcm::spec::word::{Class, Term};
 
-use super::buffers::{Buffers, Capacity, Kernels, Launches, Terms, free_nodes};
+use super::buffers::{Buffers, Capacity, Kernels, Launches, Terms, free_nodes, local_bytes};
 use super::control::*;
 use super::heap::DeviceHeap;
-use super::{NetOptions, Schedule, report};
+use super::{Local, NetOptions, Schedule, report};
 use crate::device::{Buffer, CudaError, Gpu, Grid, Source};
 
 /// Which kernels.
@@ -52,44 +52,80 @@ pub(crate) struct Tuning {
     pub(crate) rounds: u32,
     /// How rounds follow each other.
     pub(crate) schedule: Schedule,
+    /// Where nodes are made.
+    pub(crate) local: Local,
     /// Which kernels.
     pub(crate) build: Build,
 }
 
 /// Threads of a block.
 const THREADS: u32 = 128;
+/// Threads of a block that has nodes in shared memory.
+const THREADS_LOCAL: u32 = 64;
 /// Most blocks of a round: with more the bag alone takes too much memory.
 const BLOCKS_MAX: u32 = 4096;
 
 impl Tuning {
     /// What suits the device.
     pub(crate) fn of(gpu: &Gpu, options: NetOptions) -> Result<Tuning, CudaError> {
-        let kernels = compile(gpu, Build::Plain)?;
-        let resident = match options.schedule {
-            Schedule::Rounds => gpu.resident_blocks(&kernels.round, THREADS, 0)?,
-            Schedule::Persistent => gpu.resident_blocks(&kernels.persistent, THREADS, 0)?,
+        if options.local == Local::Auto {
+            let resident = resident(gpu, options, THREADS_LOCAL)?;
+            if resident > 0 {
+                return Ok(Tuning::with(options, resident, THREADS_LOCAL));
+            }
+        }
+        let options = NetOptions {
+            local: Local::Off,
+            ..options
         };
+        let resident = resident(gpu, options, THREADS)?;
+        Ok(Tuning::with(options, resident, THREADS))
+    }
+
+    fn with(options: NetOptions, resident: u32, threads: u32) -> Tuning {
         let blocks = resident.clamp(1, BLOCKS_MAX);
-        Ok(Tuning {
+        Tuning {
             blocks,
-            threads: THREADS,
+            threads,
             trips: 128,
             steps: 1 << 16,
             fuel: (1 << 12, 1 << 22),
-            capacity: Capacity::start(blocks, THREADS),
+            capacity: Capacity::start(blocks, threads),
             rounds: 64,
             schedule: options.schedule,
+            local: options.local,
             build: Build::Plain,
-        })
+        }
     }
 
     fn grid(&self) -> Grid {
-        let grid = Grid::new(self.blocks, self.threads);
+        let shared = match self.local {
+            Local::Off => 0,
+            Local::Auto => local_bytes(self.threads),
+        };
+        let grid = Grid::new(self.blocks, self.threads).shared(shared);
         match self.schedule {
             Schedule::Rounds => grid,
             Schedule::Persistent => grid.cooperative(),
         }
     }
+}
+
+/// Blocks of so many threads that the device holds at a time.
+fn resident(gpu: &Gpu, options: NetOptions, threads: u32) -> Result<u32, CudaError> {
+    let kernels = compile(gpu, Build::Plain, options.local)?;
+    let kernel = match options.schedule {
+        Schedule::Rounds => &kernels.round,
+        Schedule::Persistent => &kernels.persistent,
+    };
+    let shared = match options.local {
+        Local::Off => 0,
+        Local::Auto => local_bytes(threads),
+    };
+    if shared > gpu.summary().shared_per_block {
+        return Ok(0);
+    }
+    gpu.resident_blocks(kernel, threads, shared)
 }
 
 /// What reductions have cost, in sum.
@@ -164,27 +200,37 @@ const NAME: &str = "net/main";
 const TEXT: &str = include_str!("../kernels/net/main.cu");
 const ENTRIES: &[&str] = &["net_plan", "net_spread", "net_round", "net_persistent"];
 
-fn source(build: Build) -> Source {
+fn source(build: Build, local: Local) -> Source {
+    let name = match local {
+        Local::Off => NAME,
+        Local::Auto => "net/main-local",
+    };
+    let defines: &'static [(&str, &str)] = match (build, local) {
+        (Build::Plain, Local::Off) => &[],
+        (Build::Plain, Local::Auto) => &[("NET_LOCAL", "1")],
+        #[cfg(test)]
+        (Build::Check, Local::Off) => &[("NET_CHECK", "1")],
+        #[cfg(test)]
+        (Build::Check, Local::Auto) => &[("NET_CHECK", "1"), ("NET_LOCAL", "1")],
+        #[cfg(test)]
+        (Build::Mutant(defines), _) => defines,
+    };
     Source {
-        name: NAME,
+        name,
         text: TEXT,
         entries: ENTRIES,
-        defines: match build {
-            Build::Plain => &[],
-            #[cfg(test)]
-            Build::Check => &[("NET_CHECK", "1")],
-            #[cfg(test)]
-            Build::Mutant(defines) => defines,
-        },
+        defines,
     }
 }
 
 pub(crate) fn sources() -> Vec<Source> {
-    vec![source(Build::Plain)]
+    [Local::Off, Local::Auto]
+        .map(|local| source(Build::Plain, local))
+        .to_vec()
 }
 
-fn compile(gpu: &Gpu, build: Build) -> Result<Kernels, CudaError> {
-    let kernels = gpu.kernels(&source(build))?;
+fn compile(gpu: &Gpu, build: Build, local: Local) -> Result<Kernels, CudaError> {
+    let kernels = gpu.kernels(&source(build, local))?;
     let [plan, spread, round, persistent] =
         <[_; 4]>::try_from(kernels).map_err(|kernels| CudaError::Kernel {
             kernel: NAME.into(),
@@ -223,8 +269,8 @@ impl ParallelEngine {
         Ok(ParallelEngine {
             gpu: Arc::clone(gpu),
             tuning,
-            kernels: compile(gpu, tuning.build)?,
-            buffers: Buffers::new(gpu, capacity)?,
+            kernels: compile(gpu, tuning.build, tuning.local)?,
+            buffers: Buffers::new(gpu, capacity, tuning.grid())?,
             loaded: None,
             launches: None,
             stats: NetStats::default(),
@@ -371,6 +417,7 @@ impl ParallelEngine {
         }
         self.buffers.describe(&mut control, bounds.nodes);
         control[PUSH_LIMIT as usize] = control[BAG_CAPACITY as usize];
+        self.buffers.reset(&self.gpu)?;
         self.gpu.upload(&self.buffers.nodes, 0, &nodes)?;
         let copyable = book.definitions()[call.entry as usize].copyable;
         let reference = Term::reference(call.entry, copyable);
@@ -427,7 +474,8 @@ impl ParallelEngine {
             self.compute(control, operations)?;
         }
         let waiting = control[EXPAND_WAITING as usize] - control[EXPAND_PLACED as usize];
-        if operations == 0 && control[N as usize] == 0 && waiting == 0 {
+        let pairs = control[N as usize] > 0 || control[KEPT as usize] > 0;
+        if operations == 0 && !pairs && waiting == 0 {
             return Ok(Progress::Ends);
         }
         let mut grew = false;

@@ -43,6 +43,19 @@ impl From<Outside> for CudaError {
 pub struct NetOptions {
     /// How the rounds of a net follow each other.
     pub schedule: Schedule,
+    /// Where new nodes are made.
+    pub local: Local,
+}
+
+/// Where a net that the whole device reduces has its new nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Local {
+    /// In global memory.
+    #[default]
+    Off,
+    /// In the shared memory of the block that makes them, as long as nothing outside of the block leads to them; in global
+    /// memory where a block does not have enough of it.
+    Auto,
 }
 
 /// How the rounds of a net that the whole device reduces follow each other.

@@ -33,6 +33,7 @@ pub(super) fn check(before: &[u64], after: &[u64]) -> Result<(), CudaError> {
     let ring_fits = window_length(after) <= word(NODE_MASK) / 2 + 1
         && word(NODE_SEEN) <= word(NODE_TAIL)
         && word(NODE_TAIL) < 1 << 62;
+    let kept_fits = word(KEPT) <= word(GROUPS_MAX);
     let bump_fits = word(NODE_BUMP) <= word(NODE_CAPACITY);
     // So that the sum of all counters fits 64 bits.
     let counts_fit = (1..8).all(|op| word(COUNTS + op) < 1 << 60);
@@ -43,6 +44,7 @@ pub(super) fn check(before: &[u64], after: &[u64]) -> Result<(), CudaError> {
         && lists_fit
         && ring_fits
         && bump_fits
+        && kept_fits
         && counts_fit
         && rounds_fit
     {
@@ -69,6 +71,7 @@ mod tests {
             (PUSH_LIMIT, 1 << 13),
             (DUMP_AT, 1 << 13),
             (N, 300),
+            (GROUPS_MAX, 8),
             (EXPAND_WAITING, 20),
             (EXPAND_PLACED, 12),
             (NODE_MASK, 511),
@@ -134,6 +137,7 @@ mod tests {
             (BAG_CAPACITY, 1 << 15),
             (COUNTS + 7, 1 << 60),
             (DAMAGE, 1),
+            (KEPT, 9),
         ] {
             let mut after = before.clone();
             after[at as usize] = value;

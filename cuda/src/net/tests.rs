@@ -1,15 +1,21 @@
 //! The parallel engine against the oracle, however it is tuned.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use ffcm::coprocessor::{Coprocessor, OracleCoprocessor, RewriteJob};
+use ffcm::conformance::{Suite, check as check_suite};
+use ffcm::coprocessor::{
+    Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, OracleCoprocessor,
+    RewriteJob, RewriteOutput,
+};
+use ffcm::focus::Ranking;
+use ffcm::memory::{Memory, MemoryError, MemoryOp, SlotId};
 use ffcm::net::{Book, Call, Limits, Outcome, ReduceError};
 use ffcm::spec::word::Term;
 
 use super::buffers::Capacity;
 use super::engine::{Build, NetStats, ParallelEngine, Tuning};
-use super::{NetOptions, Schedule};
+use super::{Local, NetOptions, Schedule};
 use crate::device::shim::{ShimOptions, open};
 use crate::device::{CudaError, Gpu};
 
@@ -97,6 +103,24 @@ fn no_grid_and_no_budget_changes_anything() {
                 fuel: (100, 200),
                 ..usual
             },
+            Tuning {
+                local: Local::Auto,
+                blocks: 1,
+                ..usual
+            },
+            Tuning {
+                local: Local::Auto,
+                threads: 64,
+                steps: 7,
+                trips: 20,
+                ..usual
+            },
+            Tuning {
+                local: Local::Auto,
+                schedule: Schedule::Persistent,
+                fuel: (100, 200),
+                ..usual
+            },
         ];
         for tuning in tunings {
             let mut engine = engine(&gpu, tuning);
@@ -117,9 +141,16 @@ fn no_grid_and_no_budget_changes_anything() {
 #[test]
 fn tiny_buffers_grow_until_the_net_fits() {
     let gpu = device(3);
-    for name in ["sum_rec.hvm", "sort_bitonic.hvm", "sum_tree.hvm"] {
+    for (name, local) in [
+        ("sum_rec.hvm", Local::Off),
+        ("sort_bitonic.hvm", Local::Off),
+        ("sum_tree.hvm", Local::Off),
+        ("sort_bitonic.hvm", Local::Auto),
+        ("sum_tree.hvm", Local::Auto),
+    ] {
         let tuning = Tuning {
             capacity: SMALL,
+            local,
             ..usual(&gpu)
         };
         let mut engine = engine(&gpu, tuning);
@@ -178,6 +209,11 @@ fn large_definitions_are_expanded_by_many_threads() {
             schedule: Schedule::Persistent,
             ..usual(&gpu)
         },
+        Tuning {
+            capacity: SMALL,
+            local: Local::Auto,
+            ..usual(&gpu)
+        },
     ] {
         let mut engine = engine(&gpu, tuning);
         check(&mut engine, "a list", &long_list(5000), Limits::default());
@@ -201,22 +237,33 @@ fn large_definitions_are_expanded_by_many_threads() {
 #[test]
 fn what_kernels_cannot_compute_the_host_does() {
     let gpu = device(6);
-    let mut engine = engine(&gpu, usual(&gpu));
     let many: String = (0..200)
         .map(|i| format!("\n & $([|{i}.5] $([|] a{i})) ~ {i}.25 & a{i} ~ $(2.5 b{i})"))
         .collect();
     let tree: String = (0..200).map(|i| format!("(b{i} ")).collect();
     let text = format!("@main = {tree}*{}{many}\n", ")".repeat(200));
-    let stats = check(&mut engine, "logarithms", &text, Limits::default());
-    assert!(stats.host_operations > 0, "{stats:?}");
+    for local in [Local::Off, Local::Auto] {
+        let tuning = Tuning {
+            local,
+            ..usual(&gpu)
+        };
+        let mut engine = engine(&gpu, tuning);
+        let stats = check(&mut engine, "logarithms", &text, Limits::default());
+        assert!(stats.host_operations > 0, "{stats:?}");
+    }
 }
 
 #[test]
 fn gas_is_exact() {
     let gpu = device(7);
-    for schedule in [Schedule::Rounds, Schedule::Persistent] {
+    for (schedule, local) in [
+        (Schedule::Rounds, Local::Off),
+        (Schedule::Persistent, Local::Off),
+        (Schedule::Rounds, Local::Auto),
+    ] {
         let tuning = Tuning {
             schedule,
+            local,
             ..usual(&gpu)
         };
         let mut engine = engine(&gpu, tuning);
@@ -277,14 +324,18 @@ fn a_deep_narrow_net_takes_few_rounds() {
 #[test]
 fn a_loop_needs_no_more_memory_the_longer_it_runs() {
     let gpu = device(10);
-    let tuning = Tuning {
+    let usual = Tuning {
         capacity: Capacity {
             nodes: 1 << 12,
             pairs: 1 << 14,
         },
         ..usual(&gpu)
     };
-    let mut engine = engine(&gpu, tuning);
+    let local = Tuning {
+        local: Local::Auto,
+        ..usual
+    };
+    let engines = &mut [engine(&gpu, usual), engine(&gpu, local)];
     for (what, text) in [
         (
             "counting down",
@@ -303,8 +354,10 @@ fn a_loop_needs_no_more_memory_the_longer_it_runs() {
             gas: 30_000,
             ..Limits::default()
         };
-        let stats = check(&mut engine, what, text, limits);
-        assert_eq!(stats.growths, 0, "{what}: {stats:?}");
+        for engine in engines.iter_mut() {
+            let stats = check(engine, what, text, limits);
+            assert_eq!(stats.growths, 0, "{what}: {stats:?}");
+        }
     }
 }
 
@@ -344,7 +397,11 @@ fn growth_that_is_refused_and_not_needed_is_no_error() {
 /// Kernels with a mistake each, which the build that looks for damage, or the result, gives away.
 #[test]
 fn mistakes_in_the_protocol_are_found() {
-    let mutants: [(&str, &'static [(&str, &str)]); 4] = [
+    let mutants: [(&str, &'static [(&str, &str)]); 5] = [
+        (
+            "the block's nodes are left in global memory",
+            &[("NET_LOCAL", "1"), ("MUTANT_UNLEAKED", "1")],
+        ),
         (
             "arrivals are lost",
             &[("NET_CHECK", "1"), ("MUTANT_LOST_ARRIVAL", "1")],
@@ -376,6 +433,11 @@ fn mistakes_in_the_protocol_are_found() {
             let gpu = device(seed);
             let tuning = Tuning {
                 build: Build::Mutant(defines),
+                local: if defines.contains(&("NET_LOCAL", "1")) {
+                    Local::Auto
+                } else {
+                    Local::Off
+                },
                 capacity: SMALL,
                 fuel: (200, 400),
                 ..usual(&gpu)
@@ -397,5 +459,68 @@ fn impossible_blocks_are_refused() {
         };
         let refused = ParallelEngine::tuned(&gpu, tuning).err();
         assert!(matches!(refused, Some(CudaError::BadLaunch { .. })));
+    }
+}
+
+/// Reduces every call by one engine, however it is tuned.
+struct Tuned(Mutex<ParallelEngine>);
+
+impl Tuned {
+    fn refuses<T>() -> Result<T, JobError> {
+        Err(JobError::NotSupported {
+            backend: "one engine".into(),
+            job: "anything but nets",
+        })
+    }
+}
+
+impl Coprocessor for Tuned {
+    fn info(&self) -> DeviceInfo {
+        DeviceInfo {
+            backend: "cuda, tuned".into(),
+            device: "shim".into(),
+            threads: 0,
+        }
+    }
+
+    fn rewrite(&self, job: &RewriteJob) -> Result<RewriteOutput, JobError> {
+        let mut engine = self.0.lock().expect("no test panicked with it");
+        let reduce = |call| engine.reduce(&job.book, call, &job.limits);
+        job.calls.iter().map(reduce).collect()
+    }
+
+    fn focus(&self, _: &FocusJob<'_>) -> Result<Ranking, JobError> {
+        Tuned::refuses()
+    }
+
+    fn memory(
+        &self,
+        _: &mut Memory,
+        _: &[(SlotId, MemoryOp)],
+    ) -> Result<Vec<Result<(), MemoryError>>, JobError> {
+        Tuned::refuses()
+    }
+
+    fn hash(&self, _: &HashJob<'_>) -> Result<HashOutput, JobError> {
+        Tuned::refuses()
+    }
+}
+
+/// Random nets, errors and all golden programs, in rounds so short and buffers so small that everything happens often.
+#[test]
+fn the_suite_of_all_backends_passes_in_tight_places() {
+    for (seed, local) in [(11, Local::Off), (12, Local::Auto)] {
+        let gpu = device(seed);
+        let tuning = Tuning {
+            local,
+            capacity: SMALL,
+            steps: 5,
+            trips: 8,
+            fuel: (60, 1 << 12),
+            ..usual(&gpu)
+        };
+        let tuned = Tuned(Mutex::new(engine(&gpu, tuning)));
+        let report = check_suite(Suite::Nets, &tuned);
+        assert!(report.digest.is_some());
     }
 }

@@ -36,7 +36,7 @@ FFCM_DEVICE void copy(Thread& t, Block& block, const Heap& heap, u64 atom, u64 b
 
 // (a1 a2) ~ {b1 b2}: two nodes of each kind pass through each other. Each of the four gets one cell.
 FFCM_DEVICE void commute(Thread& t, Block& block, const Heap& heap, u64 a, u64 b, Links& links) {
-    const u32 p = allocate(t), q = allocate(t), r = allocate(t), s = allocate(t);
+    const u32 p = allocate(t, heap), q = allocate(t, heap), r = allocate(t, heap), s = allocate(t, heap);
     u64 a1, a2, b1, b2;
     open(t, block, heap, a, a1, a2);
     open(t, block, heap, b, b1, b2);
@@ -54,6 +54,11 @@ FFCM_DEVICE void commute(Thread& t, Block& block, const Heap& heap, u64 a, u64 b
     link(links, moved_to(a, r), b1);
     link(links, moved_to(a, s), b2);
 }
+
+// How an interaction went: it is done, it has to wait, or the nodes that it consumes must be leaked before.
+constexpr u32 DONE = 0;
+constexpr u32 WAITS = 1;
+constexpr u32 LEAKS = 2;
 
 // Leaves an arithmetic step to the host, which joins the answer with what waits for it. Whether it can take one more.
 FFCM_DEVICE bool leave_to_host(Thread& t, Block& block, const Heap& heap, u64 number, u64 operand, u64 node) {
@@ -73,21 +78,22 @@ FFCM_DEVICE bool leave_to_host(Thread& t, Block& block, const Heap& heap, u64 nu
 
 // n ~ $(m r): the step n m goes to r. While the slot itself holds no number, n takes its place and the node waits for what
 // comes out of the slot. A number that came to a variable of the slot (the substitution bit is set) stands for two steps:
-// the operands change places, then meet. So the count does not depend on which was first. False if the host has no room.
-FFCM_DEVICE bool succ(Thread& t, Block& block, const Heap& heap, u64 number, u64 node, Links& links) {
+// the operands change places, then meet. So the count does not depend on which was first.
+FFCM_DEVICE u32 succ(Thread& t, Block& block, const Heap& heap, u64 number, u64 node, Links& links) {
     const u32 at = offset_of(node);
     const u64 left = slot_load(heap, at);
     if (class_of(left) == CLASS_NUM) {
         const u64 answer = operate(number, bare(left));
         if (answer == NUMBER_HOST) {
-            if (!leave_to_host(t, block, heap, number, bare(left), node)) return false;
+            if (is_local(node)) return LEAKS;
+            if (!leave_to_host(t, block, heap, number, bare(left), node)) return WAITS;
         } else {
             u64 first, result;
             open(t, block, heap, node, first, result);
             link(links, answer, result);
         }
         count(t, OP_SUCC, (left & SUB_BIT) != 0 ? 2 : 1);
-        return true;
+        return DONE;
     }
     count(t, OP_SUCC, 1);
     if (is_absent(left)) {
@@ -98,7 +104,7 @@ FFCM_DEVICE bool succ(Thread& t, Block& block, const Heap& heap, u64 number, u64
         slot_store(heap, at, number);
         link(links, bare(left), node);
     }
-    return true;
+    return DONE;
 }
 
 // 0 ~ ?(b r): b ~ (r *). n ~ ?(b r): b ~ (* (n-1 r)).
@@ -114,8 +120,8 @@ FFCM_DEVICE void match(Thread& t, Block& block, const Heap& heap, u64 number, u6
     }
 }
 
-// Fires the interaction `op == opcode(a, b)`, neither OP_LINK nor OP_SPECIALIZE. False if it has to wait.
-FFCM_DEVICE bool fire(Thread& t, Block& block, const Heap& heap, u32 op, u64 a_given, u64 b_given, Links& links) {
+// Fires the interaction `op == opcode(a, b)`, neither OP_LINK nor OP_SPECIALIZE.
+FFCM_DEVICE u32 fire(Thread& t, Block& block, const Heap& heap, u32 op, u64 a_given, u64 b_given, Links& links) {
     // The rules have the node of a mixed pair second.
     const bool swap = class_of(a_given) > class_of(b_given);
     const u64 a = swap ? b_given : a_given, b = swap ? a_given : b_given;
@@ -130,14 +136,14 @@ FFCM_DEVICE bool fire(Thread& t, Block& block, const Heap& heap, u32 op, u64 a_g
     } else {
         copy(t, block, heap, a, b, links);
     }
-    return true;
+    return DONE;
 }
 
-// A term of a definition, its nodes being `nodes[0..]`, which has met `other`.
+// A term of a definition, whose nodes have their first slots at `nodes[0..]`, which has met `other`.
 FFCM_DEVICE u64 relocate(u64 term, const u32* nodes, u64 other) {
     if (is_node_class(class_of(term)) || (is_var(term) && variant_of(term) == VARIANT_WIRE)) {
         const u32 local = offset_of(term);
-        return make_term(word0(term), nodes[local / 2] * 2 + local % 2);
+        return make_term(word0(term), nodes[local / 2] + local % 2);
     }
     // Where the definition has a variable the substitution bit says so.
     if ((word0(term) & ~SUB) == GIVEN) return other | (term & SUB_BIT);
@@ -158,15 +164,15 @@ FFCM_DEVICE Definition definition_of(const Heap& heap, u32 number) {
     return {heap.book + header[0], (u32)header[1], (u32)(header[1] >> 32) + (u32)header[2], (u32)header[3]};
 }
 
-// Expands a small definition: its nodes are the last reserved ones, its pairs go to the thread's stack.
+// Expands a small definition, for whose nodes and pairs there is room.
 FFCM_DEVICE void expand(Thread& t, const Heap& heap, const Definition& definition, u64 other) {
     count(t, OP_SPECIALIZE, 1);
     if (definition.collapses != 0) count(t, OP_COLLAPSE, definition.collapses);
-    t.free_count -= definition.nodes;
-    const u32* nodes = t.nodes + t.free_count;
+    u32 nodes[SMALL];
+    for (u32 i = 0; i < definition.nodes; i++) nodes[i] = allocate(t, heap);
     const u64* items = definition.items;
     for (u32 i = 0; i < definition.nodes; i++) {
-        const u32 at = nodes[i] * 2;
+        const u32 at = nodes[i];
         slot_store(heap, at, relocate(items[2 * i], nodes, other));
         slot_store(heap, at + 1, relocate(items[2 * i + 1], nodes, other));
     }
@@ -194,7 +200,7 @@ FFCM_DEVICE bool leave_to_spread(Thread& t, const Heap& heap, u32 number, const 
 // The oldest pair of the stack goes to others. Whether one took it.
 FFCM_DEVICE bool make_room(Thread& t, Block& block, const Heap& heap) {
     const Pair oldest = t.stack[t.stack_base % STACK];
-    if (!push_local(t, block, oldest) && !push_global(heap, oldest)) {
+    if (!push_local(t, block, oldest) && !push_global(block, heap, oldest)) {
         t.lacks |= STALL_BAG;
         return false;
     }
@@ -213,38 +219,81 @@ FFCM_DEVICE void keep(Thread& t, Block& block, Pair pair) {
     }
 }
 
+// Moves one of the two nodes of a pair out of the block's memory. Whether that was possible; if not, or if room had to be
+// made first, the pair is as it was.
+FFCM_DEVICE bool leak_one(Thread& t, Block& block, const Heap& heap, Pair& pair) {
+    if (t.stack_count + 2 > STACK) return make_room(t, block, heap);
+    if (!reserve(t, block, 2)) return false;
+    const bool first = is_local(pair.a);
+    const u64 node = leak(t, block, heap, first ? pair.a : pair.b);
+    if (first) {
+        pair.a = node;
+    } else {
+        pair.b = node;
+    }
+    t.moved = true;
+    return true;
+}
+
+// Makes sure of the nodes that an interaction of the current pair takes. They are all the block's, which may hold anything,
+// or all in global memory: then nothing in the nodes that it consumes may lead to the block. DONE, WAITS or LEAKS.
+FFCM_DEVICE u32 reserve_nodes(Thread& t, Block& block, const Heap& heap, u32 need) {
+    t.takes_local = LOCAL_NETS && local_nodes(heap) >= need;
+    if (t.takes_local || need == 0) return DONE;
+    if (is_local_pair(t.current)) return LEAKS;
+    return reserve(t, block, need) ? DONE : WAITS;
+}
+
+// Expands a definition, if the current pair is ready for it.
+FFCM_DEVICE u32 specialize(Thread& t, Block& block, const Heap& heap, u32 number, u64 other) {
+    const Definition definition = definition_of(heap, number);
+    const bool large = definition.nodes > SMALL || definition.pairs >= STACK;
+    if (large) {
+        if (is_local(other)) return LEAKS;
+        return leave_to_spread(t, heap, number, definition, other) ? DONE : WAITS;
+    }
+    const u32 how = reserve_nodes(t, block, heap, definition.nodes);
+    if (how == DONE) expand(t, heap, definition, other);
+    return how;
+}
+
+// Pairs that a definition pushes at once, and those of other interactions.
+FFCM_DEVICE u32 room_for(const Heap& heap, u32 op, u32 number) {
+    if (op != OP_SPECIALIZE) return 4;
+    const u32 pairs = definition_of(heap, number).pairs;
+    return pairs >= STACK ? 0 : pairs;
+}
+
 // Does what there is to do with the current pair: joins it, fires it, or makes room for that. False if it has to wait.
 FFCM_DEVICE bool attend(Thread& t, Block& block, const Heap& heap) {
     const u64 a = t.current.a, b = t.current.b;
     // A call without arguments stands at the root, where references rest: its reference has the substitution bit.
     const bool at_root = (a & SUB_BIT) != 0;
     const u32 op = at_root ? OP_SPECIALIZE : opcode(a, b);
+    const bool first = class_of(a) == CLASS_REF;
+    const u32 number = offset_of(first ? a : b);
+    if (t.stack_count + room_for(heap, op, number) > STACK) return make_room(t, block, heap);
     Links links;
     links.count = 0;
-    if (op == OP_SPECIALIZE) {
-        const bool first = class_of(a) == CLASS_REF;
-        const u32 number = offset_of(first ? a : b);
-        const Definition definition = definition_of(heap, number);
-        const bool large = definition.nodes > SMALL || definition.pairs >= STACK;
-        if (!large) {
-            if (t.stack_count + definition.pairs > STACK) return make_room(t, block, heap);
-            if (!reserve(t, block, definition.nodes)) return false;
-            expand(t, heap, definition, first ? b : a);
-        } else if (!leave_to_spread(t, heap, number, definition, first ? b : a)) {
-            return false;
-        }
-    } else if (op == OP_LINK) {
+    bool leaks = false;
+    u32 how = DONE;
+    if (op == OP_LINK) {
+        leaks = is_local_pair(t.current);
+        if (leaks && !reserve(t, block, 2)) return false;
         link(links, a, b);
+    } else if (op == OP_SPECIALIZE) {
+        how = specialize(t, block, heap, number, first ? b : a);
     } else {
-        if (t.stack_count + 4 > STACK) return make_room(t, block, heap);
-        if (!reserve(t, block, NEED_NODES[op])) return false;
-        if (!fire(t, block, heap, op, a, b, links)) return false;
+        how = reserve_nodes(t, block, heap, NEED_NODES[op]);
+        if (how == DONE) how = fire(t, block, heap, op, a, b, links);
     }
+    if (how == LEAKS) return leak_one(t, block, heap, t.current);
+    if (how == WAITS) return false;
     t.moved = true;
     t.has_current = false;
     for (u32 i = 0; i < links.count; i++) {
         Pair pair = links.pairs[i];
-        if (join(t, block, heap, pair)) keep(t, block, pair);
+        if (join(t, block, heap, pair, leaks)) keep(t, block, pair);
     }
     return true;
 }

@@ -82,6 +82,8 @@ constexpr u32 DAMAGE_READ = 1;
 constexpr u32 DAMAGE_ARRIVAL = 2;
 constexpr u32 DAMAGE_FREED_TWICE = 4;
 constexpr u32 DAMAGE_TWO_CELLS = 8;
+constexpr u32 DAMAGE_LOCAL_PAIRS = 16;
+constexpr u32 DAMAGE_LEAKED = 32;
 // Interactions by opcode: eight words.
 constexpr u32 COUNTS = 40;
 // Most pairs that were alive at once, between rounds.
@@ -92,16 +94,19 @@ constexpr u32 PARCHED = 49;
 constexpr u32 BARRIER = 50;
 constexpr u32 ROUNDS = 51;
 constexpr u32 PLANNED = 52;
+// One more than the last block that keeps pairs for itself; of the blocks of this round so far.
+constexpr u32 KEPT = 53;
+constexpr u32 KEEPING = 54;
 // Words that the host reads after every batch.
-constexpr u32 WORDS = 53;
+constexpr u32 WORDS = 55;
 
 // Arithmetic for the host: number, operand, what the answer goes to.
-constexpr u32 HOST_LIST = 53;
+constexpr u32 HOST_LIST = 55;
 constexpr u32 HOST_MAX = 64;
 constexpr u32 HOST_ENTRY = 3;
 // Large definitions: which, what it meets, then its room: cursor of the ring, nodes from there, the first of the others,
 // the place of its pairs in the bag.
-constexpr u32 EXPAND_LIST = 245;
+constexpr u32 EXPAND_LIST = 247;
 constexpr u32 EXPAND_MAX = 32;
 constexpr u32 EXPAND_OTHER = 1;
 constexpr u32 EXPAND_RING = 2;
@@ -110,7 +115,7 @@ constexpr u32 EXPAND_BUMP = 4;
 constexpr u32 EXPAND_BAG = 5;
 constexpr u32 EXPAND_ENTRY = 6;
 // Words of the whole control buffer.
-constexpr u32 CONTROL_WORDS = 437;
+constexpr u32 CONTROL_WORDS = 439;
 
 // Most threads of a block. Pairs of a block, its free nodes, pairs of a thread: powers of two.
 constexpr u32 THREADS_MAX = 256;
@@ -124,6 +129,11 @@ constexpr u32 SMALL = 32;
 // Most nodes that a block takes at a time.
 constexpr u32 CHUNK_MAX = 512;
 
+// Nodes in shared memory for each thread of a block: the bits of a word. Pairs with them that a block may have, for each of
+// these nodes: one for its principal port, and one for each end of the wires whose cells it holds, and what is being joined.
+constexpr u32 LOCAL_NODES = 32;
+constexpr u32 LOCAL_PAIRS = 4;
+
 // Words of a definition's header in the book, see ffcm::device::net.
 constexpr u32 BOOK_HEADER = 4;
 // w0 of the term that stands for whatever met the reference, the substitution bit aside.
@@ -136,6 +146,11 @@ struct Heap {
     u32* ring;
     u64* control;
     const u64* book;
+    // Of the block, in builds with nodes in shared memory: their slots, a word of free ones for each thread, and in global
+    // memory the pairs that found no other place.
+    u64* local;
+    u32* unused;
+    Pair* over;
 };
 
 // A word of control as it is now. Other blocks may change it; every word is read and written as a whole.

@@ -80,6 +80,7 @@ FFCM_DEVICE bool set_out_pool(Block& block, const Heap& heap) {
 struct Progress {
     u64 fuel;
     u64 moved;
+    bool offered;
 };
 
 // Thread 0: sets out the next step. `own` pairs are its own.
@@ -97,7 +98,10 @@ FFCM_DEVICE void set_out(Block& block, const Heap& heap, Progress& progress, u32
     const u32 idle = blockDim.x - busy;
     order.dealt = (u32)least(idle, in_bag);
     const u64 n = word(heap, N);
-    const u32 want = idle - order.dealt;
+    const u32 over = (u32)least(block.over_top, blockDim.x * LOCAL_NODES * LOCAL_PAIRS);
+    order.resumed = (u32)least(idle - order.dealt, over);
+    order.over_at = block.over_top = over - order.resumed;
+    const u32 want = idle - order.dealt - order.resumed;
     order.intake = 0;
     if (want > 0 && word(heap, TAKEN) < n) {
         const u64 at = add(heap, TAKEN, want);
@@ -105,15 +109,16 @@ FFCM_DEVICE void set_out(Block& block, const Heap& heap, Progress& progress, u32
         order.intake_top = n - least(at, n);
     }
     order.spilled = 0;
-    if (in_bag - order.dealt > LOCAL_BAG / 4 * 3) {
+    // With nodes of its own a block keeps what does not fit beyond its bag.
+    if (!LOCAL_NETS && in_bag - order.dealt > LOCAL_BAG / 4 * 3) {
         order.spilled_to = n + add(heap, PUSHED, SPILL);
         order.spilled = (u32)least(SPILL, between(order.spilled_to, word(heap, PUSH_LIMIT)));
     }
-    const u32 pairs = held + in_bag + order.intake;
+    const u32 pairs = held + in_bag + over + order.intake, dealt = order.dealt + order.resumed + order.intake;
     const bool solo = pairs <= SOLO;
-    const bool settled = solo && own + order.dealt + order.intake == pairs;
+    const bool settled = solo && own + dealt == pairs;
     order.step++;
-    order.share = order.dealt + order.intake < idle && !solo;
+    order.share = dealt < idle && !solo;
     order.solo = solo;
     order.bag_base += order.spilled;
     order.bag_top = top;
@@ -124,11 +129,17 @@ FFCM_DEVICE void set_out(Block& block, const Heap& heap, Progress& progress, u32
     const bool parched = progress.fuel < 16;
 
     const bool starving = word(heap, FINISHED) * 2 > word(heap, GROUPS);
-    const bool enough = pairs >= 2 * blockDim.x && (word(heap, HUNGRY) != 0 || (starving && order.step > 8));
-    const bool stuck = !has_moved && !got && order.dealt + order.intake == 0 && order.step > 1;
+    // A block that begins with many pairs of its own gets something done before it thinks of others.
+    const u32 patience = LOCAL_NETS ? 8 : 0;
+    const bool others = (word(heap, HUNGRY) != 0 && order.step > patience) || (starving && order.step > 8);
+    const bool enough = pairs >= 2 * blockDim.x && others;
+    const bool stuck = !has_moved && !got && dealt == 0 && order.step > 1;
     const bool spent = block.interactions > word(heap, GAS_LEFT);
-    const bool over = order.step > word(heap, STEPS_MAX) || parched;
-    block.goes = !(pairs == 0 || enough || stuck || spent || over);
+    const bool long_enough = order.step > word(heap, STEPS_MAX) || parched;
+    // One more step, for others to get at something.
+    order.offer = LOCAL_NETS && enough && !progress.offered;
+    progress.offered = enough;
+    block.goes = !(pairs == 0 || (enough && order.offer == 0) || stuck || spent || long_enough);
     if (pairs == 0) add(heap, FINISHED, 1);
     if (parched && pairs > 0) add(heap, PARCHED, 1);
 }
@@ -148,7 +159,7 @@ FFCM_DEVICE void carry_out(Thread& t, Block& block, const Heap& heap) {
         heap.bag[order.spilled_to + i] = block.bag[(order.bag_base - order.spilled + i) % LOCAL_BAG];
     }
     // A thread without work draws one pair; thread 0 alone gets all of a few.
-    const u32 there = order.dealt + order.intake;
+    const u32 resumed = order.dealt + order.resumed, there = resumed + order.intake;
     u32 first = 0, mine = 0;
     if (order.solo != 0) {
         mine = threadIdx.x == 0 ? there : 0;
@@ -158,7 +169,8 @@ FFCM_DEVICE void carry_out(Thread& t, Block& block, const Heap& heap) {
     }
     for (u32 i = first; i < first + mine; i++) {
         stack_push(t, i < order.dealt ? block.bag[(order.bag_top - 1 - i) % LOCAL_BAG]
-                                      : heap.bag[order.intake_top - 1 - (i - order.dealt)]);
+                      : i < resumed   ? heap.over[order.over_at + (i - order.dealt)]
+                                      : heap.bag[order.intake_top - 1 - (i - resumed)]);
     }
 }
 
@@ -171,6 +183,26 @@ FFCM_DEVICE void give_away(Thread& t, Block& block, u32 keeps) {
 }
 
 FFCM_DEVICE u32 pairs_of(const Thread& t) { return t.stack_count + (t.has_current ? 1 : 0); }
+
+// Moves the nodes of the thread's oldest pairs, half of those that it has, out of the block's memory: after the round others
+// may have them. As far as there is memory for it.
+FFCM_DEVICE void offer(Thread& t, Block& block, const Heap& heap) {
+    u32 count = t.stack_count / 2;
+    for (u32 tries = 0; count > 0 && tries < STACK; tries++) {
+        Pair& oldest = t.stack[t.stack_base % STACK];
+        if (is_local(oldest.a) && is_var(oldest.a)) break;
+        if (is_local(oldest.b) && is_var(oldest.b)) break;
+        if (is_local_pair(oldest)) {
+            if (t.stack_count + 2 > STACK || !leak_one(t, block, heap, oldest)) break;
+            continue;
+        }
+        // The bag of the block goes to everybody.
+        if (!push_local(t, block, oldest)) break;
+        t.stack_base++;
+        t.stack_count--;
+        count--;
+    }
+}
 
 FFCM_DEVICE void take_part(Thread& t, Block& block, const Heap& heap) {
     const Order& order = block.order;
@@ -186,6 +218,8 @@ FFCM_DEVICE void take_part(Thread& t, Block& block, const Heap& heap) {
         if (t.has_current) stack_push(t, t.current);
         t.has_current = false;
         give_away(t, block, 0);
+    } else if (order.offer != 0) {
+        offer(t, block, heap);
     } else {
         if (t.share) give_away(t, block, t.has_current ? 0 : 1);
         work(t, block, heap, order.trips);
@@ -200,35 +234,55 @@ FFCM_DEVICE void take_part(Thread& t, Block& block, const Heap& heap) {
     atomicMax(&block.longest, t.trips_made);
 }
 
-// Everything goes back to the buffers: pairs of threads, then those of the block's bag, and free nodes likewise.
+// The i-th pair of a thread that leaves, its own first, then its share of the block's bag; false after the last.
+FFCM_DEVICE bool leaving_pair(const Thread& t, const Block& block, u32 in_bag, u32 i, Pair& pair) {
+    const u32 own = pairs_of(t);
+    if (i < own) {
+        pair = i < t.stack_count ? t.stack[(t.stack_base + i) % STACK] : t.current;
+        return true;
+    }
+    const u32 at = threadIdx.x + (i - own) * blockDim.x;
+    if (at >= in_bag) return false;
+    pair = block.bag[(block.order.bag_base + at) % LOCAL_BAG];
+    return true;
+}
+
+// Everything goes back to the buffers. Pairs with nodes of the block stay with it, beyond its bag.
 FFCM_DEVICE void leave(Thread& t, Block& block, const Heap& heap, const Progress& progress) {
     const Order& order = block.order;
     const u64 mask = word(heap, NODE_MASK);
-    const u32 pairs_at = atomicAdd(&block.leaving_pairs, pairs_of(t));
+    const u32 in_bag = (u32)least(block.bag_top, order.bag_base + LOCAL_BAG) - order.bag_base;
+    Pair pair;
+    u32 leaves = 0;
+    for (u32 i = 0; leaving_pair(t, block, in_bag, i, pair); i++) {
+        if (!is_local_pair(pair)) {
+            leaves++;
+        } else if (!push_over(block, heap, pair)) {
+            mark(heap, DAMAGE, DAMAGE_LOCAL_PAIRS);
+        }
+    }
+    const u32 pairs_at = atomicAdd(&block.leaving_pairs, leaves);
     const u32 nodes_at = atomicAdd(&block.leaving_nodes, t.free_count);
     for (u32 op = 1; op < 8; op++) {
         if (t.counts[op] > 0) atomicAdd(&block.counted[op], t.counts[op]);
     }
     __syncthreads();
-    const u32 bag_top = (u32)least(block.bag_top, order.bag_base + LOCAL_BAG);
-    const u32 in_bag = bag_top - order.bag_base;
     const u32 take = (u32)least(block.pool_take, order.pool_seen);
     const u32 in_pool = (u32)least(block.pool_put, order.pool_taken + POOL) - take;
     if (threadIdx.x == 0) {
-        block.pairs_to = word(heap, DUMP_AT) + add(heap, DUMPED, block.leaving_pairs + in_bag);
+        block.pairs_to = word(heap, DUMP_AT) + add(heap, DUMPED, block.leaving_pairs);
         block.nodes_to = add(heap, NODE_TAIL, block.leaving_nodes + in_pool);
         for (u32 op = 1; op < 8; op++) {
             if (block.counted[op] > 0) add(heap, COUNTS + op, block.counted[op]);
         }
         add(heap, MOVED, progress.moved);
         atomicMax(heap.control + STEPS_SEEN, (u64)order.step);
+        if (block.over_top > 0) atomicMax(heap.control + KEEPING, (u64)blockIdx.x + 1);
     }
     __syncthreads();
     Pair* pairs_to = heap.bag + block.pairs_to + pairs_at;
-    if (t.has_current) *pairs_to++ = t.current;
-    for (u32 i = 0; i < t.stack_count; i++) pairs_to[i] = t.stack[(t.stack_base + i) % STACK];
-    for (u32 i = threadIdx.x; i < in_bag; i += blockDim.x) {
-        heap.bag[block.pairs_to + block.leaving_pairs + i] = block.bag[(order.bag_base + i) % LOCAL_BAG];
+    for (u32 i = 0; leaving_pair(t, block, in_bag, i, pair); i++) {
+        if (!is_local_pair(pair)) *pairs_to++ = pair;
     }
     for (u32 i = 0; i < t.free_count; i++) heap.ring[(block.nodes_to + nodes_at + i) & mask] = t.nodes[i];
     for (u32 i = threadIdx.x; i < in_pool; i += blockDim.x) {
@@ -236,25 +290,56 @@ FFCM_DEVICE void leave(Thread& t, Block& block, const Heap& heap, const Progress
     }
 }
 
+// What a block keeps from round to round, in global memory: how many pairs, its words of free nodes, its nodes.
+struct Image {
+    u32* kept;
+    u32* unused;
+    u64* slots;
+};
+
+// The block's nodes as it left them, all threads.
+FFCM_DEVICE void load_image(Block& block, const Heap& heap, const Image& image) {
+    if (!LOCAL_NETS) return;
+    const u32 kept = image.kept[blockIdx.x];
+    heap.unused[threadIdx.x] = kept > 0 ? image.unused[(u64)blockIdx.x * blockDim.x + threadIdx.x] : ~0u;
+    const u32 slots = kept > 0 ? blockDim.x * LOCAL_NODES * 2 : 0;
+    const u64* from = image.slots + (u64)blockIdx.x * slots;
+    for (u32 i = threadIdx.x; i < slots; i += blockDim.x) heap.local[i] = from[i];
+    if (threadIdx.x == 0) block.over_top = kept;
+}
+
+// After a barrier: what the block keeps. Without a pair nobody can ever reach its nodes again.
+FFCM_DEVICE void save_image(const Block& block, const Heap& heap, const Image& image) {
+    if (!LOCAL_NETS) return;
+    const u32 kept = block.over_top;
+    if (threadIdx.x == 0) image.kept[blockIdx.x] = kept;
+    image.unused[(u64)blockIdx.x * blockDim.x + threadIdx.x] = heap.unused[threadIdx.x];
+    const u32 slots = kept > 0 ? blockDim.x * LOCAL_NODES * 2 : 0;
+    u64* to = image.slots + (u64)blockIdx.x * slots;
+    for (u32 i = threadIdx.x; i < slots; i += blockDim.x) to[i] = heap.local[i];
+}
+
 // A block and a thread that have nothing.
 FFCM_DEVICE void begin(Thread& t, Block& block) {
-    t.has_current = false;
+    t.has_current = t.takes_local = false;
     t.stack_base = t.stack_count = t.free_count = t.fired = t.trips_made = 0;
     for (u32 op = 0; op < 8; op++) t.counts[op] = 0;
     if (threadIdx.x == 0) {
         block.order.step = block.order.bag_base = block.order.pool_seen = block.order.pool_taken = 0;
         block.bag_top = block.pool_take = block.pool_put = block.pool_lack = 0;
         block.alive = block.pairs = block.moved = block.interactions = block.longest = 0;
+        block.over_top = 0;
         block.leaving_pairs = block.leaving_nodes = 0;
         for (u32 op = 0; op < 8; op++) block.counted[op] = 0;
     }
 }
 
 // One block's part of a round.
-FFCM_DEVICE void reduce(Block& block, const Heap& heap) {
+FFCM_DEVICE void reduce(Block& block, const Heap& heap, const Image& image) {
     Thread t;
-    Progress progress = {word(heap, FUEL), 0};
+    Progress progress = {word(heap, FUEL), 0, false};
     begin(t, block);
+    load_image(block, heap, image);
     for (;;) {
         // What was pushed in the last step can be taken in the next.
         __syncthreads();
@@ -267,12 +352,13 @@ FFCM_DEVICE void reduce(Block& block, const Heap& heap) {
         take_part(t, block, heap);
     }
     leave(t, block, heap, progress);
+    save_image(block, heap, image);
 }
 
 // A round of so many blocks, and the plan of the next. Without a block there is only the plan.
-FFCM_DEVICE void round_and_plan(Block& block, const Heap& heap, u64 groups) {
+FFCM_DEVICE void round_and_plan(Block& block, const Heap& heap, const Image& image, u64 groups) {
     if (blockIdx.x >= most(groups, 1)) return;
-    if (groups > 0) reduce(block, heap);
+    if (groups > 0) reduce(block, heap, image);
     __syncthreads();
     if (threadIdx.x == 0) {
         __threadfence();
@@ -295,6 +381,14 @@ FFCM_DEVICE void grid_barrier(const Heap& heap, u64 times) {
     __syncthreads();
 }
 
+// The block's memory: that of the launch is its nodes and the words of free ones.
+FFCM_DEVICE Heap heap_of(u64* slots, Pair* bag, u32* ring, u64* control, const u64* book, Pair* over) {
+    u64* local = (u64*)dynamic_shared();
+    const u32 nodes = blockDim.x * LOCAL_NODES;
+    return {slots, bag, ring, control, book, local, (u32*)(local + 2 * nodes),
+            over + (u64)blockIdx.x * nodes * LOCAL_PAIRS};
+}
+
 }  // namespace ffcm
 
 using namespace ffcm;
@@ -302,30 +396,32 @@ using namespace ffcm;
 // One thread: sets out the first round since the host changed anything.
 extern "C" __global__ void __launch_bounds__(32)
     net_plan(u64* slots, Pair* bag, u32* ring, u64* control, const u64* book, u32 threads) {
-    const Heap heap = {slots, bag, ring, control, book};
+    const Heap heap = {slots, bag, ring, control, book, nullptr, nullptr, nullptr};
     if (threadIdx.x == 0 && word(heap, STATUS) == STATUS_RUNNING) plan(heap, threads, false);
 }
 
 // All threads of the grid: what the plan has set out.
 extern "C" __global__ void __launch_bounds__(256)
     net_spread(u64* slots, Pair* bag, u32* ring, u64* control, const u64* book) {
-    spread({slots, bag, ring, control, book});
+    spread({slots, bag, ring, control, book, nullptr, nullptr, nullptr});
 }
 
 // A round, as many of its blocks as the plan says; the last one plans the next.
 extern "C" __global__ void __launch_bounds__(256)
-    net_round(u64* slots, Pair* bag, u32* ring, u64* control, const u64* book) {
+    net_round(u64* slots, Pair* bag, u32* ring, u64* control, const u64* book, Pair* over, u32* kept, u32* unused,
+              u64* image) {
     __shared__ Block block;
-    const Heap heap = {slots, bag, ring, control, book};
-    if (word(heap, STATUS) == STATUS_RUNNING) round_and_plan(block, heap, word(heap, GROUPS));
+    const Heap heap = heap_of(slots, bag, ring, control, book, over);
+    if (word(heap, STATUS) == STATUS_RUNNING) round_and_plan(block, heap, {kept, unused, image}, word(heap, GROUPS));
 }
 
 // Many rounds. All blocks are resident at a time. What was planned is read, and spread, between two barriers, when nobody
 // plans: so all blocks read the same, and go on or end together.
 extern "C" __global__ void __launch_bounds__(256)
-    net_persistent(u64* slots, Pair* bag, u32* ring, u64* control, const u64* book) {
+    net_persistent(u64* slots, Pair* bag, u32* ring, u64* control, const u64* book, Pair* over, u32* kept, u32* unused,
+                   u64* image) {
     __shared__ Block block;
-    const Heap heap = {slots, bag, ring, control, book};
+    const Heap heap = heap_of(slots, bag, ring, control, book, over);
     const u64 rounds = word(heap, ROUNDS);
     for (u64 i = 0;; i++) {
         const u64 groups = word(heap, PLANNED);
@@ -333,7 +429,7 @@ extern "C" __global__ void __launch_bounds__(256)
         spread(heap);
         if (!goes) break;
         grid_barrier(heap, 2 * i + 1);
-        round_and_plan(block, heap, groups);
+        round_and_plan(block, heap, {kept, unused, image}, groups);
         grid_barrier(heap, 2 * i + 2);
     }
 }

@@ -98,10 +98,12 @@ FFCM_DEVICE u32 place_definitions(const Heap& heap, u64& n) {
     return placed;
 }
 
-// How many blocks take part in the next round; none if it cannot be.
+// How many blocks take part in the next round, those that keep pairs of their own among them; none if it cannot be.
 FFCM_DEVICE u64 width(const Heap& heap, u64 n, u32 threads) {
-    const u64 room = between(n + HOST_MAX + 64, word(heap, BAG_CAPACITY));
-    return least(least(word(heap, GROUPS_MAX), (n + threads - 1) / threads), room / word(heap, SLACK));
+    const u64 fit = between(n + HOST_MAX + 64, word(heap, BAG_CAPACITY)) / word(heap, SLACK);
+    const u64 kept = word(heap, KEPT);
+    if (fit < kept) return 0;
+    return most(kept, least(least(word(heap, GROUPS_MAX), (n + threads - 1) / threads), fit));
 }
 
 // Whether and how wide to go on with `n` pairs, `placed` definitions having got room.
@@ -111,13 +113,14 @@ FFCM_DEVICE u64 decide(const Heap& heap, u64 n, u32 placed, u32 threads) {
         return 0;
     }
     const u64 waiting = word(heap, EXPAND_WAITING);
-    if (n == 0 && waiting == 0) {
+    const bool any = n > 0 || word(heap, KEPT) > 0;
+    if (!any && waiting == 0) {
         // The host may still have pairs for us.
         put(heap, STATUS, STATUS_EMPTY);
         return 0;
     }
     const u64 groups = width(heap, n, threads);
-    if (n > 0 && groups == 0) mark(heap, STALL, STALL_BAG);
+    if (any && groups == 0) mark(heap, STALL, STALL_BAG);
     // Definitions get their room when the bag has no gaps.
     if (waiting > 0 && word(heap, MOVES) > 0) return 0;
     const bool idle = word(heap, MOVED) == 0 && word(heap, GROUPS_RAN) > 0;
@@ -131,7 +134,11 @@ FFCM_DEVICE u64 decide(const Heap& heap, u64 n, u32 placed, u32 threads) {
 // Sets out the next round, of blocks of so many threads: after a round, or for the first time since the host changed
 // anything.
 FFCM_DEVICE void plan(const Heap& heap, u32 threads, bool after_round) {
-    if (after_round && word(heap, GROUPS) > 0) put(heap, ROUND, word(heap, ROUND) + 1);
+    if (after_round && word(heap, GROUPS) > 0) {
+        put(heap, ROUND, word(heap, ROUND) + 1);
+        put(heap, KEPT, word(heap, KEEPING));
+        put(heap, KEEPING, 0);
+    }
     forget_placed(heap);
     u64 n = pack(heap);
     snapshot(heap);

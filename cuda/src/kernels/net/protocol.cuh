@@ -13,6 +13,11 @@
 // as it was written. A freed node is reused by its thread, or after a barrier of its block, or after the end of a round:
 // the last accesses of all others are ordered before the free, since the freeing thread has acquired from the first
 // arrival, and one of both ends comes from the opener.
+//
+// A node in shared memory is reached by the threads of its block only, so its slots are exchanged in order among them; the
+// orders compose, since whoever passes a term on has acquired it. It is allocated by the thread whose word of free nodes has
+// its bit, which alone clears bits, and freed by setting the bit, after a fence: no bit is set twice, and the owner sees the
+// last accesses of all others before its own.
 #pragma once
 
 #include "heap.cuh"
@@ -51,28 +56,73 @@ FFCM_DEVICE u32 opcode(u64 a, u64 b) {
     return by_label || by_copyable ? OP_DUPLICATE : rule & RULE_OPCODE_MASK;
 }
 
+// Nodes of the block, in shared memory. Their slots have this bit. Nothing that other blocks can reach ever holds such an
+// address: no slot of a node in global memory, no pair in the bag, no entry of a list.
+constexpr u32 LOCAL = 1u << 30;
+#ifdef NET_LOCAL
+constexpr bool LOCAL_NETS = true;
+#else
+constexpr bool LOCAL_NETS = false;
+#endif
+
+FFCM_DEVICE bool is_local_slot(u32 at) { return LOCAL_NETS && (at & LOCAL) != 0; }
+
+// Whether a live term leads to a node of the block.
+FFCM_DEVICE bool is_local(u64 term) {
+    return LOCAL_NETS && (is_node_class(class_of(term)) || is_var(term)) && (word1(term) & LOCAL) != 0;
+}
+
+FFCM_DEVICE u64* slot_at(const Heap& heap, u32 at) {
+    return is_local_slot(at) ? heap.local + (at & ~LOCAL) : heap.slots + at;
+}
+
+// An exchange in order among those who can reach the slot: the block, or the device.
+FFCM_DEVICE u64 slot_exchange(const Heap& heap, u32 at, u64 term) {
+    return is_local_slot(at) ? exchange_block(slot_at(heap, at), term) : exchange_acq_rel(slot_at(heap, at), term);
+}
+
 // Reads a slot; whoever finds what arrived there sees everything its sender did before.
 FFCM_DEVICE u64 slot_load(const Heap& heap, u32 at) {
-    const u64 term = *(const volatile u64*)(heap.slots + at);
-    if ((term & SUB_BIT) != 0) __threadfence();
+    const u64 term = *(const volatile u64*)slot_at(heap, at);
+    if ((term & SUB_BIT) != 0) {
+        if (is_local_slot(at)) {
+            __threadfence_block();
+        } else {
+            __threadfence();
+        }
+    }
 #ifdef NET_CHECK
     if (term == FREED) mark(heap, DAMAGE, DAMAGE_READ);
 #endif
     return term;
 }
 
+// In the build that looks for damage: whether a slot of global memory gets an address of the block's.
+FFCM_DEVICE void look_for_leak(const Heap& heap, u32 at, u64 term) {
+#ifdef NET_CHECK
+    if (!is_absent(term) && is_local(bare(term)) && !is_local_slot(at)) mark(heap, DAMAGE, DAMAGE_LEAKED);
+#else
+    (void)heap;
+    (void)at;
+    (void)term;
+#endif
+}
+
 // Writes a slot of a node that only this thread can reach.
-FFCM_DEVICE void slot_store(const Heap& heap, u32 at, u64 term) { *(volatile u64*)(heap.slots + at) = term; }
+FFCM_DEVICE void slot_store(const Heap& heap, u32 at, u64 term) {
+    look_for_leak(heap, at, term);
+    *(volatile u64*)slot_at(heap, at) = term;
+}
 
 // In the build that looks for damage: the slots of a node that becomes free.
-FFCM_DEVICE void retire(const Heap& heap, u32 node) {
+FFCM_DEVICE void retire(const Heap& heap, u32 slot) {
 #ifdef NET_CHECK
-    const u64 first = exchange_acq_rel(heap.slots + 2 * (u64)node, FREED);
-    const u64 second = exchange_acq_rel(heap.slots + 2 * (u64)node + 1, FREED);
+    const u64 first = slot_exchange(heap, slot & ~1u, FREED);
+    const u64 second = slot_exchange(heap, slot | 1u, FREED);
     if (first == FREED && second == FREED) mark(heap, DAMAGE, DAMAGE_FREED_TWICE);
 #else
     (void)heap;
-    (void)node;
+    (void)slot;
 #endif
 }
 
@@ -82,12 +132,13 @@ FFCM_DEVICE u64 arrive(const Heap& heap, u32 at, u64 term) {
     // A look first saves the second arrival the exchange.
     const u64 found = slot_load(heap, at);
     if (!is_absent(found)) return found;
+    look_for_leak(heap, at, term);
 #ifdef MUTANT_LOST_ARRIVAL
     __threadfence();
-    *(volatile u64*)(heap.slots + at) = term;
+    *(volatile u64*)slot_at(heap, at) = term;
     const u64 met = found;
 #else
-    const u64 met = exchange_acq_rel(heap.slots + at, term);
+    const u64 met = slot_exchange(heap, at, term);
 #endif
 #ifdef NET_CHECK
     if (met == FREED) mark(heap, DAMAGE, DAMAGE_ARRIVAL);
@@ -98,7 +149,7 @@ FFCM_DEVICE u64 arrive(const Heap& heap, u32 at, u64 term) {
 // Changes the count of ends that wait elsewhere, in a cell of whose wire the caller holds an end, unless something has
 // arrived or arrives at the same time; whether it was changed. No order is needed: nothing is published.
 FFCM_DEVICE bool hint(const Heap& heap, u32 at, bool waits) {
-    u64* slot = heap.slots + at;
+    u64* slot = slot_at(heap, at);
     const u64 now = *(const volatile u64*)slot;
     if (!is_absent(now) || (!waits && now == 0)) return false;
     return atomicCAS(slot, now, waits ? now + WAITING : now - WAITING) == now;

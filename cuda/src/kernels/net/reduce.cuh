@@ -26,6 +26,11 @@ struct Order {
     u32 bag_top;
     u32 spilled;
     u32 dealt;
+    // Threads leak their oldest pairs, for other blocks.
+    u32 offer;
+    // Pairs beyond the block's bag that go to threads, and the first of them.
+    u32 resumed;
+    u32 over_at;
     // Pairs of the round's bag that go to threads.
     u32 intake;
     // Nodes taken from the ring, from above the highest number so far, where they go, and those given back.
@@ -62,6 +67,8 @@ struct Block {
     u32 interactions;
     u32 longest;
     u32 ticket;
+    // Pairs beyond the bag.
+    u32 over_top;
     // At the end of a round: pairs and nodes that leave the threads, and where they go.
     u32 leaving_pairs;
     u32 leaving_nodes;
@@ -84,6 +91,8 @@ struct Thread {
     u32 lacks;
     bool moved;
     bool share;
+    // The interaction at hand makes its nodes in shared memory.
+    bool takes_local;
     // With so many pairs the thread stops, for others to take part.
     u32 enough;
     // Cursors of the block's bag and pool when the step began.
@@ -109,8 +118,19 @@ FFCM_DEVICE bool push_local(Thread& t, Block& block, Pair pair) {
     return true;
 }
 
-// Gives a pair to everybody, for the next round.
-FFCM_DEVICE bool push_global(const Heap& heap, Pair pair) {
+FFCM_DEVICE bool is_local_pair(Pair pair) { return is_local(pair.a) || is_local(pair.b); }
+
+// Keeps a pair for the block, beyond its bag. There is room for as many as there can be.
+FFCM_DEVICE bool push_over(Block& block, const Heap& heap, Pair pair) {
+    const u32 at = atomicAdd(&block.over_top, 1u);
+    if (at >= blockDim.x * LOCAL_NODES * LOCAL_PAIRS) return false;
+    heap.over[at] = pair;
+    return true;
+}
+
+// Gives a pair to everybody, for the next round, or to the block if others could not reach its nodes.
+FFCM_DEVICE bool push_global(Block& block, const Heap& heap, Pair pair) {
+    if (is_local_pair(pair)) return push_over(block, heap, pair);
     const u64 at = word(heap, N) + add(heap, PUSHED, 1);
     if (at >= word(heap, PUSH_LIMIT)) return false;
     heap.bag[at] = pair;
@@ -119,8 +139,13 @@ FFCM_DEVICE bool push_global(const Heap& heap, Pair pair) {
 
 // Frees the node that a slot belongs to: to this thread, else to the block, else to everybody.
 FFCM_DEVICE void free_node(Thread& t, Block& block, const Heap& heap, u32 slot) {
-    const u32 node = slot >> 1;
-    retire(heap, node);
+    retire(heap, slot);
+    const u32 node = (slot & ~LOCAL) >> 1;
+    if (is_local_slot(slot)) {
+        __threadfence_block();
+        atomicOr(heap.unused + node / LOCAL_NODES, 1u << node % LOCAL_NODES);
+        return;
+    }
     if (t.free_count < KEEP) {
         t.nodes[t.free_count++] = node;
         return;
@@ -133,7 +158,7 @@ FFCM_DEVICE void free_node(Thread& t, Block& block, const Heap& heap, u32 slot) 
     }
 }
 
-// Makes sure that the thread holds so many free nodes, SMALL at most; if not, asks for them in the next step.
+// Makes sure that the thread holds so many free nodes of global memory, SMALL at most; if not, asks for them in the next step.
 FFCM_DEVICE bool reserve(Thread& t, Block& block, u32 need) {
     if (t.free_count >= need) return true;
     const u32 want = need - t.free_count;
@@ -152,11 +177,23 @@ FFCM_DEVICE bool reserve(Thread& t, Block& block, u32 need) {
     return false;
 }
 
-// Takes a node that was reserved: its first slot.
-FFCM_DEVICE u32 allocate(Thread& t) { return t.nodes[--t.free_count] * 2; }
+// Nodes of the block that this thread may take. Others only ever add to them.
+FFCM_DEVICE u32 local_nodes(const Heap& heap) {
+    return LOCAL_NETS ? __popc(*(const volatile u32*)(heap.unused + threadIdx.x)) : 0;
+}
+
+// Takes a node that was reserved, of the block's if the thread may take those now: its first slot.
+FFCM_DEVICE u32 allocate(Thread& t, const Heap& heap) {
+    if (!LOCAL_NETS || !t.takes_local) return t.nodes[--t.free_count] * 2;
+    u32* own = heap.unused + threadIdx.x;
+    const u32 bit = __ffs(*(const volatile u32*)own) - 1;
+    atomicAnd(own, ~(1u << bit));
+    __threadfence_block();
+    return LOCAL | (threadIdx.x * LOCAL_NODES + bit) * 2;
+}
 
 FFCM_DEVICE u32 new_node(Thread& t, const Heap& heap, u64 first, u64 second) {
-    const u32 at = allocate(t);
+    const u32 at = allocate(t, heap);
     slot_store(heap, at, first);
     slot_store(heap, at + 1, second);
     return at;
@@ -167,13 +204,14 @@ FFCM_DEVICE void count(Thread& t, u32 op, u32 times) {
     t.fired += times;
 }
 
-// Takes both terms out of a node whose principal port the thread holds.
-FFCM_DEVICE void open(Thread& t, Block& block, const Heap& heap, u64 node, u64& first, u64& second) {
+// Takes both terms out of a node whose principal port the thread holds, as they are in the slots: with the substitution bit
+// if they arrived there.
+FFCM_DEVICE void open_raw(Thread& t, Block& block, const Heap& heap, u64 node, u64& first, u64& second) {
     const u32 at = offset_of(node);
     const u64 a = slot_load(heap, at), b = slot_load(heap, at + 1);
     const bool cell_a = is_absent(a), cell_b = is_absent(b);
-    first = cell_a ? var_term(at) : bare(a);
-    second = cell_b ? var_term(at + 1) : bare(b);
+    first = cell_a ? var_term(at) : a;
+    second = cell_b ? var_term(at + 1) : b;
 #ifdef MUTANT_FREED_EARLY
     free_node(t, block, heap, at);
 #else
@@ -184,13 +222,20 @@ FFCM_DEVICE void open(Thread& t, Block& block, const Heap& heap, u64 node, u64& 
 #endif
 }
 
+// The same, without the bit.
+FFCM_DEVICE void open(Thread& t, Block& block, const Heap& heap, u64 node, u64& first, u64& second) {
+    open_raw(t, block, heap, node, first, second);
+    first = bare(first);
+    second = bare(second);
+}
+
 // Joins two wires, one end of each being in hand. Afterwards `a` is what waited at the one that was followed, and `b` the
 // end of the other; false if one end was left at the other wire.
 //
 // Either end may be left. Followed is a wire where something waits, so that its cell is freed. If there is none, left is the
 // one of which more ends wait elsewhere: the far end of the other wire finds it there and takes it along. The other way
 // round, a wire that is lengthened again and again behind an end that never moves, such as the root, would become a chain
-// of one cell for each time.
+// of one cell for each time. The end of a wire whose cell is the block's is not left in global memory.
 FFCM_DEVICE bool splice(Thread& t, Block& block, const Heap& heap, u64& a, u64& b) {
     u64 met = slot_load(heap, offset_of(a));
     if (is_absent(met)) {
@@ -201,6 +246,11 @@ FFCM_DEVICE bool splice(Thread& t, Block& block, const Heap& heap, u64& a, u64& 
             b = other;
             met = there;
         }
+    }
+    if (is_absent(met) && is_local_slot(offset_of(b)) && !is_local_slot(offset_of(a))) {
+        const u64 other = a;
+        a = b;
+        b = other;
     }
     if (is_absent(met)) {
         // The mark is made and taken back while the end is in hand, so that the cell cannot be freed meanwhile.
@@ -217,9 +267,41 @@ FFCM_DEVICE bool splice(Thread& t, Block& block, const Heap& heap, u64& a, u64& 
     return true;
 }
 
-// Connects two terms. Whether there is a pair left to do: `pair`. One end is followed through so many wires at a time.
+// Moves a node of the block to global memory, for which two nodes are reserved. What is in its slots and leads to the block
+// stays: a wire with a cell in the new node takes its place, and a pair to be joined, for which there is room on the stack.
+FFCM_DEVICE u64 leak(Thread& t, Block& block, const Heap& heap, u64 node) {
+    // The substitution bit of a number means something (see `succ`) and stays.
+    u64 first, second;
+    open_raw(t, block, heap, node, first, second);
+    const bool first_stays = is_local(first), second_stays = is_local(second);
+    const u32 at = t.nodes[--t.free_count] * 2;
+    u64 new_first = first, new_second = second;
+    if (first_stays) {
+        new_first = 0;
+        stack_push(t, {var_term(at), bare(first)});
+    }
+    if (second_stays) {
+        // No node has two cells.
+        u32 cell = at + 1;
+        new_second = 0;
+        if (first_stays) {
+            cell = t.nodes[--t.free_count] * 2;
+            slot_store(heap, cell, 0);
+            slot_store(heap, cell + 1, 0);
+            new_second = var_term(cell);
+        }
+        stack_push(t, {var_term(cell), bare(second)});
+    }
+    slot_store(heap, at, new_first);
+    slot_store(heap, at + 1, new_second);
+    return moved_to(node, at);
+}
+
+// Connects two terms. Whether there is a pair left to do: `pair`. One end is followed through so many wires at a time. A
+// node of the block that would be left in global memory is leaked if `leaks`, for which there is room then; otherwise it is
+// a pair left to do.
 constexpr u32 HOPS = 64;
-FFCM_DEVICE bool join(Thread& t, Block& block, const Heap& heap, Pair& pair) {
+FFCM_DEVICE bool join(Thread& t, Block& block, const Heap& heap, Pair& pair, bool leaks) {
     u64 a = pair.a, b = pair.b;
     for (u32 hop = 0; hop < HOPS; hop++) {
         if (!is_var(a)) {
@@ -235,13 +317,23 @@ FFCM_DEVICE bool join(Thread& t, Block& block, const Heap& heap, Pair& pair) {
         }
         if (is_var(b)) {
             if (!splice(t, block, heap, a, b)) return false;
-        } else {
-            const u64 met = arrive(heap, offset_of(a), b | SUB_BIT);
-            if (is_absent(met)) return false;
-            free_node(t, block, heap, offset_of(a));
-            a = bare(met);
-            if (is_var(a)) hint(heap, offset_of(a), false);
+            continue;
         }
+#ifdef MUTANT_UNLEAKED
+        const bool leads_out = false;
+#else
+        const bool leads_out = is_local(b) && !is_local_slot(offset_of(a));
+#endif
+        if (leads_out && is_absent(slot_load(heap, offset_of(a)))) {
+            if (!leaks) break;
+            b = leak(t, block, heap, b);
+            leaks = false;
+        }
+        const u64 met = arrive(heap, offset_of(a), b | SUB_BIT);
+        if (is_absent(met)) return false;
+        free_node(t, block, heap, offset_of(a));
+        a = bare(met);
+        if (is_var(a)) hint(heap, offset_of(a), false);
     }
     pair = {a, b};
     return true;

@@ -56,6 +56,8 @@ constexpr u32 STATE_PAIRS = 12;  // shrinking pairs, growing pairs
 constexpr u32 STATE_GAS = 13;
 constexpr u32 STATE_WORDS = 14;
 
+static_assert(STATE_RESULT == STATE_COUNTS + 7 && STATE_WORDS == STATE_GAS + 1, "words of a state");
+
 // Counts of a launch take 16 bits each.
 static_assert(SMALL_FUEL < 1u << 16 && LARGE_FUEL < 1u << 16, "counts of a launch");
 

@@ -8,11 +8,14 @@ use super::tables::{Line, lines, list, unit};
 use super::{Part, Record, State, digests};
 
 /// The tables of figures: the name of their parts without the backend.
-const SUITES: [&str; 8] = [
+const SUITES: [&str; 11] = [
     "nets",
     "nets-persistent",
+    "nets-local",
     "nets-large",
     "nets-large-persistent",
+    "nets-large-local",
+    "nets-large-both",
     "focus",
     "focus-large",
     "memory",

@@ -139,6 +139,8 @@ pub struct NetStats {
     pub round_trips: u64,
     /// Times the buffers were enlarged.
     pub growths: u64,
+    /// Nodes that were moved out of shared memory.
+    pub leaks: u64,
     /// Arithmetic steps that the host computed.
     pub host_operations: u64,
     /// Most pairs that were alive at once between two rounds of a reduction. No sum: the most of all reductions.
@@ -153,6 +155,7 @@ impl NetStats {
             rounds: self.rounds - before.rounds,
             round_trips: self.round_trips - before.round_trips,
             growths: self.growths - before.growths,
+            leaks: self.leaks - before.leaks,
             host_operations: self.host_operations - before.host_operations,
             pairs_peak: self.pairs_peak,
         }
@@ -353,6 +356,7 @@ impl ParallelEngine {
             let (after, took) = self.batch(&control, pace.rounds, plans)?;
             report::check(&control, &after)?;
             let ran = after[ROUND as usize] - control[ROUND as usize];
+            self.stats.leaks += after[COUNTS as usize].saturating_sub(control[COUNTS as usize]);
             control = after;
             self.stats.rounds += ran;
             self.stats.pairs_peak = self.stats.pairs_peak.max(control[PAIRS_PEAK as usize]);
@@ -517,7 +521,7 @@ impl ParallelEngine {
         let blocks = u64::from(self.tuning.blocks).min(pairs.div_ceil(self.tuning.threads.into()));
         let room = 2 * pairs + blocks * control[SLACK as usize] + u64::from(HOST_MAX);
         let narrow = control[BAG_CAPACITY as usize] < room;
-        u64::from(STALL_NODES) * u64::from(few) | u64::from(STALL_BAG) * u64::from(narrow)
+        (u64::from(STALL_NODES) * u64::from(few)) | (u64::from(STALL_BAG) * u64::from(narrow))
     }
 
     /// Doubles what is lacking, as far as allowed. Whether anything grew.

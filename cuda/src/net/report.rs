@@ -36,7 +36,7 @@ pub(super) fn check(before: &[u64], after: &[u64]) -> Result<(), CudaError> {
     let kept_fits = word(KEPT) <= word(GROUPS_MAX);
     let bump_fits = word(NODE_BUMP) <= word(NODE_CAPACITY);
     // So that the sum of all counters fits 64 bits.
-    let counts_fit = (1..8).all(|op| word(COUNTS + op) < 1 << 60);
+    let counts_fit = (0..8).all(|op| word(COUNTS + op) < 1 << 60);
     let rounds_fit = before[ROUND as usize] <= word(ROUND);
     if fixed
         && pairs_fit

@@ -73,7 +73,7 @@ const SMALL: Capacity = Capacity {
 
 #[test]
 fn no_grid_and_no_budget_changes_anything() {
-    for seed in [1, 2] {
+    for seed in [1, 2, 3, 4] {
         let gpu = device(seed);
         let usual = usual(&gpu);
         let tunings = [
@@ -397,7 +397,11 @@ fn growth_that_is_refused_and_not_needed_is_no_error() {
 /// Kernels with a mistake each, which the build that looks for damage, or the result, gives away.
 #[test]
 fn mistakes_in_the_protocol_are_found() {
-    let mutants: [(&str, &'static [(&str, &str)]); 5] = [
+    let mutants: [(&str, &'static [(&str, &str)]); 6] = [
+        (
+            "nodes are published before they are written",
+            &[("NET_CHECK", "1"), ("MUTANT_PUBLISHED_EARLY", "1")],
+        ),
         (
             "the block's nodes are left in global memory",
             &[("NET_LOCAL", "1"), ("MUTANT_UNLEAKED", "1")],
@@ -419,7 +423,12 @@ fn mistakes_in_the_protocol_are_found() {
             &[("NET_CHECK", "1"), ("MUTANT_RING_UNSEEN", "1")],
         ),
     ];
-    let text = golden("sort_bitonic.hvm");
+    // A tree that is built, duplicated and summed twice at the same time.
+    let text = golden("sum_tree.hvm").replace("@depth = 12", "@depth = 9");
+    let twice = "@main = (one two)\n & @sum ~ (@depth (a one)) & @sum ~ (@depth (b two))\n \
+                 & @build ~ (@depth (0 {a b}))";
+    let once = text.find("@main").unwrap()..text.find("// build").unwrap();
+    let text = text.replace(&text[once], &format!("{twice}\n"));
     let book = Arc::new(Book::parse(&text).unwrap());
     let call = book.main().unwrap();
     let limits = Limits {
@@ -428,21 +437,36 @@ fn mistakes_in_the_protocol_are_found() {
         ..Limits::default()
     };
     let right = expected(&book, &call, limits);
+    let reduce = |seed, build, local| {
+        let options = ShimOptions {
+            seed,
+            shake_one_in: 2,
+            ..ShimOptions::default()
+        };
+        let gpu = Arc::new(open(&options).expect("a C++ compiler"));
+        let tuning = Tuning {
+            build,
+            local,
+            capacity: SMALL,
+            fuel: (200, 400),
+            ..usual(&gpu)
+        };
+        engine(&gpu, tuning).reduce(&book, &call, &limits)
+    };
+    for seed in 0..10 {
+        for local in [Local::Off, Local::Auto] {
+            let found = reduce(seed, Build::Check, local).expect("no mistake");
+            assert_eq!(found, right, "seed {seed}, {local:?}");
+        }
+    }
     for (what, defines) in mutants {
+        let local = if defines.contains(&("NET_LOCAL", "1")) {
+            Local::Auto
+        } else {
+            Local::Off
+        };
         let seen = (0..20).any(|seed| {
-            let gpu = device(seed);
-            let tuning = Tuning {
-                build: Build::Mutant(defines),
-                local: if defines.contains(&("NET_LOCAL", "1")) {
-                    Local::Auto
-                } else {
-                    Local::Off
-                },
-                capacity: SMALL,
-                fuel: (200, 400),
-                ..usual(&gpu)
-            };
-            let found = engine(&gpu, tuning).reduce(&book, &call, &limits);
+            let found = reduce(seed, Build::Mutant(defines), local);
             !matches!(found, Ok(found) if found == right)
         });
         assert!(seen, "{what}");

@@ -40,6 +40,12 @@ FFCM_DEVICE void commute(Thread& t, Block& block, const Heap& heap, u64 a, u64 b
     u64 a1, a2, b1, b2;
     open(t, block, heap, a, a1, a2);
     open(t, block, heap, b, b1, b2);
+#ifdef MUTANT_PUBLISHED_EARLY
+    const Pair early[4] = {{moved_to(b, p), a1}, {moved_to(b, q), a2}, {moved_to(a, r), b1}, {moved_to(a, s), b2}};
+    for (Pair pair : early) {
+        if (join(t, block, heap, pair, false)) link(links, pair.a, pair.b);
+    }
+#endif
     // b's kind at p and q, a's kind at r and s; wires p.0-r.0, p.1-s.0, q.0-r.1, q.1-s.1.
     slot_store(heap, p, 0);
     slot_store(heap, p + 1, var_term(s));
@@ -49,10 +55,12 @@ FFCM_DEVICE void commute(Thread& t, Block& block, const Heap& heap, u64 a, u64 b
     slot_store(heap, r + 1, 0);
     slot_store(heap, s, 0);
     slot_store(heap, s + 1, var_term(q + 1));
+#ifndef MUTANT_PUBLISHED_EARLY
     link(links, moved_to(b, p), a1);
     link(links, moved_to(b, q), a2);
     link(links, moved_to(a, r), b1);
     link(links, moved_to(a, s), b2);
+#endif
 }
 
 // How an interaction went: it is done, it has to wait, or the nodes that it consumes must be leaked before.

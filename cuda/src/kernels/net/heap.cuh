@@ -84,7 +84,7 @@ constexpr u32 DAMAGE_FREED_TWICE = 4;
 constexpr u32 DAMAGE_TWO_CELLS = 8;
 constexpr u32 DAMAGE_LOCAL_PAIRS = 16;
 constexpr u32 DAMAGE_LEAKED = 32;
-// Interactions by opcode: eight words.
+// Interactions by opcode, eight words; the first, that of links, counts nodes that were moved out of shared memory.
 constexpr u32 COUNTS = 40;
 // Most pairs that were alive at once, between rounds.
 constexpr u32 PAIRS_PEAK = 48;

@@ -263,7 +263,7 @@ FFCM_DEVICE void leave(Thread& t, Block& block, const Heap& heap, const Progress
     }
     const u32 pairs_at = atomicAdd(&block.leaving_pairs, leaves);
     const u32 nodes_at = atomicAdd(&block.leaving_nodes, t.free_count);
-    for (u32 op = 1; op < 8; op++) {
+    for (u32 op = 0; op < 8; op++) {
         if (t.counts[op] > 0) atomicAdd(&block.counted[op], t.counts[op]);
     }
     __syncthreads();
@@ -272,7 +272,7 @@ FFCM_DEVICE void leave(Thread& t, Block& block, const Heap& heap, const Progress
     if (threadIdx.x == 0) {
         block.pairs_to = word(heap, DUMP_AT) + add(heap, DUMPED, block.leaving_pairs);
         block.nodes_to = add(heap, NODE_TAIL, block.leaving_nodes + in_pool);
-        for (u32 op = 1; op < 8; op++) {
+        for (u32 op = 0; op < 8; op++) {
             if (block.counted[op] > 0) add(heap, COUNTS + op, block.counted[op]);
         }
         add(heap, MOVED, progress.moved);

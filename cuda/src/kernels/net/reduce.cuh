@@ -99,7 +99,7 @@ struct Thread {
     u32 bag_base;
     u32 pool_seen;
     u32 pool_taken;
-    // Interactions in this round.
+    // Interactions in this round by opcode; nodes leaked, in the place of links, which are not counted.
     u32 counts[8];
     u32 nodes[SMALL];
     Pair stack[STACK];
@@ -274,6 +274,7 @@ FFCM_DEVICE u64 leak(Thread& t, Block& block, const Heap& heap, u64 node) {
     u64 first, second;
     open_raw(t, block, heap, node, first, second);
     const bool first_stays = is_local(first), second_stays = is_local(second);
+    t.counts[OP_LINK]++;
     const u32 at = t.nodes[--t.free_count] * 2;
     u64 new_first = first, new_second = second;
     if (first_stays) {

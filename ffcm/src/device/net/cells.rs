@@ -101,7 +101,10 @@ mod tests {
             let (nodes, redexes) = (header[1] as u32 as usize, (header[1] >> 32) as usize);
             assert_eq!(at, end, "items lie one after another");
             let items = 2 * (nodes + redexes + joins);
-            let terms: Vec<Term> = encoded.words[at..at + items].iter().map(|w| Term(*w)).collect();
+            let terms: Vec<Term> = encoded.words[at..at + items]
+                .iter()
+                .map(|w| Term(*w))
+                .collect();
             let mut ends: HashMap<u32, u32> = HashMap::new();
             let mut givens = 0;
             for term in &terms {
@@ -126,8 +129,12 @@ mod tests {
                 let (number, pair) = (node.0 as u32, node.1);
                 let cells = [2 * number, 2 * number + 1].map(|slot| ends.contains_key(&slot));
                 assert!(cells != [true, true], "a node has one cell");
-                assert!(pair.iter().zip(cells).all(|(t, cell)| t.is_absent() == cell)
-                    || pair == [Term::ABSENT; 2]);
+                assert!(
+                    pair.iter()
+                        .zip(cells)
+                        .all(|(t, cell)| t.is_absent() == cell)
+                        || pair == [Term::ABSENT; 2]
+                );
             }
             let given_pairs = book.definitions()[index].redexes.len() as u64;
             assert!(redexes as u64 + collapses <= given_pairs);
@@ -149,6 +156,12 @@ mod tests {
         let bytes = encode_cells(&book, u64::MAX).expect("it fits").words.len() as u64 * 8;
         assert!(encode_cells(&book, bytes).is_ok());
         let refused = encode_cells(&book, bytes - 1).expect_err("one byte less");
-        assert_eq!(refused, BookTooLarge { needs: bytes, limit: bytes - 1 });
+        assert_eq!(
+            refused,
+            BookTooLarge {
+                needs: bytes,
+                limit: bytes - 1
+            }
+        );
     }
 }

@@ -35,7 +35,8 @@ parts="doctor
 conformance-cpu conformance-cuda conformance-wgpu
 memcheck-nets memcheck-focus memcheck-memory memcheck-hash
 racecheck-nets racecheck-focus racecheck-memory racecheck-hash
-nets-cpu nets-cuda nets-wgpu nets-persistent-cuda nets-large-cpu nets-large-cuda nets-large-persistent-cuda
+nets-cpu nets-cuda nets-wgpu nets-persistent-cuda nets-local-cuda
+nets-large-cpu nets-large-cuda nets-large-persistent-cuda nets-large-local-cuda nets-large-both-cuda
 focus-cpu focus-cuda focus-wgpu focus-large-cuda
 memory-cpu memory-cuda memory-wgpu
 hash-cpu hash-cuda hash-wgpu"
@@ -267,9 +268,12 @@ for part in $parts; do
     conformance-*) on_device "$backend" "$part" conformance ;;
     memcheck-* | racecheck-*) sanitize "${part%%-*}" "$backend" ;;
     nets-persistent-cuda) on_device cuda "$part" nets --persistent $tiny ;;
+    nets-local-cuda) on_device cuda "$part" nets --local $tiny ;;
     nets-large-cpu) run_part "$part" "$benches" nets --larger 3 --threads "$threads" $tiny --json '{}' ;;
     nets-large-cuda) on_device cuda "$part" nets --larger 3 $tiny ;;
     nets-large-persistent-cuda) on_device cuda "$part" nets --larger 3 --persistent $tiny ;;
+    nets-large-local-cuda) on_device cuda "$part" nets --larger 3 --local $tiny ;;
+    nets-large-both-cuda) on_device cuda "$part" nets --larger 3 --persistent --local $tiny ;;
     focus-large-cuda) on_device cuda "$part" focus --scale 24 $tiny ;;
     *-cpu) run_part "$part" "$benches" "${part%%-*}" --threads "$threads" $tiny --json '{}' ;;
     *) on_device "$backend" "$part" "${part%%-*}" $tiny ;;

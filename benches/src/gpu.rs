@@ -1,86 +1,119 @@
-//! What the suites share on WebGPU: the device, what goes over the wire, and the copy that is the floor.
+//! What the suites share on devices: which one, what goes over the wire, and the copy that is the floor.
+
+mod cuda;
+mod wgpu;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use ffcm::coprocessor::Accelerator;
-use ffcm_wgsl::device::{self, Gpu, GpuError, Stats};
+use ffcm::coprocessor::{Accelerator, Provider};
+use ffcm_cuda::CudaProvider;
+use ffcm_wgsl::WgpuProvider;
 use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::machine::Machine;
 use crate::options::Options;
 use crate::table::Table;
-use crate::timing::{Summary, seconds, time};
+use crate::timing::{Summary, seconds};
+
+/// Families of devices besides the CPU.
+pub const PROVIDERS: [&dyn Provider; 2] = [&WgpuProvider, &CudaProvider];
 
 /// Where the engines of a suite run.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Backend {
-    /// `cpu`, or a WebGPU adapter: `wgpu` for the first usable one, `wgpu:N`. Thread counts are the CPU's.
+    /// `cpu`; a WebGPU adapter: `wgpu` for the first usable one, `wgpu:N`; or a CUDA device: `cuda`, `cuda:N`. Thread
+    /// counts are the CPU's.
     #[arg(long, value_name = "BACKEND", default_value = "cpu", value_parser = parse)]
     backend: Accelerator,
 }
 
 fn parse(text: &str) -> Result<Accelerator, String> {
     match text.parse() {
-        Ok(backend @ (Accelerator::Cpu | Accelerator::Wgpu(_))) => Ok(backend),
-        Ok(_) => Err("measured are cpu, wgpu and wgpu:N".into()),
+        Ok(Accelerator::Auto) => Err("measured are cpu, wgpu, wgpu:N, cuda and cuda:N".into()),
+        Ok(backend) => Ok(backend),
         Err(error) => Err(error.to_string()),
     }
 }
 
+/// A device by its family, and how to open it.
+#[derive(Clone, Debug)]
+pub enum Choice {
+    /// A WebGPU adapter.
+    Wgpu(ffcm_wgsl::device::Options),
+    /// A CUDA device.
+    Cuda(ffcm_cuda::device::Options),
+}
+
 impl Backend {
+    /// The backend as the command line names it.
+    pub fn accelerator(&self) -> Accelerator {
+        self.backend
+    }
+
     /// How to open the device, if it is one.
-    pub fn device(&self) -> Option<device::Options> {
+    pub fn device(&self) -> Option<Choice> {
         match self.backend {
-            Accelerator::Wgpu(adapter) => Some(device::Options {
+            Accelerator::Wgpu(adapter) => Some(Choice::Wgpu(ffcm_wgsl::device::Options {
                 adapter,
-                ..device::Options::default()
-            }),
-            _ => None,
+                ..ffcm_wgsl::device::Options::default()
+            })),
+            Accelerator::Cuda(device) => Some(Choice::Cuda(ffcm_cuda::device::Options {
+                device,
+                ..ffcm_cuda::device::Options::default()
+            })),
+            Accelerator::Cpu | Accelerator::Auto => None,
         }
     }
 }
 
-/// A device, and the speed of its memory.
+/// An open device, whoever drives it.
+pub trait Device {
+    /// How it is opened.
+    type Options;
+
+    /// Opens it.
+    fn open(options: &Self::Options) -> Result<Arc<Self>, Failure>;
+
+    /// What it is, and what compiling its kernels took so far.
+    fn describe(&self) -> Description;
+
+    /// What went over the wire since it was opened.
+    fn sent(&self) -> Traffic;
+
+    /// Seconds of the fastest of `rounds` times `copies` copies of `words` words from buffer to buffer, each checked.
+    fn time_copies(&self, words: u64, copies: u32, rounds: u32) -> Result<f64, Failure>;
+
+    /// Most words that one copy may have.
+    fn most_words(&self) -> u64;
+}
+
+/// A device as a report shows it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Device {
+pub struct Description {
     /// Adapter's name.
     pub adapter: String,
     /// `discrete GPU` and the like.
     pub kind: &'static str,
     /// Driver and its version.
     pub driver: String,
-    /// Bytes per second of a copy between two buffers, read and written bytes counted.
-    pub copy_bandwidth: f64,
+    /// Bytes per second of a copy between two buffers, read and written bytes counted; nothing before it is measured.
+    pub copy_bandwidth: Option<f64>,
     /// Seconds that creating each pipeline took. Some drivers compile at the first dispatch instead.
     pub pipelines: Vec<(&'static str, f64)>,
 }
 
-impl Device {
-    /// Describes a device after its kernels were used.
-    pub fn of(gpu: &Gpu, tiny: bool) -> Result<Device, Failure> {
-        let adapter = gpu.adapter();
-        let times = gpu.compile_times();
-        Ok(Device {
-            adapter: adapter.name.clone(),
-            kind: adapter.kind,
-            driver: adapter.driver.clone(),
-            copy_bandwidth: copy_bandwidth(gpu, tiny)?,
-            pipelines: times
-                .into_iter()
-                .map(|(name, time)| (name, time.as_secs_f64()))
-                .collect(),
-        })
-    }
-
+impl Description {
     /// Two lines and a table.
-    pub fn print(&self) {
+    fn print(&self) {
+        let copy = self.copy_bandwidth.unwrap_or(f64::NAN);
         println!(
             "device: {} ({}), {}; copy {:.2} GB/s",
             self.adapter,
             self.kind,
             self.driver,
-            self.copy_bandwidth / 1e9
+            copy / 1e9
         );
         let mut table = Table::new(["kernel", "pipeline"]);
         for (name, time) in &self.pipelines {
@@ -92,42 +125,24 @@ impl Device {
 
 /// Bytes per second of a copy from buffer to buffer, best of some rounds; read and written bytes are counted, as the
 /// bytes of a kernel are.
-fn copy_bandwidth(gpu: &Gpu, tiny: bool) -> Result<f64, Failure> {
-    let (bytes, copies, rounds) = if tiny {
-        (1 << 20, 2, 1)
-    } else {
-        (64 << 20, 16, 5)
+fn copy_bandwidth(device: &impl Device, tiny: bool) -> Result<f64, Failure> {
+    // Larger than any cache.
+    let (words, copies, rounds) = match tiny {
+        true => (1 << 18, 2, 1),
+        false => (1 << 28, 16, 5),
     };
-    let bytes = gpu.profile().binding_bytes.min(bytes);
-    let words = bytes / 4;
-    let pattern: Vec<u32> = (1..=words as u32).collect();
-    let from = gpu
-        .buffer_of("copy: from", &pattern)
-        .map_err(Failure::failed)?;
-    let to = gpu.buffer("copy: to", words).map_err(Failure::failed)?;
-    let mut best = f64::INFINITY;
-    // One more, to warm up.
-    for _ in 0..=rounds {
-        let mut commands = gpu.commands("copy");
-        for _ in 0..copies {
-            commands.copy(&from, 0, &to, 0, words);
-        }
-        let (last, sample) = time(|| commands.submit_and_read(&to, words - 1, 1));
-        if last.map_err(Failure::failed)? != [words as u32] {
-            return Err(Failure::Mismatch("a copy on the device".into()));
-        }
-        best = best.min(sample.wall);
-    }
-    Ok((2 * bytes * copies) as f64 / best)
+    let words = words.min(device.most_words());
+    let best = device.time_copies(words, copies, rounds)?;
+    Ok((2 * 4 * words * u64::from(copies)) as f64 / best)
 }
 
 /// What went over the wire in one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Traffic {
-    /// Submissions to the queue.
-    pub submissions: u64,
-    /// Dispatches in them.
-    pub dispatches: u64,
+    /// Submissions to the queue, where there are any.
+    pub submissions: Option<u64>,
+    /// Kernels launched.
+    pub launches: u64,
     /// Times the host waited for the device.
     pub round_trips: u64,
     /// Bytes written by the host.
@@ -138,22 +153,54 @@ pub struct Traffic {
 
 impl Traffic {
     /// What went over the wire between two looks.
-    pub fn between(before: Stats, after: Stats) -> Traffic {
+    pub fn between(before: Traffic, after: Traffic) -> Traffic {
+        let submissions = after.submissions.zip(before.submissions);
         Traffic {
-            submissions: after.submissions - before.submissions,
-            dispatches: after.dispatches - before.dispatches,
-            round_trips: after.round_trips - before.round_trips,
-            uploaded: after.uploaded - before.uploaded,
-            read_back: after.read_back - before.read_back,
+            submissions: submissions.map(|(after, before)| after.saturating_sub(before)),
+            launches: after.launches.saturating_sub(before.launches),
+            round_trips: after.round_trips.saturating_sub(before.round_trips),
+            uploaded: after.uploaded.saturating_sub(before.uploaded),
+            read_back: after.read_back.saturating_sub(before.read_back),
         }
     }
 }
 
 /// Runs something and says what went over the wire.
-pub fn watched<T>(gpu: &Gpu, run: impl FnOnce() -> T) -> (T, Traffic) {
-    let before = gpu.stats();
+pub fn watched<T>(device: &impl Device, run: impl FnOnce() -> T) -> (T, Traffic) {
+    let before = device.sent();
     let value = run();
-    (value, Traffic::between(before, gpu.stats()))
+    (value, Traffic::between(before, device.sent()))
+}
+
+/// What an engine has counted of its kernels, as far as it counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counted {
+    /// Bytes that they address.
+    pub bytes: Option<u64>,
+    /// Time that the device spent in them.
+    pub time: Option<Duration>,
+}
+
+impl Counted {
+    /// What was added since an earlier look.
+    #[must_use]
+    pub fn since(self, before: Counted) -> Counted {
+        let bytes = self.bytes.zip(before.bytes);
+        let time = self.time.zip(before.time);
+        Counted {
+            bytes: bytes.map(|(after, before)| after.saturating_sub(before)),
+            time: time.map(|(after, before)| after.saturating_sub(before)),
+        }
+    }
+
+    /// Of two runs of the same work, the one whose kernels took less time.
+    #[must_use]
+    pub fn or_faster(self, other: Counted) -> Counted {
+        match other.time {
+            Some(time) if self.time.is_some_and(|own| time < own) => other,
+            _ => self,
+        }
+    }
 }
 
 /// Figures of one workload on the device.
@@ -171,26 +218,24 @@ pub struct Row {
     pub traffic: Traffic,
     /// Bytes that the kernels of one run address, where the engine counts them.
     pub kernel_bytes: Option<u64>,
-    /// Part of the copy's speed reached: those bytes over the best time and the measured copy bandwidth.
+    /// Seconds that the device spent in the kernels of one run, the shortest, where the engine measures them.
+    pub kernel_seconds: Option<f64>,
+    /// Part of the copy's speed reached: those bytes over the measured copy bandwidth and the kernels' time, or the best
+    /// run's where that is not measured.
     pub of_copy: Option<f64>,
 }
 
 impl Row {
     /// The figures of one workload.
-    pub fn new(
-        what: String,
-        units: u64,
-        run: Summary,
-        traffic: Traffic,
-        kernel_bytes: Option<u64>,
-    ) -> Row {
+    pub fn new(what: String, units: u64, run: Summary, traffic: Traffic, kernels: Counted) -> Row {
         Row {
             what,
             units,
             mega_units: units as f64 / run.best / 1e6,
             run,
             traffic,
-            kernel_bytes,
+            kernel_bytes: kernels.bytes,
+            kernel_seconds: kernels.time.map(|time| time.as_secs_f64()),
             of_copy: None,
         }
     }
@@ -200,7 +245,7 @@ impl Row {
 #[derive(Debug, Serialize)]
 pub struct Report {
     machine: Machine,
-    device: Device,
+    device: Description,
     /// What a unit of work is.
     unit: &'static str,
     /// Input, and digests equal to the CPU's.
@@ -211,17 +256,18 @@ pub struct Report {
 impl Report {
     /// Finishes a suite: measures the floor, prints, writes.
     pub fn finish(
-        gpu: &Gpu,
+        gpu: &impl Device,
         options: &Options,
         unit: &'static str,
         facts: Vec<(&'static str, String)>,
         mut rows: Vec<Row>,
     ) -> Result<(), Failure> {
-        let device = Device::of(gpu, options.tiny)?;
+        let mut device = gpu.describe();
+        let copy = copy_bandwidth(gpu, options.tiny)?;
+        device.copy_bandwidth = Some(copy);
         for row in &mut rows {
-            row.of_copy = row
-                .kernel_bytes
-                .map(|bytes| bytes as f64 / device.copy_bandwidth / row.run.best);
+            let seconds = row.kernel_seconds.unwrap_or(row.run.best);
+            row.of_copy = row.kernel_bytes.map(|bytes| bytes as f64 / copy / seconds);
         }
         let report = Report {
             machine: Machine::here(),
@@ -248,10 +294,11 @@ impl Report {
             "median",
             "CPU",
             &rate,
+            "kernels",
             "kernel B each",
             "up B each",
             "down B each",
-            "dispatches",
+            "launches",
             "round trips",
             "of copy",
         ]);
@@ -265,10 +312,11 @@ impl Report {
                 seconds(row.run.median),
                 seconds(row.run.cpu),
                 format!("{:.3}", row.mega_units),
+                row.kernel_seconds.map_or_else(uncounted, seconds),
                 row.kernel_bytes.map_or_else(uncounted, each),
                 each(row.traffic.uploaded),
                 each(row.traffic.read_back),
-                row.traffic.dispatches.to_string(),
+                row.traffic.launches.to_string(),
                 row.traffic.round_trips.to_string(),
                 row.of_copy
                     .map_or_else(uncounted, |part| format!("{:.1} %", part * 100.0)),
@@ -276,12 +324,6 @@ impl Report {
         }
         println!("{table}");
     }
-}
-
-/// Opens a device.
-pub fn open(options: &device::Options) -> Result<Arc<Gpu>, Failure> {
-    let gpu: Result<Gpu, GpuError> = Gpu::open(options);
-    Ok(Arc::new(gpu.map_err(Failure::failed)?))
 }
 
 /// A digest as people read it.
@@ -297,15 +339,54 @@ mod tests {
     fn backends_are_those_that_are_measured() {
         assert!(parse("cpu").is_ok_and(|b| Backend { backend: b }.device().is_none()));
         let device = |text: &str| {
-            Backend {
-                backend: parse(text).unwrap(),
+            let backend = parse(text).unwrap();
+            match (Backend { backend }).device().unwrap() {
+                Choice::Wgpu(options) => ("wgpu", options.adapter),
+                Choice::Cuda(options) => ("cuda", options.device),
             }
-            .device()
         };
-        assert_eq!(device("wgpu:3").unwrap().adapter, Some(3));
-        assert_eq!(device("wgpu").unwrap().adapter, None);
-        for wrong in ["auto", "cuda", "wgpu:", "gpu", ""] {
+        assert_eq!(device("wgpu:3"), ("wgpu", Some(3)));
+        assert_eq!(device("wgpu"), ("wgpu", None));
+        assert_eq!(device("cuda:1"), ("cuda", Some(1)));
+        assert_eq!(device("cuda"), ("cuda", None));
+        for wrong in ["auto", "cuda:", "wgpu:", "gpu", ""] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn traffic_is_what_came_in_between() {
+        let at = |n: u64, submissions| Traffic {
+            submissions,
+            launches: 2 * n,
+            round_trips: 3 * n,
+            uploaded: 4 * n,
+            read_back: 5 * n,
+        };
+        assert_eq!(
+            Traffic::between(at(1, Some(1)), at(3, Some(7))),
+            at(2, Some(6))
+        );
+        assert_eq!(Traffic::between(at(1, None), at(3, None)), at(2, None));
+    }
+
+    #[test]
+    fn what_is_not_counted_stays_unknown() {
+        let at = |bytes, seconds: Option<u64>| Counted {
+            bytes,
+            time: seconds.map(Duration::from_secs),
+        };
+        assert_eq!(
+            at(Some(9), Some(5)).since(at(Some(2), Some(1))),
+            at(Some(7), Some(4))
+        );
+        assert_eq!(
+            at(Some(9), None).since(at(Some(2), None)),
+            at(Some(7), None)
+        );
+        assert_eq!(
+            at(None, Some(5)).since(at(None, Some(1))),
+            at(None, Some(4))
+        );
     }
 }

@@ -7,6 +7,8 @@
 
 pub mod bandwidth;
 pub mod blocks;
+pub mod conformance;
+pub mod devices;
 pub mod failure;
 pub mod focus;
 pub mod gpu;
@@ -18,6 +20,7 @@ pub mod options;
 pub mod pagerank;
 pub mod programs;
 pub mod random;
+pub mod record;
 pub mod rmat;
 pub mod table;
 pub mod timing;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ffcm_benches::failure::Failure;
 use ffcm_benches::gpu::Backend;
-use ffcm_benches::{blocks, focus, hash, memory, nets, weights};
+use ffcm_benches::{blocks, conformance, devices, focus, hash, memory, nets, record, weights};
 
 /// Measures this project's engines. Every result is verified; no time ever decides the exit code.
 #[derive(Debug, Parser)]
@@ -33,11 +33,18 @@ enum Suite {
     Weights(weights::Arguments),
     /// A chain of one validator on a temporary folder: blocks, transactions, stages; both replays check it.
     Blocks(blocks::Arguments),
-    /// Every suite with --tiny, one after the other, on the CPU and on the first WebGPU adapter.
+    /// The suites that every backend passes, against the oracle; exit code 3 is a difference.
+    Conformance(OnBackend<conformance::Arguments>),
+    /// The devices of this machine, a line each: backend, state, kind, name.
+    Devices,
+    /// Put what a recording script ran together: one JSON and one Markdown file.
+    Record(record::Arguments),
+    /// Every suite with --tiny, one after the other: on the CPU, on the first WebGPU adapter, and on CUDA where there is a
+    /// device.
     Tiny,
 }
 
-/// A suite that runs on the CPU or on a WebGPU device.
+/// A suite that runs on the CPU or on a device.
 #[derive(Debug, clap::Args)]
 struct OnBackend<A: clap::Args> {
     #[command(flatten)]
@@ -48,8 +55,8 @@ struct OnBackend<A: clap::Args> {
 
 /// The suites that `tiny` runs.
 const SUITES: [&str; 6] = ["nets", "focus", "memory", "hash", "weights", "blocks"];
-/// Those that it runs on WebGPU too.
-const ON_WEBGPU: [&str; 4] = ["nets", "focus", "memory", "hash"];
+/// Those that it runs on devices too.
+const ON_DEVICES: [&str; 4] = ["nets", "focus", "memory", "hash"];
 
 fn main() -> ExitCode {
     match run(&Cli::parse().suite) {
@@ -81,10 +88,31 @@ fn run(suite: &Suite) -> Result<(), Failure> {
         },
         Suite::Weights(arguments) => weights::run(arguments),
         Suite::Blocks(arguments) => blocks::run(arguments),
+        Suite::Conformance(suite) => {
+            conformance::run(&suite.arguments, suite.backend.accelerator())
+        }
+        Suite::Devices => {
+            devices::print();
+            Ok(())
+        }
+        Suite::Record(arguments) => record::run(arguments),
         Suite::Tiny => {
             SUITES.iter().try_for_each(|suite| tiny(&[suite]))?;
-            let on_webgpu = |suite: &&str| tiny(&[suite, "--backend", "wgpu"]);
-            ON_WEBGPU.iter().try_for_each(on_webgpu)
+            let on = |backend| move |suite: &&str| tiny(&[suite, "--backend", backend]);
+            ON_DEVICES.iter().try_for_each(on("wgpu"))?;
+            match ffcm_cuda::device::devices() {
+                Ok(found) if found.iter().any(|device| device.refused.is_none()) => {
+                    ON_DEVICES.iter().try_for_each(on("cuda"))
+                }
+                Ok(found) => {
+                    println!("\ncuda: NOT RUN: none of {} devices is usable", found.len());
+                    Ok(())
+                }
+                Err(error) => {
+                    println!("\ncuda: NOT RUN: {error}");
+                    Ok(())
+                }
+            }
         }
     }
 }
@@ -106,9 +134,9 @@ mod tests {
     fn tiny_runs_every_suite_there_is() {
         let cli = Cli::command();
         let mut names: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
-        names.retain(|name| *name != "tiny");
+        names.retain(|name| !["conformance", "devices", "record", "tiny"].contains(name));
         assert_eq!(names, SUITES);
-        assert!(ON_WEBGPU.iter().all(|name| names.contains(name)));
+        assert!(ON_DEVICES.iter().all(|name| names.contains(name)));
         Cli::command().debug_assert();
     }
 }

@@ -29,6 +29,13 @@ pub struct Arguments {
     /// Levels taken off the depth of every program, for slow devices; none gets below its size in a tiny run.
     #[arg(long, value_name = "LEVELS", default_value_t = 0)]
     smaller: u32,
+    /// Levels added to the depth of every program, for fast ones.
+    #[arg(long, value_name = "LEVELS", default_value_t = 0, conflicts_with = "smaller",
+        value_parser = clap::value_parser!(u32).range(..=8))]
+    larger: u32,
+    /// On CUDA: many rounds in one launch, whose blocks wait for each other in between.
+    #[arg(long)]
+    persistent: bool,
     #[command(flatten)]
     turns: Turns,
     #[command(flatten)]
@@ -43,7 +50,10 @@ impl Arguments {
         }
         let sizes = program.bench.iter().zip(program.tiny);
         let smaller = |(&(name, size), &(_, least)): (&(_, u32), &(_, u32))| match name {
-            "depth" => (name, size.saturating_sub(self.smaller).max(least)),
+            "depth" => (
+                name,
+                size.saturating_sub(self.smaller).max(least) + self.larger,
+            ),
             _ => (name, size),
         };
         sizes.map(smaller).collect()
@@ -232,6 +242,9 @@ mod tests {
         let [sum_rec, .., stress, _] = sizes("nets --smaller 7");
         assert_eq!(sum_rec, [("depth", 13)]);
         assert_eq!(stress, [("depth", 2), ("turns", 65536)]);
+        let [sum_rec, .., stress, _] = sizes("nets --larger 3");
+        assert_eq!(sum_rec, [("depth", 23)]);
+        assert_eq!(stress[1], ("turns", 65536));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Arguments that every suite has.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
@@ -22,13 +22,16 @@ pub struct Options {
 impl Options {
     /// Writes `report` to the file asked for, if any.
     pub fn write(&self, report: &impl Serialize) -> Result<(), Failure> {
-        let Some(path) = &self.json else {
-            return Ok(());
-        };
-        let text =
-            serde_json::to_string_pretty(report).map_err(|error| Failure::file(path, &error))?;
-        fs::write(path, text + "\n").map_err(|error| Failure::file(path, &error))
+        self.json
+            .as_ref()
+            .map_or(Ok(()), |path| write_json(path, report))
     }
+}
+
+/// Writes `report` to a file.
+pub fn write_json(path: &Path, report: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(report).map_err(|error| Failure::file(path, &error))?;
+    fs::write(path, text + "\n").map_err(|error| Failure::file(path, &error))
 }
 
 /// How contenders take their turns.

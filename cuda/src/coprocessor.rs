@@ -171,11 +171,18 @@ impl Provider for CudaProvider {
             refused: device.refused.map(|error| error.to_string()),
             name: device.summary.name,
         };
-        devices()
-            .unwrap_or_default()
-            .into_iter()
-            .map(device)
-            .collect()
+        match devices() {
+            Ok(found) => found.into_iter().map(device).collect(),
+            Err(error) => {
+                // Most machines have no driver; one that does not work is somebody's to repair.
+                if matches!(error, CudaError::NoDriver { .. }) {
+                    tracing::debug!(%error, "no CUDA devices");
+                } else {
+                    tracing::warn!(%error, "no CUDA devices");
+                }
+                Vec::new()
+            }
+        }
     }
 
     fn open(&self, index: Option<u32>) -> Result<Arc<dyn Coprocessor>, JobError> {

@@ -1,9 +1,8 @@
 //! The kernels' text.
 
-pub(crate) mod generated {
-    //! What is rendered from the kernels.
-    include!("kernels/generated/ptx.rs");
-}
+#[path = "kernels/generated/ptx.rs"]
+#[rustfmt::skip]
+pub(crate) mod generated;
 
 use crate::device::Source;
 use crate::{focus, hash, memory, net};
@@ -15,6 +14,16 @@ pub const RULES: &str = include_str!("kernels/generated/rules.cuh");
 pub const HEADERS: &[(&str, &str)] = &[
     ("rules.cuh", RULES),
     ("device.cuh", include_str!("kernels/device.cuh")),
+    ("scale.cuh", include_str!("kernels/memory/scale.cuh")),
+    ("blake3.cuh", include_str!("kernels/hash/blake3.cuh")),
+    ("sha256.cuh", include_str!("kernels/hash/sha256.cuh")),
+    (
+        "focus_control.cuh",
+        include_str!("kernels/focus/control.cuh"),
+    ),
+    ("focus_wide.cuh", include_str!("kernels/focus/wide.cuh")),
+    ("focus_reduce.cuh", include_str!("kernels/focus/reduce.cuh")),
+    ("focus_finish.cuh", include_str!("kernels/focus/finish.cuh")),
     ("number.cuh", include_str!("kernels/number.cuh")),
     ("heap.cuh", include_str!("kernels/net/heap.cuh")),
     ("protocol.cuh", include_str!("kernels/net/protocol.cuh")),

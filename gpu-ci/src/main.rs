@@ -27,7 +27,8 @@ Commands:
   codegen [--check]   write the generated headers of wgsl/ and cuda/ and the PTX of the kernels, or only say which
                       headers are stale
   tidy                conventions of this repository
-  ci-deps             system packages that the tests need and this machine lacks, one a line
+  ci-deps [--optional] system packages that the tests need and this machine lacks, one a line; or those without which
+                      a step is not run
 
 Exit codes: 0 done, 1 failed, 2 usage.
 Example: cargo xtask test --json";
@@ -44,12 +45,8 @@ fn main() -> ExitCode {
         ["codegen"] => codegen::write_all(&root),
         ["codegen", "--check"] => codegen::check(&root),
         ["tidy"] => tidy::run(&root),
-        ["ci-deps"] => {
-            deps::missing()
-                .iter()
-                .for_each(|package| println!("{package}"));
-            return ExitCode::SUCCESS;
-        }
+        ["ci-deps"] => return list(&deps::missing()),
+        ["ci-deps", "--optional"] => return list(&deps::missing_optional()),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -69,6 +66,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints names, one a line.
+fn list(names: &[&str]) -> ExitCode {
+    names.iter().for_each(|name| println!("{name}"));
+    ExitCode::SUCCESS
 }
 
 /// The repository: this crate lies one folder below it.

@@ -1,41 +1,87 @@
-//! Suite `memory` on WebGPU.
+//! Suite `memory` on a device.
 
-use ffcm::memory::Memory;
-use ffcm_wgsl::device;
-use ffcm_wgsl::memory::MemoryEngine;
+use std::sync::Arc;
+
+use ffcm::coprocessor::JobError;
+use ffcm::memory::{Memory, MemoryError, MemoryOp, SlotId};
 
 use super::{Arguments, one_by_one, operations};
 use crate::failure::Failure;
-use crate::gpu::{Report, Row, Traffic, hex, open, watched};
+use crate::gpu::{Choice, Counted, Device, Report, Row, Traffic, hex, watched};
 use crate::timing::{Summary, time};
 
+/// What an engine gives for a batch, and what it has counted so far.
+type Applied = Result<(Vec<Result<(), MemoryError>>, Counted), JobError>;
+
 /// Checks and measures.
-pub fn run(arguments: &Arguments, device: &device::Options) -> Result<(), Failure> {
+pub fn run(arguments: &Arguments, choice: &Choice) -> Result<(), Failure> {
+    match choice {
+        Choice::Wgpu(options) => {
+            let gpu = <ffcm_wgsl::device::Gpu as Device>::open(options)?;
+            let engine = ffcm_wgsl::memory::MemoryEngine::new(&gpu);
+            let mut engine = engine.map_err(Failure::failed)?;
+            measure(arguments, &*gpu, |memory, ops| {
+                let found = engine.apply(memory, ops)?;
+                let counted = Counted {
+                    bytes: Some(engine.stats().kernel_bytes),
+                    time: None,
+                };
+                Ok((found, counted))
+            })
+        }
+        Choice::Cuda(options) => {
+            let gpu = ffcm_cuda::device::Gpu::open(options).map_err(Failure::failed)?;
+            on_cuda(arguments, gpu)
+        }
+    }
+}
+
+/// The suite on an open CUDA device.
+pub(crate) fn on_cuda(arguments: &Arguments, gpu: ffcm_cuda::device::Gpu) -> Result<(), Failure> {
+    let gpu = Arc::new(gpu);
+    let engine = ffcm_cuda::memory::MemoryEngine::new(&gpu);
+    let mut engine = engine.map_err(Failure::failed)?;
+    measure(arguments, &*gpu, |memory, ops| {
+        let found = engine.apply(memory, ops)?;
+        let stats = engine.stats();
+        let counted = Counted {
+            bytes: Some(stats.kernel_bytes),
+            time: Some(stats.kernel_time),
+        };
+        Ok((found, counted))
+    })
+}
+
+fn measure(
+    arguments: &Arguments,
+    gpu: &impl Device,
+    mut apply: impl FnMut(&mut Memory, &[(SlotId, MemoryOp)]) -> Applied,
+) -> Result<(), Failure> {
     let options = &arguments.options;
     let operations = operations(arguments.seed, arguments.shards, arguments.count());
     let start = Memory::from_seed(arguments.shards, [7; 32]);
     let mut expected = start.clone();
     let results = one_by_one(&mut expected, &operations);
 
-    let gpu = open(device)?;
-    let mut engine = MemoryEngine::new(&gpu).map_err(Failure::failed)?;
     let mut samples = Vec::new();
     let mut traffic = Traffic::default();
-    let mut kernel_bytes = 0;
+    let mut kernels = Counted::default();
+    let mut before = Counted::default();
     // One more, to warm up.
     for round in 0..=arguments.turns.rounds(options) {
         let mut memory = start.clone();
-        let before = engine.stats();
-        let ((found, sample), wire) =
-            watched(&gpu, || time(|| engine.apply(&mut memory, &operations)));
-        if found.map_err(Failure::failed)? != results || memory != expected {
+        let ((found, sample), wire) = watched(gpu, || time(|| apply(&mut memory, &operations)));
+        let (found, counted) = found.map_err(Failure::failed)?;
+        if found != results || memory != expected {
             return Err(Failure::Mismatch(
                 "the device leaves another tensor than one operation at a time".into(),
             ));
         }
         traffic = wire;
-        kernel_bytes = engine.stats().kernel_bytes - before.kernel_bytes;
+        let own = counted.since(before);
+        before = counted;
         if round > 0 {
+            kernels = own.or_faster(kernels);
             samples.push(sample);
         }
     }
@@ -51,7 +97,7 @@ pub fn run(arguments: &Arguments, device: &device::Options) -> Result<(), Failur
         operations.len() as u64,
         Summary::of(&samples),
         traffic,
-        Some(kernel_bytes),
+        kernels,
     );
-    Report::finish(&gpu, options, "operations", facts, vec![row])
+    Report::finish(gpu, options, "operations", facts, vec![row])
 }

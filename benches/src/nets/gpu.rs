@@ -1,38 +1,79 @@
-//! Suite `nets` on WebGPU.
+//! Suite `nets` on a device.
 
 use std::sync::Arc;
 
 use ffcm::coprocessor::{
-    Coprocessor, OracleCoprocessor, RewriteJob, RewriteOutput, rewrite_digest,
+    Coprocessor, JobError, OracleCoprocessor, RewriteJob, RewriteOutput, rewrite_digest,
 };
 use ffcm::net::{Book, Limits};
-use ffcm_wgsl::{NetOptions, WgpuCoprocessor, device};
+use ffcm_cuda::CudaCoprocessor;
+use ffcm_cuda::net::Schedule;
+use ffcm_wgsl::{NetOptions, WgpuCoprocessor};
 
 use super::{Arguments, reduce, selected};
 use crate::failure::Failure;
-use crate::gpu::{Report, Row, Traffic, hex, watched};
+use crate::gpu::{Choice, Counted, Device, Report, Row, Traffic, hex, watched};
 use crate::programs::Program;
 use crate::timing::{Sample, Summary, time};
 
 /// Checks and measures.
-pub fn run(arguments: &Arguments, device: &device::Options) -> Result<(), Failure> {
+pub fn run(arguments: &Arguments, choice: &Choice) -> Result<(), Failure> {
+    match choice {
+        Choice::Wgpu(_) if arguments.persistent => {
+            Err(Failure::Failed("--persistent is for CUDA".into()))
+        }
+        Choice::Wgpu(options) => {
+            let counting = NetOptions { count_bytes: true };
+            let counting = WgpuCoprocessor::open(options)
+                .map_err(Failure::failed)?
+                .with_net_options(counting);
+            let device = WgpuCoprocessor::open(options).map_err(Failure::failed)?;
+            let mut bytes_before = 0;
+            // Nothing is timed in the build that counts.
+            let bytes = |job: &RewriteJob| {
+                let found = counting.rewrite(job)?;
+                let counted = counting.net_stats().kernel_bytes;
+                let bytes = counted.map(|all| all - bytes_before);
+                bytes_before = counted.unwrap_or(0);
+                Ok(Some((found, bytes)))
+            };
+            measure(arguments, &device, &**device.gpu(), bytes)
+        }
+        Choice::Cuda(options) => {
+            let gpu = ffcm_cuda::device::Gpu::open(options).map_err(Failure::failed)?;
+            on_cuda(arguments, gpu)
+        }
+    }
+}
+
+/// The suite on an open CUDA device.
+pub(crate) fn on_cuda(arguments: &Arguments, gpu: ffcm_cuda::device::Gpu) -> Result<(), Failure> {
+    let schedule = match arguments.persistent {
+        true => Schedule::Persistent,
+        false => Schedule::Rounds,
+    };
+    let options = ffcm_cuda::net::NetOptions { schedule };
+    let device = CudaCoprocessor::on(gpu).with_net_options(options);
+    measure(arguments, &device, &**device.gpu(), |_| Ok(None))
+}
+
+/// `bytes` runs a job again and says how many bytes its kernels addressed, where the backend has a build that counts.
+fn measure(
+    arguments: &Arguments,
+    device: &dyn Coprocessor,
+    gpu: &impl Device,
+    mut bytes: impl FnMut(&RewriteJob) -> Result<Option<(RewriteOutput, Option<u64>)>, JobError>,
+) -> Result<(), Failure> {
     let options = &arguments.options;
     let programs = selected(&arguments.only)?;
-    let counting = NetOptions { count_bytes: true };
-    let counting = WgpuCoprocessor::open(device)
-        .map_err(Failure::failed)?
-        .with_net_options(counting);
-    let device = WgpuCoprocessor::open(device).map_err(Failure::failed)?;
     let mut facts = Vec::new();
     for program in &programs {
         let job = job(&program.text(program.tiny))?;
         let expected = OracleCoprocessor.rewrite(&job).map_err(Failure::failed)?;
-        let (found, ..) = rewrite(&device, &job)?;
+        let (found, ..) = rewrite(device, gpu, &job)?;
         same(program, &expected, &found)?;
     }
     let mut rows = Vec::new();
-    // Nothing is timed in the build that counts.
-    let mut bytes_before = 0;
     for program in &programs {
         let sizes = &arguments.sizes(program);
         let text = program.text(sizes);
@@ -51,25 +92,25 @@ pub fn run(arguments: &Arguments, device: &device::Options) -> Result<(), Failur
         let mut traffic = Traffic::default();
         // One more, to warm up.
         for round in 0..=arguments.turns.rounds(options) {
-            let (found, sample, wire) = rewrite(&device, &job)?;
+            let (found, sample, wire) = rewrite(device, gpu, &job)?;
             same(program, &expected, &found)?;
             traffic = wire;
             if round > 0 {
                 samples.push(sample);
             }
         }
-        let (found, ..) = rewrite(&counting, &job)?;
-        same(program, &expected, &found)?;
-        let counted = counting.net_stats().kernel_bytes;
-        let bytes = counted.map(|all| all - bytes_before);
-        bytes_before = counted.unwrap_or(0);
+        let mut kernels = Counted::default();
+        if let Some((found, counted)) = bytes(&job).map_err(Failure::failed)? {
+            same(program, &expected, &found)?;
+            kernels.bytes = counted;
+        }
         facts.push((program.name, hex(&rewrite_digest(&expected))));
         let sizes = sizes.iter().map(|(name, size)| format!(", {name} {size}"));
         let what = program.name.to_owned() + &sizes.collect::<String>();
         let run = Summary::of(&samples);
-        rows.push(Row::new(what, interactions, run, traffic, bytes));
+        rows.push(Row::new(what, interactions, run, traffic, kernels));
     }
-    Report::finish(device.gpu(), options, "interactions", facts, rows)
+    Report::finish(gpu, options, "interactions", facts, rows)
 }
 
 fn job(text: &str) -> Result<RewriteJob, Failure> {
@@ -83,10 +124,11 @@ fn job(text: &str) -> Result<RewriteJob, Failure> {
 }
 
 fn rewrite(
-    device: &WgpuCoprocessor,
+    device: &dyn Coprocessor,
+    gpu: &impl Device,
     job: &RewriteJob,
 ) -> Result<(RewriteOutput, Sample, Traffic), Failure> {
-    let ((found, sample), traffic) = watched(device.gpu(), || time(|| device.rewrite(job)));
+    let ((found, sample), traffic) = watched(gpu, || time(|| device.rewrite(job)));
     Ok((found.map_err(Failure::failed)?, sample, traffic))
 }
 

@@ -14,6 +14,8 @@ use ffcm::coprocessor::{
 use ffcm::cpu::CpuCoprocessor;
 use ffcm::focus::Ranking;
 use ffcm::memory::{Memory, MemoryError, MemoryOp, SlotId};
+use ffcm_cuda::CudaCoprocessor;
+use ffcm_cuda::device::shim::ShimOptions;
 use ffcm_wgsl::WgpuCoprocessor;
 use ffcm_wgsl::device::Options;
 use focus_node::{Node, NodeOptions, replay_data};
@@ -159,42 +161,68 @@ fn adapter() -> WgpuCoprocessor {
     WgpuCoprocessor::open(&Options::default()).expect("an adapter")
 }
 
-#[test]
-fn two_hundred_blocks_on_webgpu_have_the_same_roots() {
-    const BLOCKS: usize = 200;
+/// The kernels of CUDA on the CPU.
+fn shim() -> CudaCoprocessor {
+    CudaCoprocessor::on(ffcm_cuda::device::shim::open(&ShimOptions::default()).unwrap())
+}
+
+/// Makes blocks on a device that keeps serving, and compares their roots.
+fn same_roots(device: Arc<dyn Coprocessor>, blocks: usize) {
+    let backend = device.info().backend;
     let folder = tempfile::tempdir().unwrap();
     let failed = Failures::default();
-    let coprocessor = with_cpu(Arc::new(adapter()), &failed);
+    let coprocessor = with_cpu(device, &failed);
     let start = std::time::Instant::now();
-    let found = roots(folder.path(), Arc::clone(&coprocessor) as _, BLOCKS);
+    let found = roots(folder.path(), Arc::clone(&coprocessor) as _, blocks);
     println!("{:?}", start.elapsed());
-    assert_eq!(found, reference(BLOCKS));
+    assert_eq!(found, reference(blocks));
     let state = coprocessor.state();
-    assert_eq!((state.serving.as_str(), state.failure), ("wgpu", None));
+    assert_eq!((state.serving, state.failure), (backend, None));
     assert_eq!((state.failovers, state.unsupported), (0, 0));
 }
 
 #[test]
-fn a_gpu_lost_in_the_middle_is_replaced_and_no_root_changes() {
+fn two_hundred_blocks_on_webgpu_have_the_same_roots() {
+    same_roots(Arc::new(adapter()), 200);
+}
+
+#[test]
+fn fifty_blocks_on_the_kernels_of_cuda_have_the_same_roots() {
+    same_roots(Arc::new(shim()), 50);
+}
+
+/// Makes blocks on a device that `destroy` has lost when it is asked for its k-th job.
+fn lost_at(
+    device: Arc<dyn Coprocessor>,
+    fails_at: usize,
+    destroy: impl Fn() + Send + Sync + 'static,
+) {
     const BLOCKS: usize = 12;
-    let expected = reference(BLOCKS);
+    let folder = tempfile::tempdir().unwrap();
+    let fault = move || {
+        destroy();
+        Ok(())
+    };
+    let failed = Failures::default();
+    let doomed = Doomed::new(device, fails_at, fault);
+    let coprocessor = with_cpu(Arc::new(doomed), &failed);
+    let found = roots(folder.path(), Arc::clone(&coprocessor) as _, BLOCKS);
+    assert_eq!(found, reference(BLOCKS), "{fails_at}");
+    let state = coprocessor.state();
+    assert_eq!((state.failovers, state.serving.as_str()), (1, "cpu"));
+    let reason = state.failure.unwrap();
+    assert!(reason.contains("the device is lost"), "{reason}");
+    assert_eq!(failed.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn a_gpu_lost_in_the_middle_is_replaced_and_no_root_changes() {
     for fails_at in [10, 11, 12] {
-        let folder = tempfile::tempdir().unwrap();
         let device = adapter();
         let gpu = Arc::clone(device.gpu());
-        let destroy = move || {
-            gpu.destroy();
-            Ok(())
-        };
-        let failed = Failures::default();
-        let doomed = Doomed::new(Arc::new(device), fails_at, destroy);
-        let coprocessor = with_cpu(Arc::new(doomed), &failed);
-        let found = roots(folder.path(), Arc::clone(&coprocessor) as _, BLOCKS);
-        assert_eq!(found, expected, "{fails_at}");
-        let state = coprocessor.state();
-        assert_eq!((state.failovers, state.serving.as_str()), (1, "cpu"));
-        let reason = state.failure.unwrap();
-        assert!(reason.contains("the device is lost"), "{reason}");
-        assert_eq!(failed.lock().unwrap().len(), 1);
+        lost_at(Arc::new(device), fails_at, move || gpu.destroy());
+        let device = shim();
+        let gpu = Arc::clone(device.gpu());
+        lost_at(Arc::new(device), fails_at, move || gpu.lose());
     }
 }

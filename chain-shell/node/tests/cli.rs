@@ -7,6 +7,7 @@ use std::fs;
 use std::io::Write;
 
 use command::{assert_fails, focus, json, run, run_with, stdout, text};
+use serde_json::Value;
 
 /// A call that calls itself for ever.
 const ENDLESS: &str = "@main = r & @loop ~ (1 r) @loop = (a r) & @loop ~ (a r)";
@@ -136,11 +137,15 @@ fn absent_backends_say_so() {
             assert_fails(&command.output().unwrap(), 1, words);
         }
     };
-    for backend in ["cuda", "cuda:0"] {
-        refused(backend, "not built into this version");
-    }
-    for backend in ["wgpu", "wgpu:1"] {
-        refused(backend, "no GPU adapter was found; install");
+    for (backend, words) in [
+        ("wgpu", "no GPU adapter was found; install"),
+        ("wgpu:1", "no GPU adapter was found; install"),
+        // No driver, or one whose devices are hidden.
+        ("cuda", "CUDA driver"),
+        ("cuda:1", "CUDA driver"),
+    ] {
+        refused(backend, &format!("`{backend}` does not start: "));
+        refused(backend, words);
     }
 }
 
@@ -425,8 +430,15 @@ fn genesis_files_are_reproducible() {
 }
 
 #[test]
-fn doctor_without_an_adapter_says_what_to_install() {
-    let value = json(&["doctor", "--json"]);
+fn doctor_without_a_device_says_what_to_install() {
+    // Without a compiler of kernels either, whatever is installed.
+    let doctor = |arguments: &[&str]| {
+        let output = focus(arguments).env("FFCM_NVRTC", "/nowhere").output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let value: Value = serde_json::from_str(&doctor(&["doctor", "--json"])).unwrap();
     let rows = value["backends"].as_array().unwrap();
     let states: Vec<_> = rows
         .iter()
@@ -440,16 +452,33 @@ fn doctor_without_an_adapter_says_what_to_install() {
             (&"cuda".into(), &"absent".into()),
         ]
     );
-    let hint = rows[1]["detail"].as_str().unwrap();
-    assert!(hint.contains("mesa-vulkan-drivers"), "{hint}");
-    assert_eq!(rows[2]["detail"], "not built into this version");
     assert_eq!(rows[0]["self_test"].as_array().unwrap().len(), 4);
-    let printed = stdout(&["doctor"]);
+    assert_eq!(rows[0]["missing"], Value::Array(vec![]));
+    let missing = |row: &Value| -> Vec<[String; 3]> {
+        let of = |entry: &Value, key| entry[key as &str].as_str().unwrap().to_owned();
+        let entries = row["missing"].as_array().unwrap().iter();
+        entries
+            .map(|entry| ["what", "detail", "hint"].map(|key| of(entry, key)))
+            .collect()
+    };
+    let (webgpu, cuda) = (missing(&rows[1]), missing(&rows[2]));
+    assert_eq!(webgpu[0][0], "driver");
+    assert!(webgpu[0][2].contains("mesa-vulkan-drivers"), "{webgpu:?}");
+    // A machine with the driver has its devices hidden from this test.
+    assert!(["driver", "device"].contains(&&*cuda[0][0]), "{cuda:?}");
+    assert!(cuda[0][2].contains("NVIDIA") || cuda[0][2].contains("nvidia-smi"));
+    let [_, [what, detail, hint]] = &cuda[..] else {
+        panic!("{cuda:?}");
+    };
+    assert_eq!(what, "compiler");
+    assert!(detail.contains("come as PTX"), "{detail}");
+    assert!(hint.contains("NVRTC"), "{hint}");
+
+    let printed = doctor(&["doctor"]);
     let lines: Vec<&str> = printed
         .lines()
         .skip_while(|line| !line.is_empty())
         .collect();
-    assert_eq!(lines.len(), 8, "{printed}");
     assert!(lines[1].starts_with("cpu    ready    "), "{printed}");
     assert!(
         lines[1].ends_with(" threads, self-test passed"),
@@ -465,6 +494,16 @@ fn doctor_without_an_adapter_says_what_to_install() {
         );
         assert!(line.contains(" s, then "), "{line}");
     }
-    assert_eq!(lines[6], format!("wgpu   absent   {hint}"));
-    assert_eq!(lines[7], "cuda   absent   not built into this version");
+    let mut expected = Vec::new();
+    for (row, missing) in [(&rows[1], webgpu), (&rows[2], cuda)] {
+        let name = row["backend"].as_str().unwrap();
+        expected.push(format!(
+            "{name:<6} absent   {}",
+            row["detail"].as_str().unwrap()
+        ));
+        let line =
+            |[what, detail, hint]: [String; 3]| format!("  missing    {what}: {detail}; {hint}");
+        expected.extend(missing.into_iter().map(line));
+    }
+    assert_eq!(lines[6..], expected);
 }

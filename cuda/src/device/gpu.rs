@@ -380,6 +380,14 @@ impl Gpu {
         Ok(kernels)
     }
 
+    /// Every kernel loaded so far, by name.
+    pub fn loaded(&self) -> Vec<Arc<Kernel>> {
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kernels: Vec<Arc<Kernel>> = loaded.values().flatten().cloned().collect();
+        kernels.sort_by(|a, b| a.name.cmp(&b.name));
+        kernels
+    }
+
     /// How long each unit took to compile and load, or to come from the cache.
     pub fn compile_times(&self) -> Vec<(&'static str, Duration)> {
         self.compile_times

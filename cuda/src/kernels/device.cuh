@@ -53,3 +53,14 @@ FFCM_DEVICE void store_release(u32* at, u32 value) {
 FFCM_DEVICE void pause_thread() { __nanosleep(100); }
 
 #endif
+
+// Reads a word that is read once and not written while the kernel runs: it leaves the caches first.
+#ifdef FFCM_SHIM
+static inline u32 load_streaming(const u32* at) { return *at; }
+#else
+FFCM_DEVICE u32 load_streaming(const u32* at) {
+    u32 value;
+    asm("ld.global.cs.u32 %0, [%1];" : "=r"(value) : "l"(at));
+    return value;
+}
+#endif

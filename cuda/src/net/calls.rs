@@ -59,7 +59,7 @@ pub(crate) type Ending = Option<Result<Outcome, ReduceError>>;
 struct Loaded {
     book: Arc<Book>,
     buffer: Buffer<u32>,
-    /// Nodes and wires of the largest definitions, at most [`NODES_MAX`] and [`large::WIRES`].
+    /// Most nodes and most wires of a definition, as far as a thread has them: [`NODES_MAX`] and [`large::WIRES`].
     map: u32,
 }
 
@@ -105,15 +105,16 @@ impl CallsEngine {
         calls: &[Call],
         limits: &Limits,
     ) -> Result<Vec<Ending>, CudaError> {
-        let mut endings: Vec<Ending> = vec![None; calls.len()];
         let book = self.load(book)?;
         let batch = Batch {
             book: &book,
             limits,
             nodes: limits.nodes.min(NODES_MAX.into()) as u32,
         };
+        let mut endings = Vec::with_capacity(calls.len());
         let done = self.run_all(&batch, calls, &mut endings);
         self.loaded = Some(book);
+        endings.resize(calls.len(), None);
         match done {
             // Nothing is wrong with what has ended so far.
             Err(CudaError::OutOfMemory { .. } | CudaError::TooLarge { .. }) | Ok(()) => Ok(endings),
@@ -121,28 +122,27 @@ impl CallsEngine {
         }
     }
 
+    /// Adds the endings of `calls`, from the first on, to `endings`. After an error some are missing.
     fn run_all(
         &mut self,
         batch: &Batch<'_>,
         calls: &[Call],
-        endings: &mut [Ending],
+        endings: &mut Vec<Ending>,
     ) -> Result<(), CudaError> {
         if batch.nodes == 0 {
-            for (ending, call) in endings.iter_mut().zip(calls) {
-                *ending = call.check(&batch.book.book).err().map(Err);
-            }
+            let invalid = |call: &Call| call.check(&batch.book.book).err().map(Err);
+            endings.extend(calls.iter().map(invalid));
             return Ok(());
         }
-        let (mut larger, mut start) = (Vec::new(), 0);
+        let mut larger = Vec::new();
         for encoded in encode::Waves::new(batch, calls, encode::CALLS_MAX) {
-            let end = start + encoded.len();
+            let start = endings.len();
+            let calls = &calls[start..start + encoded.len()];
             let on_device = self.calls.upload(&self.gpu, &encoded)?;
-            let (calls, endings) = (&calls[start..end], &mut endings[start..end]);
             let left = self
                 .small
                 .run(&self.gpu, batch, &encoded, &on_device, calls, endings)?;
             larger.extend(left.into_iter().map(|at| start + at));
-            start = end;
         }
         if larger.is_empty() {
             return Ok(());

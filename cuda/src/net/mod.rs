@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use ffcm::coprocessor::{JobError, RewriteJob, RewriteOutput};
 use ffcm::device::net::{BookTooLarge, Outside};
+use rayon::prelude::*;
 
 use self::calls::{CallsEngine, Ending};
 pub use self::engine::NetStats;
@@ -91,7 +92,11 @@ impl NetEngine {
                 *ending = Some(self.parallel.reduce(&job.book, call, &job.limits)?);
             }
         }
-        Ok(endings.into_iter().flatten().collect())
+        // Each on its own, because a batch may be of millions.
+        Ok(endings
+            .into_par_iter()
+            .map(|ending| ending.expect("every call without an ending was reduced above"))
+            .collect())
     }
 
     /// What small calls of a batch come to; none of a call alone, which the whole device takes.

@@ -145,7 +145,7 @@ fn without_comments(text: &str) -> String {
 }
 
 /// Names, numbers and single other characters of a line.
-fn tokens(line: &str) -> Vec<&str> {
+pub(super) fn tokens(line: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut rest = line.trim_start();
     while let Some(first) = rest.chars().next() {
@@ -189,7 +189,7 @@ fn is_hexadecimal(token: &str) -> bool {
     token.starts_with("0x") || token.starts_with("0X")
 }
 
-fn is_float_literal(token: &str) -> bool {
+pub(super) fn is_float_literal(token: &str) -> bool {
     let is_number = token
         .trim_start_matches('.')
         .starts_with(|c: char| c.is_ascii_digit());
@@ -225,7 +225,7 @@ pub fn included(files: &[File]) -> Problems {
 }
 
 /// Paths in the `include_str!`s of a source, from the repository's root.
-fn inclusions(source: &File) -> Vec<PathBuf> {
+pub(super) fn inclusions(source: &File) -> Vec<PathBuf> {
     let text = source.text().unwrap_or("");
     let folder = Path::new(&source.path).parent().unwrap_or(Path::new(""));
     let parts = text.split("include_str!(").skip(1);

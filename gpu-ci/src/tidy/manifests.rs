@@ -144,11 +144,42 @@ pub fn ffcm_alone(files: &[File]) -> Problems {
     let Some((path, manifest)) = packages.get("ffcm") else {
         return vec!["ffcm/Cargo.toml: missing".into()];
     };
+    beyond("ffcm", path, manifest, &FFCM_MAY_USE)
+}
+
+/// Everything `ffcm-cuda` may depend on: no toolkit, nothing that is linked to a driver.
+const CUDA_MAY_USE: [&str; 10] = [
+    "blake3",
+    "bytemuck",
+    "cudarc",
+    "ffcm",
+    "libloading",
+    "rayon",
+    "sha2",
+    "tempfile",
+    "thiserror",
+    "tracing",
+];
+
+/// One program runs with and without CUDA, and neither backend needs the other.
+pub fn cuda_dependencies(files: &[File]) -> Problems {
+    let packages = match packages(files) {
+        Ok(packages) => packages,
+        Err(problems) => return problems,
+    };
+    let Some((path, manifest)) = packages.get("ffcm-cuda") else {
+        return vec!["cuda/Cargo.toml: missing".into()];
+    };
+    beyond("ffcm-cuda", path, manifest, &CUDA_MAY_USE)
+}
+
+/// What a package uses and may not.
+fn beyond(name: &str, path: &str, manifest: &Table, allowed: &[&str]) -> Problems {
     let extra = dependencies(manifest)
         .into_iter()
-        .filter(|name| !FFCM_MAY_USE.contains(&name.as_str()));
+        .filter(|used| !allowed.contains(&used.as_str()));
     extra
-        .map(|name| format!("{path}: ffcm must not use {name}"))
+        .map(|used| format!("{path}: {name} must not use {used}"))
         .collect()
 }
 
@@ -241,5 +272,15 @@ mod tests {
                 1
             );
         }
+    }
+
+    #[test]
+    fn a_new_dependency_of_cuda_is_found() {
+        let check = |rest: &str| cuda_dependencies(&[package("ffcm-cuda", rest)]).len();
+        assert_eq!(check("[dependencies]\ncudarc = \"0\""), 0);
+        for name in ["ffcm-wgsl", "wgpu", "cust"] {
+            assert_eq!(check(&format!("[dependencies]\n{name} = \"1\"")), 1);
+        }
+        assert_eq!(cuda_dependencies(&[package("ffcm", "")]).len(), 1);
     }
 }

@@ -1,5 +1,6 @@
 //! Conventions of this repository, as checks over its files.
 
+mod cuda;
 mod kernels;
 mod manifests;
 mod sources;
@@ -33,7 +34,7 @@ type Problems = Vec<String>;
 type Check = fn(&[File]) -> Problems;
 
 /// Every check with the convention it holds up.
-const CHECKS: [(&str, Check); 12] = [
+const CHECKS: [(&str, Check); 18] = [
     ("only the agreed names at the top level", top_level),
     ("no file over 1 MiB", blobs),
     ("the changelog has a section", changelog),
@@ -49,9 +50,15 @@ const CHECKS: [(&str, Check); 12] = [
     ),
     ("no float in a kernel", kernels::no_floats),
     ("every kernel file is used", kernels::included),
+    ("no float in a CUDA kernel", cuda::no_floats),
+    ("assembly and clocks in one header", cuda::no_assembly),
+    ("every CUDA kernel file is used", cuda::included),
+    ("every CUDA kernel has a WGSL sibling", cuda::siblings),
+    ("rendered assembly says its origin", cuda::assembly),
     ("every crate takes the workspace's lints", manifests::lints),
     ("uses run one way", manifests::direction),
     ("ffcm stands alone", manifests::ffcm_alone),
+    ("cuda needs no other backend", manifests::cuda_dependencies),
 ];
 
 /// Runs every check over what git tracks or would track.

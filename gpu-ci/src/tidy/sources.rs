@@ -2,14 +2,15 @@
 
 use super::{File, Problems};
 
-/// Rust sources begin with `//!`, shader and CUDA sources with `//`. A module called `tests` says enough by its name.
+/// Rust sources begin with `//!`, shaders, CUDA sources and the headers that stand in for CUDA with `//`. A module called `tests` says enough by its name, and a
+/// rendered file says what renders it.
 pub fn purpose(files: &[File]) -> Problems {
     let lacks = files.iter().filter(|file| {
         let first = file
             .text()
             .and_then(|text| text.lines().next())
             .unwrap_or("");
-        if file.path.ends_with("/tests.rs") {
+        if file.path.ends_with("/tests.rs") || first.starts_with("// Rendered by ") {
             false
         } else if file.is_rust() {
             !first.starts_with("//! ")
@@ -22,8 +23,9 @@ pub fn purpose(files: &[File]) -> Problems {
         .collect()
 }
 
+/// Text that is compiled and is not Rust.
 fn is_kernel(path: &str) -> bool {
-    [".wgsl", ".cu", ".cuh"]
+    [".wgsl", ".cu", ".cuh", ".hpp"]
         .iter()
         .any(|end| path.ends_with(end))
 }
@@ -68,7 +70,9 @@ const MACHINE_PATHS: [&str; 4] = [
 /// Nothing in the repository speaks of the machine it was written on or of work left undone.
 pub fn words(files: &[File]) -> Problems {
     let mut problems = Vec::new();
-    for file in files.iter().filter(|file| file.path != "Cargo.lock") {
+    // Rendered assembly has names as compilers make them.
+    let written = |file: &&File| file.path != "Cargo.lock" && !file.path.ends_with(".ptx");
+    for file in files.iter().filter(written) {
         for (number, line) in file.text().into_iter().flat_map(str::lines).enumerate() {
             let leftover = LEFTOVERS.iter().find(|word| contains_word(line, word));
             let path = MACHINE_PATHS.iter().find(|path| contains_path(line, path));
@@ -180,6 +184,7 @@ mod tests {
             file("a.rs", "//! Do it.\n"),
             file("k.wgsl", "// Do it.\n"),
             file("a/tests.rs", "use b;\n"),
+            file("generated/a.rs", "// Rendered by `x`. Do not edit.\n"),
         ];
         assert!(purpose(&good).is_empty());
         let bad = [

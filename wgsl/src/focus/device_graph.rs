@@ -1,11 +1,12 @@
 //! A graph on the device, and how it follows its changes.
 
+use ffcm::device::focus::{
+    Changes, Cuts, Layout, MAX_EDGES, PartChanges, TooManyEdges, ratio_words,
+};
 use ffcm::focus::prepare::Teleport;
 use ffcm::graph::Graph;
 
-use super::changes::{Changes, PartChanges};
 use super::kernels::{ENTRIES_PER_GROUP, Kernels, LABELS_PER_GROUP, SUM_WORDS, control};
-use super::layout::{Cuts, Layout, ratio_words};
 use crate::device::{Bound, Buffer, Gpu, GpuError, Groups};
 
 /// Iterations of one submission at most.
@@ -84,8 +85,8 @@ impl DeviceGraph {
         graph: &Graph,
         cuts: Cuts,
     ) -> Result<DeviceGraph, GpuError> {
-        let capacity = capacity(graph.node_count(), cuts.binding_bytes)?;
-        let (layout, quotas) = Layout::new(graph, cuts)?;
+        let capacity = capacity(graph.node_count(), cuts.buffer_bytes)?;
+        let (layout, quotas) = Layout::new(graph, cuts).map_err(too_large)?;
         let labels = LabelBuffers::new(gpu, graph, &layout, capacity)?;
         let control = gpu.buffer("control", control::RESIDUALS as u64 + 2 * u64::from(BATCH))?;
         let sums = gpu.buffer("sums", SUM_WORDS)?;
@@ -270,6 +271,14 @@ impl DeviceGraph {
             mass[node as usize] = u64::from(pair[0]) | u64::from(pair[1]) << 32;
         }
         Ok(mass)
+    }
+}
+
+fn too_large(error: TooManyEdges) -> GpuError {
+    GpuError::TooLarge {
+        what: format!("{} edges", error.edges),
+        needs: error.edges.saturating_mul(4),
+        limit: MAX_EDGES * 4,
     }
 }
 

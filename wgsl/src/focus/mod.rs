@@ -10,16 +10,15 @@
 //!
 //! The graph stays on the device from one job to the next and follows its changes by lists of single words.
 
-mod changes;
 mod device_graph;
 mod kernels;
-mod layout;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
 use ffcm::coprocessor::{FocusJob, JobError};
+use ffcm::device::focus::{Cuts, LANES, Shape};
 use ffcm::focus::prepare::Teleport;
 use ffcm::focus::{Ranking, missing_mass};
 use ffcm::graph::Graph;
@@ -27,7 +26,6 @@ use ffcm::graph::Graph;
 use crate::device::{Gpu, GpuError};
 use device_graph::{BATCH, DeviceGraph};
 use kernels::{Kernels, control};
-use layout::{Cuts, LANES, Shape};
 
 pub(crate) use kernels::sources;
 
@@ -189,7 +187,8 @@ impl FocusEngine {
         let cuts = Cuts {
             segment_slots: self.options.segment_slots,
             block_labels: self.options.block_labels,
-            binding_bytes: self.gpu.profile().binding_bytes,
+            tile_rows: u32::MAX,
+            buffer_bytes: self.gpu.profile().binding_bytes,
         };
         DeviceGraph::new(&self.gpu, &self.kernels, graph, cuts)
     }

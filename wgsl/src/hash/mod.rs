@@ -12,10 +12,6 @@ use crate::device::{Gpu, GpuError, Source};
 
 /// No buffer of a wave is larger than this, on any device: it bounds what the engine keeps, on both sides.
 const WAVE_BYTES: u64 = 32 << 20;
-/// Bytes of a block of either function.
-const BLOCK: usize = 64;
-/// Words of a digest, a chaining value or a state.
-const DIGEST_WORDS: usize = 8;
 /// Lanes of a workgroup of every kernel here.
 const WORKGROUP: u32 = 64;
 /// Words from one uniform to the next: bindings are aligned to 256 bytes.

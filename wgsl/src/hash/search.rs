@@ -1,20 +1,17 @@
 //! The search for the lowest nonce whose SHA-256d is below a target.
-//!
-//! Nonces are tried in windows of increasing nonces, so the lowest of the first window with any is the lowest of all.
-//! Windows grow, so that an easy target costs little beyond its nonce and a hard one few round trips.
 
 use std::sync::Arc;
 
-use sha2::block_api::compress256;
+use ffcm::device::hash::search::{Prepared, windows};
 
-use super::sha256::{self, CONSTANTS, INITIAL, State};
-use super::{BLOCK, HashStats, WORKGROUP, wave_bytes};
+use super::sha256::{self, CONSTANTS};
+use super::{HashStats, WORKGROUP, wave_bytes};
 use crate::device::{Binding, Gpu, GpuError, Groups, Kernel, Scratch, Source};
 
 /// Nonces of the first window; each next one has four times as many.
-const FIRST_WINDOW: u64 = 1 << 12;
+const FIRST_WINDOW: u32 = 1 << 12;
 /// Nonces of the largest window.
-const LARGEST_WINDOW: u64 = 1 << 20;
+const LARGEST_WINDOW: u32 = 1 << 20;
 /// Words of the search's uniform.
 const UNIFORM_WORDS: usize = 56;
 
@@ -44,11 +41,10 @@ impl Searcher {
         target: &[u8; 32],
         stats: &mut HashStats,
     ) -> Result<Option<u64>, GpuError> {
-        let Some(further) = count.checked_sub(1) else {
+        if count == 0 {
             return Ok(None);
-        };
+        }
         wave_bytes(gpu, "a nonce search", 4 * CONSTANTS.len() as u64)?;
-        let last = start.saturating_add(further);
         let constants = self.constants.filled(gpu, &CONSTANTS)?;
         let uniform = self.uniform.at_least(gpu, UNIFORM_WORDS as u64)?;
         let found = self.found.at_least(gpu, 1)?;
@@ -60,10 +56,7 @@ impl Searcher {
         let bound = gpu.bind(&self.kernel, &buffers)?;
 
         let mut words = prepared(header, target);
-        let (mut first, mut window) = (start, FIRST_WINDOW);
-        loop {
-            let end = last.min(first.saturating_add(window - 1));
-            let count = (end - first + 1) as u32;
+        for (first, count) in windows(start, count, FIRST_WINDOW, LARGEST_WINDOW) {
             words[48..51].copy_from_slice(&[first as u32, (first >> 32) as u32, count]);
             gpu.upload(uniform, 0, &words)?;
             gpu.upload(found, 0, &[u32::MAX])?;
@@ -79,7 +72,6 @@ impl Searcher {
             });
             match answer.as_slice() {
                 [distance] if *distance < count => return Ok(Some(first + u64::from(*distance))),
-                [u32::MAX] if end == last => return Ok(None),
                 [u32::MAX] => {}
                 other => {
                     return Err(GpuError::Driver {
@@ -87,34 +79,19 @@ impl Searcher {
                     });
                 }
             }
-            first = end + 1;
-            window = LARGEST_WINDOW.min(window * 4);
         }
+        Ok(None)
     }
 }
 
 /// The kernel's uniform, without the nonces.
 fn prepared(header: &[u8], target: &[u8; 32]) -> [u32; UNIFORM_WORDS] {
-    let (whole, rest) = header.as_chunks::<BLOCK>();
-    let mut state: State = INITIAL;
-    compress256(&mut state, whole);
-    // The rest, the nonce, a bit, zeros, and the length.
-    let mut tail = [0; 2 * BLOCK];
-    tail[..rest.len()].copy_from_slice(rest);
-    tail[rest.len() + 8] = 0x80;
-    let blocks = (rest.len() + 8 + 9).div_ceil(BLOCK);
-    let bits = (header.len() as u64).wrapping_add(8).wrapping_mul(8);
-    tail[blocks * BLOCK - 8..blocks * BLOCK].copy_from_slice(&bits.to_be_bytes());
-
+    let prepared = Prepared::new(header, target);
     let mut words = [0; UNIFORM_WORDS];
-    words[..8].copy_from_slice(&state);
-    let bytes = target.iter().chain(&tail);
-    for (index, byte) in bytes.enumerate() {
-        words[8 + index / 4] |= u32::from(*byte) << (24 - 8 * (index % 4));
-    }
-    words[51] = blocks as u32;
-    words[52] = (rest.len() / 4) as u32;
-    words[53] = 8 * (rest.len() % 4) as u32;
+    words[..8].copy_from_slice(&prepared.state);
+    words[8..16].copy_from_slice(&prepared.below);
+    words[16..48].copy_from_slice(&prepared.tail);
+    words[51..54].copy_from_slice(&[prepared.blocks, prepared.word, prepared.shift]);
     words
 }
 

@@ -1,12 +1,14 @@
 //! SHA-256 of a batch: one lane per message.
 //!
-//! A dispatch takes every message some blocks further, a wave as many blocks as fit its buffers. A message that does
-//! not end in a wave goes on in the next, its state kept by the host in between. One message is one chain of
-//! compressions, which no device runs side by side: a batch of many is what this is fast for.
+//! A dispatch takes every message some blocks further. One message is one chain of compressions, which no device runs
+//! side by side: a batch of many is what this is fast for.
 
 use std::sync::Arc;
 
-use super::{BLOCK, DIGEST_WORDS, HashStats, UNIFORM_STRIDE, WORKGROUP, wave_bytes};
+use ffcm::device::hash::sha256::{State, Wave, digests};
+use ffcm::device::hash::{BLOCK, DIGEST_WORDS};
+
+use super::{HashStats, UNIFORM_STRIDE, WORKGROUP, wave_bytes};
 use crate::device::{Binding, Gpu, GpuError, Groups, Kernel, Scratch, Source};
 
 /// Blocks of a message that one dispatch takes: 16 trips of the inner loop each, and some drivers stop a shader after
@@ -14,20 +16,6 @@ use crate::device::{Binding, Gpu, GpuError, Groups, Kernel, Scratch, Source};
 const DISPATCH_BLOCKS: usize = 1 << 10;
 /// Blocks of a message that one wave takes, so that no submission runs for long.
 const WAVE_BLOCKS: usize = 64 * DISPATCH_BLOCKS;
-
-pub(super) type State = [u32; DIGEST_WORDS];
-
-/// The state before the first block (FIPS 180-4, section 5.3.3).
-pub(super) const INITIAL: State = [
-    0x6a09_e667,
-    0xbb67_ae85,
-    0x3c6e_f372,
-    0xa54f_f53a,
-    0x510e_527f,
-    0x9b05_688c,
-    0x1f83_d9ab,
-    0x5be0_cd19,
-];
 
 /// The round constants (FIPS 180-4, section 4.2.2).
 #[rustfmt::skip]
@@ -52,65 +40,18 @@ pub(super) struct Hasher {
     states: Scratch,
 }
 
-/// Blocks of a message of `bytes` bytes: its bytes, a bit, zeros, and eight bytes of length.
-fn block_count(bytes: usize) -> usize {
-    (bytes + 9).div_ceil(BLOCK)
-}
-
-/// What a wave sends.
-#[derive(Debug, Default)]
-struct Wave {
-    data: Vec<u32>,
-    /// First block and number of blocks of each message.
-    messages: Vec<u32>,
-    states: Vec<u32>,
-    /// Blocks of the longest.
-    longest: usize,
-}
-
-impl Wave {
-    /// Adds blocks `from..to` of the padded message of `input`, which `state` has come to.
-    fn push(&mut self, input: &[u8], from: usize, to: usize, state: &State) {
-        let first = self.data.len() * 4 / BLOCK;
-        self.messages.extend([first as u32, (to - from) as u32]);
-        self.states.extend(state);
-        self.longest = self.longest.max(to - from);
-
-        let (start, end) = (from * BLOCK, to * BLOCK);
-        let bytes = &input[start.min(input.len())..end.min(input.len())];
-        let (words, rest) = bytes.as_chunks::<4>();
-        self.data
-            .extend(words.iter().map(|word| u32::from_be_bytes(*word)));
-        if (start..end).contains(&input.len()) {
-            let mut word = [0; 4];
-            word[..rest.len()].copy_from_slice(rest);
-            word[rest.len()] = 0x80;
-            self.data.push(u32::from_be_bytes(word));
-        }
-        self.data.resize((first + to - from) * BLOCK / 4, 0);
-        if to == block_count(input.len()) {
-            let bits = (input.len() as u64).wrapping_mul(8);
-            let at = self.data.len() - 2;
-            self.data[at..].copy_from_slice(&[(bits >> 32) as u32, bits as u32]);
-        }
-    }
-}
-
-impl Wave {
-    fn stats(&self) -> HashStats {
-        let data = self.data.len() * 4;
-        let dispatches = self.longest.div_ceil(DISPATCH_BLOCKS);
-        let reads = self.messages.len() / 2 * dispatches * 8;
-        // A state is read and written by every dispatch that takes its message further.
-        let blocks = self.messages.iter().skip(1).step_by(2);
-        let turns = blocks.map(|blocks| (*blocks as usize).div_ceil(DISPATCH_BLOCKS));
-        let states = turns.sum::<usize>() * 2 * 4 * DIGEST_WORDS;
-        HashStats {
-            waves: 1,
-            compressions: (data / BLOCK) as u64,
-            kernel_bytes: (data + reads + states) as u64,
-            nonces: 0,
-        }
+fn stats(wave: &Wave) -> HashStats {
+    let data = wave.data.len() * 4;
+    let dispatches = wave.longest.div_ceil(DISPATCH_BLOCKS);
+    let reads = wave.count() * dispatches * 8;
+    // A state is read and written by every dispatch that takes its message further.
+    let turns = wave.blocks().map(|blocks| blocks.div_ceil(DISPATCH_BLOCKS));
+    let states = turns.sum::<usize>() * 2 * 4 * DIGEST_WORDS;
+    HashStats {
+        waves: 1,
+        compressions: (data / BLOCK) as u64,
+        kernel_bytes: (data + reads + states) as u64,
+        nonces: 0,
     }
 }
 
@@ -130,46 +71,21 @@ impl Hasher {
         &mut self,
         gpu: &Gpu,
         inputs: &[&[u8]],
-        stats: &mut HashStats,
+        stats_of: &mut HashStats,
     ) -> Result<Vec<[u8; 32]>, GpuError> {
         // The windows of a wave as well as its blocks.
         let needs = 4 * (CONSTANTS.len() + UNIFORM_STRIDE) as u64;
         let room = wave_bytes(gpu, "a block of SHA-256", needs)? / BLOCK;
-        let mut digests = Vec::with_capacity(inputs.len());
-        // Where the first message that has not ended is, and its state.
-        let (mut from, mut state) = (0, INITIAL);
-        while digests.len() < inputs.len() {
-            let mut wave = Wave::default();
-            let mut left = room;
-            let mut ended = true;
-            for input in &inputs[digests.len()..] {
-                if left == 0 {
-                    break;
-                }
-                let blocks = block_count(input.len());
-                let to = blocks.min(from + left.min(WAVE_BLOCKS));
-                wave.push(input, from, to, &state);
-                left -= to - from;
-                if to < blocks {
-                    from = to;
-                    ended = false;
-                    break;
-                }
-                (from, state) = (0, INITIAL);
-            }
-            let mut states = self.run(gpu, &wave)?;
-            stats.add(wave.stats());
-            if !ended && let Some(open) = states.pop() {
-                state = open;
-            }
-            digests.extend(states.iter().map(bytes));
-        }
-        Ok(digests)
+        digests(inputs, room, WAVE_BLOCKS, |wave| {
+            let states = self.run(gpu, wave)?;
+            stats_of.add(stats(wave));
+            Ok(states)
+        })
     }
 
     /// Runs a wave: the states of its messages after it.
     fn run(&mut self, gpu: &Gpu, wave: &Wave) -> Result<Vec<State>, GpuError> {
-        let count = (wave.messages.len() / 2) as u32;
+        let count = wave.count() as u32;
         let mut uniforms = Vec::new();
         for first in (0..wave.longest).step_by(DISPATCH_BLOCKS) {
             uniforms.resize(uniforms.len().next_multiple_of(UNIFORM_STRIDE), 0);
@@ -201,14 +117,6 @@ impl Hasher {
     }
 }
 
-fn bytes(state: &State) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    for (out, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(state) {
-        *out = word.to_be_bytes();
-    }
-    bytes
-}
-
 /// A kernel with the compression function before it.
 pub(super) fn source(name: &'static str, kernel: &str, bindings: &'static [Binding]) -> Source {
     let common = include_str!("../kernels/hash/sha256.wgsl");
@@ -236,6 +144,8 @@ pub(super) fn blocks() -> Source {
 
 #[cfg(test)]
 mod tests {
+    use ffcm::device::hash::sha256::INITIAL;
+
     use super::*;
 
     #[test]
@@ -252,6 +162,6 @@ mod tests {
             kernel_bytes: blocks * 64 + 2 * 2 * 8 + 3 * 64,
             nonces: 0,
         };
-        assert_eq!(wave.stats(), expected);
+        assert_eq!(stats(&wave), expected);
     }
 }

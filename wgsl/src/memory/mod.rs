@@ -11,10 +11,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ffcm::coprocessor::JobError;
+use ffcm::device::memory::{Operation, Planner};
 use ffcm::memory::{CLIP, DIMENSION, Memory, MemoryError, MemoryOp, SlotId};
 
 use crate::device::{Binding, Gpu, GpuError, Groups, Kernel, Scratch, Source};
-use plan::{Bounds, Operation, Planner, VECTOR_WORDS, Wave};
+use plan::{VECTOR_WORDS, Wave};
 
 /// Components of one slot.
 type Slot = [i32; DIMENSION];
@@ -112,17 +113,18 @@ impl MemoryEngine {
         memory: &Memory,
         operations: &[Operation<'_>],
     ) -> Result<HashMap<u32, Slot>, GpuError> {
-        let bounds = Bounds::within(self.gpu.profile().binding_bytes.min(WAVE_BYTES))?;
+        let bounds = plan::bounds(self.gpu.profile().binding_bytes.min(WAVE_BYTES))?;
         let mut changed = HashMap::new();
         let mut left = operations;
         while !left.is_empty() {
             let (wave, taken) = self.planner.wave(left, &bounds);
             left = &left[taken..];
-            self.run_wave(memory, &wave, &mut changed)?;
+            let sent = Wave::new(&wave);
+            self.run_wave(memory, &wave, &sent, &mut changed)?;
             self.stats.operations += taken as u64;
             self.stats.waves += 1;
-            self.stats.lists += wave.lists as u64;
-            self.stats.kernel_bytes += wave.kernel_bytes;
+            self.stats.lists += wave.ends.len() as u64;
+            self.stats.kernel_bytes += sent.kernel_bytes;
         }
         Ok(changed)
     }
@@ -131,7 +133,8 @@ impl MemoryEngine {
     fn run_wave(
         &mut self,
         memory: &Memory,
-        wave: &Wave,
+        wave: &ffcm::device::memory::Wave<'_>,
+        sent: &Wave,
         changed: &mut HashMap<u32, Slot>,
     ) -> Result<(), GpuError> {
         let mut values = Vec::with_capacity(wave.slots.len() * DIMENSION);
@@ -144,7 +147,7 @@ impl MemoryEngine {
             };
             values.extend(now.iter().map(|value| value.cast_unsigned()));
         }
-        let found = self.dispatch(wave, &values)?;
+        let found = self.dispatch(sent, &values, wave.written)?;
         for (position, values) in wave.slots.iter().zip(found.as_chunks::<DIMENSION>().0) {
             let values = values.map(u32::cast_signed);
             if values
@@ -160,8 +163,13 @@ impl MemoryEngine {
         Ok(())
     }
 
-    /// Uploads a wave and runs it: the values of the slots it wrote, in the order of `wave.slots`.
-    fn dispatch(&mut self, wave: &Wave, values: &[u32]) -> Result<Vec<u32>, GpuError> {
+    /// Uploads a wave and runs it: the values of the slots it wrote, `written` of them in their order.
+    fn dispatch(
+        &mut self,
+        wave: &Wave,
+        values: &[u32],
+        written: usize,
+    ) -> Result<Vec<u32>, GpuError> {
         let gpu = &*self.gpu;
         let vectors = wave.vectors.len() / VECTOR_WORDS;
         let head = self.heads.filled(gpu, &[vectors as u32, 0, 0, 0])?;
@@ -188,8 +196,7 @@ impl MemoryEngine {
         for (apply, groups) in &applies {
             commands.dispatch(apply, Groups::Count(*groups));
         }
-        let written = (wave.written * DIMENSION) as u64;
-        commands.submit_and_read(slots, 0, written)
+        commands.submit_and_read(slots, 0, (written * DIMENSION) as u64)
     }
 }
 

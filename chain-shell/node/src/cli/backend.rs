@@ -8,12 +8,13 @@ use ffcm::coprocessor::{
     Provider, WithFallback,
 };
 use ffcm::cpu::CpuCoprocessor;
+use ffcm_cuda::CudaProvider;
 use ffcm_wgsl::WgpuProvider;
 
 use super::failure::Failure;
 
 /// Families of devices besides the CPU.
-const PROVIDERS: [&dyn Provider; 1] = [&WgpuProvider];
+const PROVIDERS: [&dyn Provider; 2] = [&WgpuProvider, &CudaProvider];
 
 /// Starts a backend; what `auto` chose goes to the log.
 pub(crate) fn open(accelerator: Accelerator, threads: usize) -> Result<Opened, AcceleratorError> {

@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 pub(crate) fn doctor(arguments: &Arguments) -> Result<(), Failure> {
     let mut backends = vec![probe::cpu()];
     backends.extend(spinning(|| "testing GPUs".to_owned(), probe::wgpu));
-    backends.push(probe::cuda());
+    backends.extend(spinning(|| "testing CUDA devices".to_owned(), probe::cuda));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let memory = memory_bytes();
     let features = cpu_features();

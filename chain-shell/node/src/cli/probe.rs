@@ -1,13 +1,19 @@
 //! Trying every backend of this machine.
 
+mod cuda;
+mod device;
+mod wgpu;
+
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use ffcm::coprocessor::{Coprocessor, DeviceInfo, SelfTestJob, self_test_jobs};
 use ffcm::cpu::CpuCoprocessor;
-use ffcm_wgsl::WgpuCoprocessor;
-use ffcm_wgsl::device::{AdapterSummary, INSTALL_HINT, Options, adapters};
 use serde_json::{Value, json};
 
+pub(crate) use self::cuda::cuda;
+use self::device::{Device, Missing, Unit};
+pub(crate) use self::wgpu::wgpu;
 use super::failure::one_line;
 
 /// What came of a backend.
@@ -43,13 +49,14 @@ pub(crate) struct Backend {
     pub(crate) state: State,
     /// One line: the device, or why there is none.
     pub(crate) detail: String,
-    adapter: Option<AdapterSummary>,
+    device: Option<Device>,
+    /// What of it this machine lacks.
+    missing: Vec<Missing>,
     /// Time to open the device.
     opened: Option<Duration>,
     /// The jobs of the self-test, each with the time of a second run if the first was right.
     jobs: Vec<(SelfTestJob, Option<Duration>)>,
-    /// Time to create each kernel's pipeline; some drivers compile at the first dispatch instead.
-    kernels: Vec<(&'static str, Duration)>,
+    units: Vec<Unit>,
 }
 
 impl Backend {
@@ -58,11 +65,38 @@ impl Backend {
             name: name.to_owned(),
             state,
             detail,
-            adapter: None,
+            device: None,
+            missing: Vec::new(),
             opened: None,
             jobs: Vec::new(),
-            kernels: Vec::new(),
+            units: Vec::new(),
         }
+    }
+
+    /// Opens a device unless it is `refused`, tests it, and asks for its kernels.
+    fn of_device<C: Coprocessor, E: Display>(
+        name: String,
+        device: Device,
+        refused: Option<E>,
+        open: impl FnOnce() -> Result<C, E>,
+        units: impl FnOnce(&C) -> Vec<Unit>,
+    ) -> Backend {
+        let state = match refused {
+            Some(_) => State::Refused,
+            None => State::Failed,
+        };
+        let mut backend = Backend::without_device(&name, state, String::new());
+        backend.device = Some(device);
+        let start = Instant::now();
+        match refused.map_or_else(open, Err) {
+            Ok(coprocessor) => {
+                backend.opened = Some(start.elapsed());
+                backend.test(&coprocessor);
+                backend.units = units(&coprocessor);
+            }
+            Err(error) => backend.detail = one_line(&error.to_string()),
+        }
+        backend
     }
 
     /// Runs the self-test, all of it whatever comes of its jobs.
@@ -95,22 +129,6 @@ impl Backend {
     }
 
     pub(crate) fn to_json(&self) -> Value {
-        let adapter = self.adapter.as_ref().map(|adapter| {
-            let limits: serde_json::Map<String, Value> = adapter
-                .limits
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), json!(value)))
-                .collect();
-            json!({
-                "index": adapter.index,
-                "name": adapter.name,
-                "driver": adapter.driver,
-                "interface": adapter.interface,
-                "kind": adapter.kind,
-                "limits": limits,
-                "timestamps": adapter.timestamps,
-            })
-        });
         let job = |(job, warm): &(SelfTestJob, Option<Duration>)| {
             json!({
                 "job": job.job,
@@ -122,15 +140,15 @@ impl Backend {
                 "warm_seconds": warm.map(|time| time.as_secs_f64()),
             })
         };
-        let kernel = |(name, time): &(&str, Duration)| json!({ "kernel": name, "compile_seconds": time.as_secs_f64() });
         json!({
             "backend": self.name,
             "state": self.state.word(),
             "detail": self.detail,
-            "adapter": adapter,
+            "adapter": self.device.as_ref().map(Device::to_json),
+            "missing": self.missing.iter().map(Missing::to_json).collect::<Vec<_>>(),
             "open_seconds": self.opened.map(|time| time.as_secs_f64()),
             "self_test": self.jobs.iter().map(job).collect::<Vec<_>>(),
-            "kernels": self.kernels.iter().map(kernel).collect::<Vec<_>>(),
+            "kernels": self.units.iter().map(Unit::to_json).collect::<Vec<_>>(),
         })
     }
 
@@ -142,17 +160,11 @@ impl Backend {
             self.detail
         );
         let mut row = |name: &str, words: String| text += &format!("  {name:<10} {words}\n");
-        if let Some(adapter) = &self.adapter {
-            row("adapter", format!("{}, {}", adapter.name, adapter.kind));
-            row(
-                "driver",
-                format!("{}, {}", adapter.driver, adapter.interface),
-            );
-            for (name, value) in &adapter.limits {
-                row("limit", format!("{name} {value}"));
-            }
-            let timestamps = if adapter.timestamps { "yes" } else { "no" };
-            row("timestamps", timestamps.to_owned());
+        for missing in &self.missing {
+            row("missing", missing.to_string());
+        }
+        for (name, words) in self.device.iter().flat_map(Device::rows) {
+            row(name, words);
         }
         if let Some(time) = self.opened {
             row("opened in", seconds(time));
@@ -169,8 +181,8 @@ impl Backend {
             };
             row("self-test", format!("{:<8} {found}  {times}", job.job));
         }
-        for (name, time) in &self.kernels {
-            row("kernel", format!("{name}  {}", seconds(*time)));
+        for (name, words) in self.units.iter().flat_map(Unit::rows) {
+            row(name, words);
         }
         text
     }
@@ -197,48 +209,6 @@ pub(crate) fn cpu() -> Backend {
         }
         Err(error) => Backend::without_device("cpu", State::Failed, error.to_string()),
     }
-}
-
-/// Every adapter, or one line about what to install.
-pub(crate) fn wgpu() -> Vec<Backend> {
-    let found: Vec<Backend> = adapters().into_iter().map(adapter).collect();
-    if found.is_empty() {
-        let detail = format!("no GPU adapter was found; {INSTALL_HINT}");
-        return vec![Backend::without_device("wgpu", State::Absent, detail)];
-    }
-    found
-}
-
-fn adapter(adapter: AdapterSummary) -> Backend {
-    let name = format!("wgpu:{}", adapter.index);
-    let mut backend = Backend::without_device(&name, State::Refused, String::new());
-    let start = Instant::now();
-    let opened = match &adapter.refused {
-        Some(error) => Err(error.clone()),
-        None => {
-            backend.state = State::Failed;
-            WgpuCoprocessor::open(&Options {
-                adapter: Some(adapter.index),
-                ..Options::default()
-            })
-        }
-    };
-    match opened {
-        Ok(device) => {
-            backend.opened = Some(start.elapsed());
-            backend.test(&device);
-            backend.kernels = device.gpu().compile_times();
-        }
-        Err(error) => backend.detail = one_line(&error.to_string()),
-    }
-    backend.adapter = Some(adapter);
-    backend
-}
-
-/// CUDA.
-pub(crate) fn cuda() -> Backend {
-    let detail = "not built into this version".to_owned();
-    Backend::without_device("cuda", State::Absent, detail)
 }
 
 #[cfg(test)]

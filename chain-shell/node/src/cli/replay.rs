@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     /// JSONL log
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// cpu, wgpu, wgpu:N or auto, which times them first; a device that fails ends the command
+    /// cpu, wgpu, wgpu:N, cuda, cuda:N or auto, which times them first; a device that fails ends the command
     #[arg(long, default_value = "cpu")]
     backend: Accelerator,
     /// Worker threads; 0 takes one per core

@@ -29,7 +29,7 @@ const TEXT_BYTES: u64 = 64 << 20;
 pub(crate) struct Arguments {
     /// Program to run; - reads stdin
     file: PathBuf,
-    /// cpu, wgpu, wgpu:N or auto, which times them first; a device that fails ends the command
+    /// cpu, wgpu, wgpu:N, cuda, cuda:N or auto, which times them first; a device that fails ends the command
     #[arg(long, default_value = "cpu")]
     backend: Accelerator,
     /// Worker threads; 0 takes one per core

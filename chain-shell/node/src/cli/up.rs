@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
     /// Data folder
     #[arg(long, default_value = "focus-data", value_name = "DIR")]
     data: PathBuf,
-    /// cpu, wgpu, wgpu:N or auto, which times them first; where a device fails, the CPU goes on
+    /// cpu, wgpu, wgpu:N, cuda, cuda:N or auto, which times them first; where a device fails, the CPU goes on
     #[arg(long, default_value = "auto")]
     backend: Accelerator,
     /// Worker threads; 0 takes one per core

@@ -16,6 +16,7 @@ pub fn focus(arguments: &[&str]) -> Command {
         .args(arguments)
         .stdin(Stdio::null())
         .env("VK_DRIVER_FILES", "/nowhere")
+        .env("CUDA_VISIBLE_DEVICES", "")
         .env_remove("FOCUS_LOG");
     command
 }

@@ -182,6 +182,15 @@ mod tests {
     }
 
     #[test]
+    fn every_header_has_a_name_of_its_own_and_knows_those_that_it_includes() {
+        let names: BTreeSet<_> = HEADERS.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), HEADERS.len());
+        for (name, text) in HEADERS {
+            assert!(headers_of(text).is_ok(), "{name}: {:?}", headers_of(text));
+        }
+    }
+
+    #[test]
     fn the_digest_changes_with_every_input() {
         let of = |source: &Source, target| digest(source, target).unwrap();
         let target = Target::Ptx(75);

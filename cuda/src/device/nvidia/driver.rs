@@ -164,11 +164,13 @@ impl NvidiaDriver {
     }
 
     fn give(&self, address: u64) -> Result<(), Refusal> {
-        self.context.enter()?;
+        // The thread may have the context already, so it is tried even if this fails.
+        let entered = self.context.enter();
         if self.pool.is_some() {
-            return self.context.free_async(address, self.stream);
+            return entered.and(self.context.free_async(address, self.stream));
         }
-        self.context.stream_synchronize(self.stream)?;
+        // Without knowing that nothing uses the memory it cannot be given back.
+        entered.and(self.context.stream_synchronize(self.stream))?;
         self.context.free(address)
     }
 
@@ -427,14 +429,15 @@ impl Driver for NvidiaDriver {
     }
 
     fn forget(&self, graph: GraphHandle) {
-        let Some(ready) = locked(&self.graphs).by_number.remove(&graph.0) else {
-            return;
-        };
-        // It may be running.
-        let done = self.context.enter();
-        let done = done.and_then(|()| self.context.stream_synchronize(self.stream));
-        self.log("graph", done);
-        self.log("graph", self.context.graph_exec_destroy(ready));
+        // It may be running. If that cannot be known, it stays until the device is closed.
+        let entered = self.context.enter();
+        let waited = entered.and(self.context.stream_synchronize(self.stream));
+        if waited.is_err() {
+            return self.log("graph", waited);
+        }
+        if let Some(ready) = locked(&self.graphs).by_number.remove(&graph.0) {
+            self.log("graph", self.context.graph_exec_destroy(ready));
+        }
     }
 
     fn wait(&self) -> Result<(), CudaError> {

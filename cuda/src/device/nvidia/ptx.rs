@@ -60,7 +60,7 @@ pub fn render(nvrtc: &Nvrtc, source: &Source) -> Result<String, CudaError> {
 /// The file that lists all, for units in this order.
 pub fn render_table(sources: &[Source]) -> String {
     let mut text = String::from(
-        "// Rendered by `cargo xtask codegen`. Do not edit.\n\n\
+        "//! The kernels as assembly. Rendered by `cargo xtask codegen`. Do not edit.\n\n\
         /// Stem and text of each file.\npub(crate) const PTX: &[(&str, &str)] = &[\n",
     );
     for source in sources {

@@ -188,11 +188,15 @@ fn symbol<F: Copy>(name: &'static [u8]) -> Result<F, CudaError> {
     debug_assert_eq!(name.last(), Some(&0));
     // SAFETY: the library was found to be present, so this does not panic; the caller gives the declared type.
     let found = unsafe { sys::culib().get::<F>(name) };
-    found
-        .map(|symbol| *symbol)
-        .map_err(|error| CudaError::Driver {
-            message: format!("the driver lacks a function: {error}"),
-        })
+    match found {
+        Ok(symbol) => Ok(*symbol),
+        Err(_) => Err(CudaError::Driver {
+            message: format!(
+                "it lacks the function {}",
+                String::from_utf8_lossy(name).trim_end_matches('\0')
+            ),
+        }),
+    }
 }
 
 /// Every function. Where the manual's name stands for a newer one of the library, the latter is asked for.

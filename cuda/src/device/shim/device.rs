@@ -234,6 +234,23 @@ impl ShimDevice {
         Ok(())
     }
 
+    /// The unit as this device has it.
+    fn edited(&self, source: &Source) -> Result<Source, CudaError> {
+        let Some(edit) = self.options.edit.filter(|edit| edit.unit == source.name) else {
+            return Ok(*source);
+        };
+        let found = source.text.matches(edit.from).count();
+        if found != 1 {
+            return Err(CudaError::Kernel {
+                kernel: source.name.into(),
+                message: format!("`{}` is there {found} times, not once", edit.from),
+            });
+        }
+        // Texts of units live as long as the process; there are few edits.
+        let text = Box::leak(source.text.replace(edit.from, edit.to).into_boxed_str());
+        Ok(Source { text, ..*source })
+    }
+
     fn run(&self, state: &mut State, launch: &RawLaunch) -> Result<(), CudaError> {
         state.alive()?;
         self.check(state, launch)?;
@@ -384,7 +401,8 @@ impl Driver for ShimDevice {
 
     fn load(&self, source: &Source) -> Result<Vec<(Function, Resources)>, CudaError> {
         drop(self.alive()?);
-        let entries = self.runtime.unit(&self.cache, source)?;
+        let source = self.edited(source)?;
+        let entries = self.runtime.unit(&self.cache, &source)?;
         let mut state = self.alive()?;
         let add = |entry: Entry| {
             let resources = Resources {

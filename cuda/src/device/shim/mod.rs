@@ -20,6 +20,17 @@ use std::sync::Arc;
 
 use super::{CudaError, Gpu};
 
+/// Another text in place of one in a unit, for a device that computes wrongly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// The unit's name.
+    pub unit: &'static str,
+    /// What is there once.
+    pub from: &'static str,
+    /// What comes in its place.
+    pub to: &'static str,
+}
+
 /// What the shim pretends to be.
 #[derive(Clone, Debug)]
 pub struct ShimOptions {
@@ -37,6 +48,8 @@ pub struct ShimOptions {
     pub l2: u64,
     /// The device is lost when it has been asked for so many launches.
     pub lose_after_launches: Option<u64>,
+    /// A change to a unit.
+    pub edit: Option<Edit>,
     /// Where compiled units are kept; if not given, `ffcm-shim` beside the running executable.
     pub cache: Option<PathBuf>,
 }
@@ -51,6 +64,7 @@ impl Default for ShimOptions {
             shared_per_block: 99 << 10,
             l2: 1 << 20,
             lose_after_launches: None,
+            edit: None,
             cache: None,
         }
     }

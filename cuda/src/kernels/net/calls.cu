@@ -96,7 +96,6 @@ struct Small {
     u64 pairs[SMALL_PAIRS][2];
     u8 map[SMALL_NODES + SMALL_WIRES];
 
-    __device__ __forceinline__ u32 map_entries() const { return SMALL_NODES + SMALL_WIRES; }
     __device__ __forceinline__ u64& node(u32 at, u32 port) { return nodes[at][port]; }
     __device__ __forceinline__ u64& wire(u32 at) { return wires[at]; }
     __device__ __forceinline__ u64& pair(u32 at, u32 side) { return pairs[at][side]; }
@@ -113,9 +112,7 @@ struct Slice {
     u64* wires;
     u64* pairs;
     u32* map;
-    u32 map_capacity;
 
-    __device__ __forceinline__ u32 map_entries() const { return map_capacity; }
     __device__ __forceinline__ u64& node(u32 at, u32 port) { return nodes[2 * WARP * at + port]; }
     __device__ __forceinline__ u64& wire(u32 at) { return wires[WARP * at]; }
     __device__ __forceinline__ u64& pair(u32 at, u32 side) { return pairs[2 * WARP * at + side]; }
@@ -297,10 +294,8 @@ struct Net {
         if (expands) {
             header = book_header(book, word1(a));
             links = header.redexes + 1;
-            if (header.nodes > nodes_left || header.wires > wires_left || links > pairs_left() ||
-                header.nodes + header.wires > memory.map_entries()) {
-                return STATUS_LARGER;
-            }
+            // What passes has map entries enough: there are as many as all nodes and wires, or as any definition needs.
+            if (header.nodes > nodes_left || header.wires > wires_left || links > pairs_left()) return STATUS_LARGER;
             expand(book, header);
         } else {
             // The nodes of the pair are used again at once; what an opcode needs beyond them comes from the free ones.
@@ -462,8 +457,7 @@ extern "C" __global__ void __launch_bounds__(128)
     if (status > STATUS_RUNNING) return;
     Net<Slice> net;
     net.memory = {node_slots + slice_start(lane, nodes, 2), wire_slots + slice_start(lane, LARGE_WIRES, 1),
-                  pair_slots + slice_start(lane, LARGE_PAIRS, 2), map_slots + slice_start(lane, map_entries, 1),
-                  map_entries};
+                  pair_slots + slice_start(lane, LARGE_PAIRS, 2), map_slots + slice_start(lane, map_entries, 1)};
     net.fuel = (i32)LARGE_FUEL;
     if (status == STATUS_NEW) {
         status = net.start(heads, arguments, lane, nodes, gas) ? STATUS_RUNNING : STATUS_LARGER;

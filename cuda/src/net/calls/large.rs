@@ -70,7 +70,7 @@ struct Wave<'a> {
 
 /// A normal form in device memory.
 #[derive(Clone, Copy)]
-struct Tree {
+pub(super) struct Tree {
     lane: usize,
     root: Term,
     nodes: u32,
@@ -289,7 +289,11 @@ fn placed(trees: &[Tree]) -> Vec<(Tree, usize)> {
 }
 
 /// A normal form, from the state of its lane. What passes lies within the lane's slice, and its counts have a sum.
-fn tree(batch: &Batch<'_>, lane: usize, word: impl Fn(u32) -> u64) -> Result<Tree, Outside> {
+pub(super) fn tree(
+    batch: &Batch<'_>,
+    lane: usize,
+    word: impl Fn(u32) -> u64,
+) -> Result<Tree, Outside> {
     let used = Term(word(STATE_USED));
     let (nodes, wires) = (used.w0(), used.w1());
     let counts_fit = (0..7).all(|op| word(STATE_COUNTS + op) < 1 << 60);
@@ -305,14 +309,14 @@ fn tree(batch: &Batch<'_>, lane: usize, word: impl Fn(u32) -> u64) -> Result<Tre
 }
 
 /// The used part of a slice.
-struct PackedHeap<'a> {
+pub(super) struct PackedHeap<'a> {
     /// Two words each.
-    nodes: &'a [u64],
-    wires: &'a [u64],
+    pub(super) nodes: &'a [u64],
+    pub(super) wires: &'a [u64],
     /// Of the book.
-    definitions: usize,
+    pub(super) definitions: usize,
     /// A term pointed outside.
-    damaged: Cell<bool>,
+    pub(super) damaged: Cell<bool>,
 }
 
 impl PackedHeap<'_> {

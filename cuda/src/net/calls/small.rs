@@ -1,6 +1,7 @@
 //! Calls that a thread reduces in its own arrays, from beginning to end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ffcm::device::net::{Bare, Outside};
 use ffcm::net::Call;
@@ -16,9 +17,6 @@ use crate::device::{CudaError, Gpu, Grid, Kernel, Scratch};
 /// Words of a call's result: the root; then 16 bits each, the status and the counts.
 pub(super) const RESULT: usize = 3;
 
-/// Calls that one thread of the host reads back at a time.
-const BLOCK: usize = 1 << 10;
-
 pub(super) struct Small {
     kernel: Arc<Kernel>,
     results: Scratch<u64>,
@@ -32,8 +30,8 @@ impl Small {
         }
     }
 
-    /// Reduces `calls`, which are `encoded` and lie `on_device`. Gives the numbers of those that need more than there is
-    /// here; they have no ending yet.
+    /// Reduces `calls`, which are `encoded` and lie `on_device`. Adds their endings, and gives the numbers of those that
+    /// need more than there is here; they have none yet.
     pub(super) fn run(
         &mut self,
         gpu: &Gpu,
@@ -41,7 +39,7 @@ impl Small {
         encoded: &Encoded,
         on_device: &OnDevice,
         calls: &[Call],
-        endings: &mut [Ending],
+        endings: &mut Vec<Ending>,
     ) -> Result<Vec<usize>, CudaError> {
         let words = (calls.len() * RESULT) as u64;
         let results = self.results.at_least(gpu, words)?;
@@ -59,29 +57,26 @@ impl Small {
             ],
         )?;
         let results = gpu.read(results, 0, words)?;
-        let larger: Result<Vec<Vec<usize>>, Outside> = (0..calls.len().div_ceil(BLOCK))
-            .into_par_iter()
-            .zip(calls.par_chunks(BLOCK))
-            .zip(endings.par_chunks_mut(BLOCK))
-            .zip(results.par_chunks(BLOCK * RESULT))
-            .map(|(((block, calls), endings), results)| {
-                let results = results.chunks_exact(RESULT);
-                let mut larger = Vec::new();
-                for (at, ((call, ending), result)) in
-                    (block * BLOCK..).zip(calls.iter().zip(endings).zip(results))
-                {
-                    if !encoded.is_call(at) {
-                        *ending = call.check(&batch.book.book).err().map(Err);
-                    } else if result[1] & STATUS == STATUS_LARGER {
-                        larger.push(at);
-                    } else {
-                        *ending = ending_of(batch, result)?;
-                    }
-                }
-                Ok(larger)
+        let status = |at: usize| results[at * RESULT + 1] & STATUS;
+        let damaged = AtomicBool::new(false);
+        endings.par_extend(calls.par_iter().enumerate().map(|(at, call)| {
+            if !encoded.is_call(at) {
+                return call.check(&batch.book.book).err().map(Err);
+            }
+            if status(at) == STATUS_LARGER {
+                return None;
+            }
+            let result = &results[at * RESULT..(at + 1) * RESULT];
+            ending_of(batch, result).unwrap_or_else(|Outside| {
+                damaged.store(true, Ordering::Relaxed);
+                None
             })
-            .collect();
-        Ok(larger?.concat())
+        }));
+        if damaged.into_inner() {
+            return Err(Outside.into());
+        }
+        let is_larger = |at: &usize| encoded.is_call(*at) && status(*at) == STATUS_LARGER;
+        Ok((0..calls.len()).into_par_iter().filter(is_larger).collect())
     }
 }
 
@@ -89,7 +84,7 @@ impl Small {
 const STATUS: u64 = 0xffff;
 
 /// What a call came to.
-fn ending_of(batch: &Batch<'_>, result: &[u64]) -> Result<Ending, Outside> {
+pub(super) fn ending_of(batch: &Batch<'_>, result: &[u64]) -> Result<Ending, Outside> {
     match result[1] & STATUS {
         STATUS_DONE => {
             let root = root(result[0], batch.book.book.definitions().len())?;

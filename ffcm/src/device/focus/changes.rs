@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use ffcm::focus::prepare::quota;
-use ffcm::graph::Graph;
+use crate::focus::prepare::quota;
+use crate::graph::Graph;
 
 use super::layout::{Layout, SPLIT, equal, ratio_words};
 
@@ -12,27 +12,28 @@ const CHANGES_MIN: u64 = 1 << 12;
 
 /// Words to write to the buffers of a part: an address, then what goes there.
 #[derive(Debug, Default)]
-pub(super) struct PartChanges {
+pub struct PartChanges {
     /// Slots that become empty.
-    pub(super) emptied: Vec<[u32; 1]>,
+    pub emptied: Vec<[u32; 1]>,
     /// Slots and their new sources.
-    pub(super) sources: Vec<[u32; 2]>,
+    pub sources: Vec<[u32; 2]>,
     /// Slots and their new quotas.
-    pub(super) quotas: Vec<[u32; 2]>,
+    pub quotas: Vec<[u32; 2]>,
     /// Segments in use before and their rows, which have more segments now.
-    pub(super) segments: Vec<[u32; 2]>,
+    pub segments: Vec<[u32; 2]>,
 }
 
 /// Words to write so that the device follows.
 #[derive(Debug)]
-pub(super) struct Changes {
-    pub(super) parts: Vec<PartChanges>,
+pub struct Changes {
+    /// By part of the layout.
+    pub parts: Vec<PartChanges>,
     /// Word address in the buffer of ratios, and two words.
-    pub(super) ratios: Vec<[u32; 3]>,
+    pub ratios: Vec<[u32; 3]>,
     /// Segments of the spare part that now have a row, one behind the other.
-    pub(super) spare: Range<usize>,
+    pub spare: Range<usize>,
     /// Whether a stake or the number of nodes differs.
-    pub(super) teleport: bool,
+    pub teleport: bool,
 }
 
 /// A new state of one edge.
@@ -47,7 +48,7 @@ struct EdgeChange {
 impl Layout {
     /// Follows `graph` from its earlier state `earlier`, which this layout holds. `None`: it must be laid out anew, and
     /// this layout is not to be used again.
-    pub(super) fn follow(&mut self, earlier: &Graph, graph: &Graph) -> Option<Changes> {
+    pub fn follow(&mut self, earlier: &Graph, graph: &Graph) -> Option<Changes> {
         // Slots of edges that are gone are visited all the same.
         let few = graph.edge_count() < self.edges_at_first / 2;
         let few = few && self.edges_at_first > CHANGES_MIN;

@@ -105,21 +105,32 @@ impl CallsEngine {
         calls: &[Call],
         limits: &Limits,
     ) -> Result<Vec<Ending>, CudaError> {
-        let book = self.load(book)?;
-        let batch = Batch {
-            book: &book,
-            limits,
-            nodes: limits.nodes.min(NODES_MAX.into()) as u32,
-        };
         let mut endings = Vec::with_capacity(calls.len());
-        let done = self.run_all(&batch, calls, &mut endings);
-        self.loaded = Some(book);
+        let done = self.load_and_run(book, calls, limits, &mut endings);
         endings.resize(calls.len(), None);
         match done {
             // Nothing is wrong with what has ended so far.
             Err(CudaError::OutOfMemory { .. } | CudaError::TooLarge { .. }) | Ok(()) => Ok(endings),
             Err(error) => Err(error),
         }
+    }
+
+    fn load_and_run(
+        &mut self,
+        book: &Arc<Book>,
+        calls: &[Call],
+        limits: &Limits,
+        endings: &mut Vec<Ending>,
+    ) -> Result<(), CudaError> {
+        let book = self.load(book)?;
+        let batch = Batch {
+            book: &book,
+            limits,
+            nodes: limits.nodes.min(NODES_MAX.into()) as u32,
+        };
+        let done = self.run_all(&batch, calls, endings);
+        self.loaded = Some(book);
+        done
     }
 
     /// Adds the endings of `calls`, from the first on, to `endings`. After an error some are missing.

@@ -1,6 +1,7 @@
-// A driver of CUDA without a device, for tests of the code that calls it: libcuda.so with the functions that are used, by NVIDIA's
-// declarations. What is queued runs as late as it may: when somebody waits for it. Memory has rubbish in it when it is given and after
-// it is taken back. Two kernels are known by name, `add` and `fault`. A call can be told to fail.
+// A driver of CUDA without a device, for tests of the code that calls it: libcuda.so with the
+// functions that are used, by NVIDIA's declarations. What is queued runs as late as it may: when
+// somebody waits for it. Memory has rubbish in it when it is given and after it is taken back. Two
+// kernels are known by name, `add` and `fault`. A call can be told to fail.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -22,7 +23,9 @@ enum : int { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVA
 using Handle = uintptr_t;
 using Work = std::function<void()>;
 
-struct Function { std::string name; int parameters; int shared = 48 << 10; };
+constexpr int STATIC_SHARED = 16;
+// What it says that a block may have does not count the static memory, and what it checks does.
+struct Function { std::string name; int parameters; int shared = 48 << 10; bool asked = false; };
 struct Stream { std::deque<Work> queue; bool capturing = false; std::vector<Work> captured; };
 struct Event { uint64_t waits_for = 0; Handle stream = 0; bool recorded = false; };
 
@@ -128,7 +131,8 @@ void launch(const Function& function, const std::vector<uint64_t>& values) {
 int launch_on(Handle function, unsigned blocks, unsigned threads, unsigned shared, Handle stream, void** parameters) {
     auto found = functions.find(function);
     if (found == functions.end()) return INVALID_HANDLE;
-    if (blocks == 0 || threads == 0 || threads > 1024 || (int)shared > found->second.shared) return INVALID_VALUE;
+    if (blocks == 0 || threads == 0 || threads > 1024 ||
+        (int)shared > found->second.shared - (found->second.asked ? 0 : STATIC_SHARED)) return INVALID_VALUE;
     std::vector<uint64_t> values;
     for (int i = 0; i < found->second.parameters; i++) values.push_back(*(uint64_t*)parameters[i]);
     Function copy = found->second;
@@ -232,7 +236,7 @@ EXPORT int cuModuleGetFunction(Handle* function, Handle module, const char* name
 EXPORT int cuFuncGetAttribute(int* value, int attribute, Handle function) {
     ENTER(cuFuncGetAttribute);
     // Threads, static shared memory, local memory, registers, dynamic shared memory.
-    std::map<int, int> values = {{0, 1024}, {1, 16}, {3, 8}, {4, 32}, {8, functions[function].shared}};
+    std::map<int, int> values = {{0, 1024}, {1, STATIC_SHARED}, {3, 8}, {4, 32}, {8, functions[function].shared}};
     if (!values.count(attribute)) return INVALID_VALUE;
     *value = values[attribute];
     return OK;
@@ -247,7 +251,8 @@ EXPORT int cuFuncGetParamInfo(Handle function, size_t index, size_t* offset, siz
 #endif
 EXPORT int cuFuncSetAttribute(Handle function, int attribute, int value) {
     ENTER(cuFuncSetAttribute);
-    if (attribute != 8 || value > 227 << 10) return INVALID_VALUE;
+    if (attribute != 8 || value > (227 << 10) - STATIC_SHARED) return INVALID_VALUE;
+    functions[function].asked = true;
     functions[function].shared = value;
     return OK;
 }

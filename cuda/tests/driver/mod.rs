@@ -97,7 +97,8 @@ impl Fake {
         // SAFETY: the type is that of the source.
         let call = unsafe { self.0.get::<unsafe extern "C" fn() -> *const c_char>(name) };
         let call = call.expect("a function of the driver");
-        // SAFETY: it gives zero-terminated text that stays until the next call, and tests call it from one thread.
+        // SAFETY: it gives zero-terminated text that stays until the next call, and tests call it
+        // from one thread.
         unsafe { CStr::from_ptr(call()) }
             .to_string_lossy()
             .into_owned()

@@ -4,7 +4,7 @@
 //! there is too little of. It joins the answers of arithmetic that kernels leave to it, and enlarges the buffers.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ffcm::coprocessor::JobError;
 use ffcm::device::net::{Pace, encode, term};
@@ -39,6 +39,8 @@ pub(crate) struct Tuning {
     pub(crate) capacity: Capacity,
     /// Most rounds of a batch.
     pub(crate) rounds: u32,
+    /// Some time in which a round should end.
+    pub(crate) patience: Duration,
     /// Which kernel.
     pub(crate) build: Build,
 }
@@ -46,9 +48,15 @@ pub(crate) struct Tuning {
 impl Tuning {
     /// What suits the device.
     pub(crate) fn of(gpu: &Gpu) -> Tuning {
+        let on_processor = gpu.adapter().kind == "CPU";
         Tuning {
             // A driver that runs on processors takes workgroups one after the other.
-            groups: if gpu.adapter().kind == "CPU" { 8 } else { 512 },
+            groups: if on_processor { 8 } else { 512 },
+            patience: if on_processor {
+                fuel::ROUND_ON_PROCESSOR
+            } else {
+                Pace::ROUND
+            },
             trips: 128,
             steps: 255,
             fuel: None,
@@ -236,7 +244,8 @@ impl ParallelEngine {
             Ok(control) => control,
             Err(error) => return Ok(Err(error)),
         };
-        let mut pace = Pace::new(self.tuning.rounds, fuel::FIRST, self.fuel_most);
+        let mut pace = Pace::new(self.tuning.rounds, fuel::FIRST, self.fuel_most)
+            .patient(self.tuning.patience);
         let mut batches = 0;
         let mut idle = 0;
         while idle < IDLE_MAX {

@@ -5,6 +5,7 @@
 //! a deep, narrow net may go on for as long as a dispatch should take.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::sources;
 use crate::device::{Gpu, GpuError, Groups};
@@ -15,6 +16,9 @@ const TRIED: [[u32; 2]; 2] = [[512, 256], [4096, 1024]];
 pub(super) const FIRST: u32 = TRIED[0][0] * TRIED[0][1];
 /// With less the kernels get nothing done.
 const LEAST: u32 = 8192;
+
+/// Some time in which a round should end where a processor does the work: nothing watches it, and it is slow.
+pub(super) const ROUND_ON_PROCESSOR: Duration = Duration::from_secs(2);
 
 /// Most trips that all loops of an invocation may make in one dispatch.
 pub(super) fn probe(gpu: &Arc<Gpu>) -> Result<u32, GpuError> {

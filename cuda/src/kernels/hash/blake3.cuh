@@ -56,8 +56,8 @@ FFCM_DEVICE void mixed(u32& a, u32& b, u32& c, u32& d, u32 x, u32 y) {
     b = rotated(b ^ c, 7u);
 }
 
-// `counter` is the number of the chunk, `size` the bytes of the block. Unrolled, so that the message is permuted by naming its
-// registers anew.
+// `counter` is the number of the chunk, `size` the bytes of the block. Unrolled, so that the message is permuted by
+// naming its registers anew.
 FFCM_DEVICE Value compress(const Value& value, const u32* block, u64 counter, u32 size, u32 flags) {
     u32 m[16];
 #pragma unroll

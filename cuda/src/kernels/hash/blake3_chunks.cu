@@ -1,11 +1,12 @@
-// Chaining values of chunks, or digests of inputs of one chunk. One thread per chunk; it writes an entry of `values` that
-// is its own.
+// Chaining values of chunks, or digests of inputs of one chunk. One thread per chunk; it writes an entry of `values`
+// that is its own.
 //
 // A chunk is four words: its first block in `data`; its bytes (11 bits) and the high word of its number; the low word
 // of its number; the entry to write, the top bit set when the chunk is a whole input. Blocks are 64 bytes, the last
 // one of a chunk filled up with zeros.
 //
-// A thread reads its block in four loads of 16 bytes, two whole sectors, of which the level-1 cache gives the second half.
+// A thread reads its block in four loads of 16 bytes, two whole sectors, of which the level-1 cache gives the second
+// half.
 
 #include "blake3.cuh"
 #include "device.cuh"

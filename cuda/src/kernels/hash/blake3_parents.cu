@@ -1,7 +1,7 @@
 // Levels of BLAKE3 trees. One thread per pair: its two entries of `values`, the entry to write and the flag of a root.
 //
-// Race-free: what one thread writes (its left entry, or at the root an entry of its own) no other thread at the same level
-// reads or writes, and a level begins when those before it are done.
+// Race-free: what one thread writes (its left entry, or at the root an entry of its own) no other thread at the same
+// level reads or writes, and a level begins when those before it are done.
 
 #include "blake3.cuh"
 #include "device.cuh"
@@ -23,8 +23,8 @@ blake3_parents(const Four* __restrict__ pairs, u32 first, u32 end, Four* values)
     }
 }
 
-// All levels from `level` to `levels`, small ones, from pair `first` on; `ends` says where each level ends. One block: its barrier
-// keeps the levels apart, and makes what one thread wrote visible to the others.
+// All levels from `level` to `levels`, small ones, from pair `first` on; `ends` says where each level ends. One block:
+// its barrier keeps the levels apart, and makes what one thread wrote visible to the others.
 extern "C" __global__ void __launch_bounds__(256)
 blake3_tops(const Four* __restrict__ pairs, u32 first, const u32* __restrict__ ends, u32 level, u32 levels, Four* values) {
     u32 start = first;

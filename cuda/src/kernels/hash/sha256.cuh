@@ -1,5 +1,5 @@
-// The compression function of SHA-256 (FIPS 180-4, section 6.2.2), one in each thread, with the last 16 words of the schedule in
-// registers.
+// The compression function of SHA-256 (FIPS 180-4, section 6.2.2), one in each thread, with the last 16 words of the
+// schedule in registers.
 #pragma once
 
 #include "device.cuh"
@@ -30,8 +30,8 @@ FFCM_DEVICE u32 rotated(u32 x, u32 right) { return __funnelshift_r(x, x, right);
 FFCM_DEVICE u32 spread0(u32 x) { return rotated(x, 7u) ^ rotated(x, 18u) ^ (x >> 3); }
 FFCM_DEVICE u32 spread1(u32 x) { return rotated(x, 17u) ^ rotated(x, 19u) ^ (x >> 10); }
 
-// `state` after the block `w`, which is lost. Sixteen rounds are unrolled, so that every word of the state and of the schedule has
-// a register of its own; four turns of them are short enough for the cache of instructions.
+// `state` after the block `w`, which is lost. Sixteen rounds are unrolled, so that every word of the state and of the
+// schedule has a register of its own; four turns of them are short enough for the cache of instructions.
 FFCM_DEVICE void compress(State& state, u32* w) {
     u32 a = state.word[0], b = state.word[1], c = state.word[2], d = state.word[3];
     u32 e = state.word[4], f = state.word[5], g = state.word[6], h = state.word[7];

@@ -1,9 +1,9 @@
 // Searches a run of nonces for the lowest one with SHA-256(SHA-256(header | nonce)) below the target, both read as
-// big-endian numbers. A thread tries every nonce that lies a multiple of the launch's threads behind its first, lowest first; those
-// that are below the target meet in one atomic minimum, and a thread ends at what has been found.
+// big-endian numbers. A thread tries every nonce that lies a multiple of the launch's threads behind its first, lowest
+// first; those that are below the target meet in one atomic minimum, and a thread ends at what has been found.
 //
-// The search is 48 words: the state after the header's whole blocks (8), the target (8), the one or two blocks after them with zeros
-// for the nonce (32).
+// The search is 48 words: the state after the header's whole blocks (8), the target (8), the one or two blocks after
+// them with zeros for the nonce (32).
 
 #include "device.cuh"
 #include "sha256.cuh"
@@ -23,9 +23,9 @@ FFCM_DEVICE bool below(const State& state, const u32* target) {
     return less;
 }
 
-// `place` is the word of the blocks at which the nonce's eight bytes begin, lowest first, `shift` the bits into it from the top
-// (0, 8, 16, 24), `blocks` 1 or 2. `found` is the distance from `start` of the lowest nonce found, all ones before. No nonce is beyond the
-// greatest u64.
+// `place` is the word of the blocks at which the nonce's eight bytes begin, lowest first, `shift` the bits into it from
+// the top (0, 8, 16, 24), `blocks` 1 or 2. `found` is the distance from `start` of the lowest nonce found, all ones
+// before. No nonce is beyond the greatest u64.
 extern "C" __global__ void __launch_bounds__(256)
 sha256_search(const u32* __restrict__ search, u32 blocks, u32 place, u32 shift, u64 start, u32 count, u32* found) {
     u32 stride = gridDim.x * blockDim.x;

@@ -1,11 +1,12 @@
 // Applies lists of Memory Arithmetic operations to slots of 128 components of 16 bits: they are within +-8192.
 //
-// A row, a slot or the vector of an addition, is 32 words of 64 bits. A warp works on a list: lane i has word i of every row,
-// components 4i to 4i + 3, the lowest bits first. All that a lane writes it alone reads, and the lists of a launch have no slot
-// in common that any of them writes: race-free without a barrier.
+// A row, a slot or the vector of an addition, is 32 words of 64 bits. A warp works on a list: lane i has word i of
+// every row, components 4i to 4i + 3, the lowest bits first. All that a lane writes it alone reads, and the lists of a
+// launch have no slot in common that any of them writes: race-free without a barrier.
 //
-// An operation is one word: kind (2 bits), scalar (14), whether it is the first and the last of its list (1 each), the row of
-// its vector or of the slot it reads (23), its target (23). A zero word clips what is at hand, which changes nothing.
+// An operation is one word: kind (2 bits), scalar (14), whether it is the first and the last of its list (1 each), the
+// row of its vector or of the slot it reads (23), its target (23). A zero word clips what is at hand, which changes
+// nothing.
 //
 // Loads are the cost: a group of operations asks for all its rows before the first of them is applied.
 
@@ -48,8 +49,8 @@ FFCM_DEVICE i32 clipped(i32 value) {
     return value > most ? most : (value < -most ? -most : value);
 }
 
-// A slot's word after an operation; `operand` is the word of the vector or of the other slot. Every lane of the warp calls this
-// with the same operation.
+// A slot's word after an operation; `operand` is the word of the vector or of the other slot. Every lane of the warp
+// calls this with the same operation.
 FFCM_DEVICE u64 applied(u64 op, u64 old, u64 operand) {
     i32 part[4];
     i32 other[4];
@@ -78,8 +79,9 @@ FFCM_DEVICE u64 applied(u64 op, u64 old, u64 operand) {
     return pack(part);
 }
 
-// Lists of one target each. Warp w takes operations cuts[w] to cuts[w + 1], whole lists, one after the other: a target is loaded at
-// its first operation, kept by the lanes, and stored at its last. A mix reads its target or a slot that nobody writes.
+// Lists of one target each. Warp w takes operations cuts[w] to cuts[w + 1], whole lists, one after the other: a target
+// is loaded at its first operation, kept by the lanes, and stored at its last. A mix reads its target or a slot that
+// nobody writes.
 extern "C" __global__ void __launch_bounds__(256)
 memory_apply(u64* slots, const u64* __restrict__ vectors, const u64* __restrict__ operations,
              const u32* __restrict__ cuts, u32 warps) {
@@ -127,9 +129,9 @@ memory_apply(u64* slots, const u64* __restrict__ vectors, const u64* __restrict_
     }
 }
 
-// Lists of several targets, which mixes tie together: a block of one warp per list. A list is four words: its first operation and its
-// end, the first of the slots it writes and how many they are, at most the 64 of a layer. They are in shared memory meanwhile;
-// any other slot that a mix reads is one that nobody writes.
+// Lists of several targets, which mixes tie together: a block of one warp per list. A list is four words: its first
+// operation and its end, the first of the slots it writes and how many they are, at most the 64 of a layer. They are in
+// shared memory meanwhile; any other slot that a mix reads is one that nobody writes.
 extern "C" __global__ void __launch_bounds__(32)
 memory_apply_tied(u64* slots, const u64* __restrict__ vectors, const u64* __restrict__ operations,
                   const u32* __restrict__ lists) {

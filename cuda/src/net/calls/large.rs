@@ -203,7 +203,7 @@ impl Large {
                 (&wave.batch.book.buffer).into(),
                 (&calls.heads).into(),
                 (&calls.arguments).into(),
-                (&*state).into(),
+                state.into(),
                 self.nodes
                     .at_least(gpu, lanes * 2 * u64::from(nodes))?
                     .into(),
@@ -268,7 +268,7 @@ impl Large {
                     .into(),
                 self.wires.at_least(gpu, lanes * u64::from(WIRES))?.into(),
                 self.items.filled(gpu, &items)?.into(),
-                (&*packed).into(),
+                packed.into(),
                 (trees.len() as u32).into(),
                 wave.batch.nodes.into(),
             ],

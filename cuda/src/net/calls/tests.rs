@@ -496,8 +496,10 @@ fn a_small_device_takes_a_batch_in_waves() {
     // Not the slices of one warp, or not the calls themselves: nothing is wrong with the device.
     let (left, launches) = with_memory(400 << 10);
     assert_eq!((left, launches), (200, 1));
-    let (left, launches) = with_memory(20 << 10);
-    assert_eq!((left, launches), (300, 0));
+    for too_little in [20 << 10, 1 << 10] {
+        let (left, launches) = with_memory(too_little);
+        assert_eq!((left, launches), (300, 0));
+    }
 }
 
 /// Waves have as many calls as they may, and calls with many arguments make them shorter.

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 /// Some time in which a batch of rounds should end.
 const BATCH: Duration = Duration::from_millis(500);
-/// Some time in which a round should end. The watchdogs of drivers wait for seconds.
-const ROUND: Duration = Duration::from_millis(50);
 
 /// How much is submitted at a time. Timing decides that, and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,9 +15,14 @@ pub struct Pace {
     rounds_most: u32,
     fuel_first: u32,
     fuel_most: u32,
+    /// Some time in which a round should end.
+    patience: Duration,
 }
 
 impl Pace {
+    /// Some time in which a round should end. The watchdogs of drivers wait for seconds.
+    pub const ROUND: Duration = Duration::from_millis(50);
+
     /// That of the first batch: one round with `fuel_first`, or with `fuel_most` if that is less. Later at most so many
     /// rounds, with at most so much.
     pub fn new(rounds_most: u32, fuel_first: u32, fuel_most: u32) -> Pace {
@@ -30,18 +33,25 @@ impl Pace {
             rounds_most: rounds_most.max(1),
             fuel_first,
             fuel_most,
+            patience: Pace::ROUND,
         }
+    }
+
+    /// The same with another time in which a round should end.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Pace {
+        Pace { patience, ..self }
     }
 
     /// Adapts to a batch that took so long for `ran` rounds; `parched` if a lane stopped for want of fuel.
     pub fn adapt(&mut self, took: Duration, ran: u32, parched: bool) {
         let round = took / ran.max(1);
-        if round > ROUND {
+        if round > self.patience {
             self.fuel = (self.fuel / 2).max(self.fuel_first);
         }
-        if took > BATCH {
+        if took > BATCH.max(self.patience) {
             self.rounds = (self.rounds / 2).max(1);
-        } else if parched && round < ROUND / 2 && self.fuel < self.fuel_most {
+        } else if parched && round < self.patience / 2 && self.fuel < self.fuel_most {
             // One at a time: a batch takes twice as long at most.
             self.fuel = self.fuel.saturating_mul(2).min(self.fuel_most);
         } else if took < BATCH / 2 {

@@ -105,13 +105,13 @@ chosen() {
 # Notes what became of a part: `ok`, `failed`, `wrong` for a result that differs, or `not-run`; seconds; and why.
 note() {
     printf '%s\n%s\n%s\n' "$2" "$3" "$4" >"$work/$1.status"
-    printf '%-20s %-8s %6s s  %s\n' "$1" "$2" "$3" "$4"
+    printf '%-26s %-8s %6s s  %s\n' "$1" "$2" "$3" "$4"
 }
 
 not_run() {
     # What ran on an earlier day is not unsaid by a device that is missing today.
     if succeeded "$1"; then
-        printf '%-20s kept\n' "$1"
+        printf '%-26s kept\n' "$1"
     else
         note "$1" not-run 0 "$2"
     fi
@@ -137,7 +137,7 @@ run_part() {
     local name=$1 code=0 start left
     shift
     if [ "$again" = no ] && succeeded "$name"; then
-        printf '%-20s kept\n' "$name"
+        printf '%-26s kept\n' "$name"
         return
     fi
     left=$(time_left)

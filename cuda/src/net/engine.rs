@@ -91,7 +91,11 @@ impl Tuning {
             steps: 1 << 16,
             fuel: (1 << 12, 1 << 22),
             capacity: Capacity::start(blocks, threads),
-            rounds: 64,
+            rounds: match options.schedule {
+                Schedule::Rounds => 64,
+                // One launch, which should stay below a second.
+                Schedule::Persistent => 16,
+            },
             schedule: options.schedule,
             local: options.local,
             build: Build::Plain,

@@ -52,7 +52,10 @@ pub(crate) fn on_cuda(arguments: &Arguments, gpu: ffcm_cuda::device::Gpu) -> Res
         true => Schedule::Persistent,
         false => Schedule::Rounds,
     };
-    let options = ffcm_cuda::net::NetOptions { schedule };
+    let options = ffcm_cuda::net::NetOptions {
+        schedule,
+        ..ffcm_cuda::net::NetOptions::default()
+    };
     let device = CudaCoprocessor::on(gpu).with_net_options(options);
     measure(arguments, &device, &**device.gpu(), |_| Ok(None))
 }

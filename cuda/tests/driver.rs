@@ -2,6 +2,8 @@
 //! may, so that memory that is given back or written again too early shows; and every call can be made to fail.
 #![cfg(target_os = "linux")]
 
+#[path = "driver/engines.rs"]
+mod engines;
 #[path = "driver/mod.rs"]
 mod fake;
 

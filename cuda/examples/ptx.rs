@@ -1,7 +1,8 @@
 //! The assembly of the kernels that comes with the crate.
 //!
-//! `ptx find` says which compiler there is, as `NVRTC 13.0 at PATH`, and fails if there is none. `ptx write` renders every file; without
-//! a compiler of the right version it says whether the files are fresh, and fails if one is not. `cargo xtask` runs both.
+//! `ptx find` says which compiler there is, as `NVRTC 13.0 at PATH`, and fails if there is none.
+//! `ptx write` renders every file; without a compiler of the right version it says whether the
+//! files are fresh, and fails if one is not. `cargo xtask` runs both.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -1,6 +1,8 @@
-//! Every kernel compiles with NVRTC, for the oldest architecture and for newer ones. What each takes is printed, one line a kernel.
+//! Every kernel compiles with NVRTC, for the oldest architecture and for newer ones. What each
+//! takes is printed, one line a kernel.
 //!
-//! Where NVRTC is not installed nothing is compiled, and a line says so; `cargo xtask cuda` reports that as not run.
+//! Where NVRTC is not installed nothing is compiled, and a line says so; `cargo xtask cuda` reports
+//! that as not run.
 
 use ffcm_cuda::device::compile::{self, Nvrtc, Target, Usage};
 use ffcm_cuda::device::{CudaError, Source};
@@ -51,7 +53,11 @@ fn architectures(nvrtc: &Nvrtc) -> impl Iterator<Item = u32> {
 }
 
 /// Compiles a unit for an architecture and checks that each of its entries came out, once.
-fn compiled(nvrtc: &Nvrtc, source: &Source, architecture: u32) -> Result<Vec<Usage>, String> {
+fn compiled(
+    nvrtc: &Nvrtc,
+    source: &Source,
+    architecture: u32,
+) -> Result<Vec<(Usage, u32)>, String> {
     let found = compile::compile(nvrtc, source, Target::Cubin(architecture));
     let compiled = found.map_err(|error| format!("sm_{architecture}: {error}"))?;
     let warnings = compiled.log.lines().filter(|line| line.contains("warning"));
@@ -67,7 +73,16 @@ fn compiled(nvrtc: &Nvrtc, source: &Source, architecture: u32) -> Result<Vec<Usa
             source.name
         ));
     }
-    Ok(used)
+    used.into_iter()
+        .map(|usage| {
+            // Kernels say how many threads they are launched with at most, or the compiler has to
+            // take the worst for granted.
+            let threads = compile::max_threads(&compiled.image, &usage.entry);
+            let none = || format!("{}: no __launch_bounds__", usage.entry);
+            let threads = threads.ok_or_else(none)?;
+            Ok((usage, threads))
+        })
+        .collect()
 }
 
 #[test]
@@ -82,9 +97,9 @@ fn every_kernel_compiles() {
         for source in &sources {
             match compiled(&nvrtc, source, architecture) {
                 Err(failure) => failures.push(failure),
-                Ok(used) => used.iter().for_each(|usage| {
+                Ok(used) => used.iter().for_each(|(usage, threads)| {
                     println!(
-                        "kernel {}:{} sm_{architecture} registers {} stack {} spilled {}+{} shared {}",
+                        "kernel {}:{} sm_{architecture} registers {} stack {} spilled {}+{} shared {} threads {threads}",
                         source.name,
                         usage.entry,
                         usage.registers,

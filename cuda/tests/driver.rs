@@ -1,5 +1,6 @@
-//! What this crate does with NVIDIA's driver, against one that has no device: `driver/cuda.cpp`. It runs what is queued as late as it
-//! may, so that memory that is given back or written again too early shows; and every call can be made to fail.
+//! What this crate does with NVIDIA's driver, against one that has no device: `driver/cuda.cpp`. It
+//! runs what is queued as late as it may, so that memory that is given back or written again too
+//! early shows; and every call can be made to fail.
 #![cfg(target_os = "linux")]
 
 #[path = "driver/engines.rs"]
@@ -265,13 +266,14 @@ fn launches(gpu: &Gpu) -> Result<(), CudaError> {
     let arguments = [(&buffer).into(), 3_u64.into(), 10_u32.into()];
     gpu.launch(add, Grid::new(1, 256), &arguments)?;
     gpu.launch(add, Grid::new(8, 128).cooperative(), &arguments)?;
+    gpu.launch(add, Grid::new(1, 32).shared(48 << 10), &arguments)?;
     gpu.launch(add, Grid::new(1, 32).shared(100 << 10), &arguments)?;
-    assert_eq!(gpu.read(&buffer, 0, 3)?, [31, 32, 33]);
+    assert_eq!(gpu.read(&buffer, 0, 3)?, [41, 42, 43]);
     let prepared = gpu.prepare(add, Grid::covering(3, 64), &arguments)?;
     let graph = gpu.graph(vec![prepared.clone(), prepared])?;
     assert_eq!(
         gpu.read(&buffer, 0, 1)?,
-        [31],
+        [41],
         "nothing runs while it is recorded"
     );
     let ((), time) = gpu.timed(|| {
@@ -282,7 +284,7 @@ fn launches(gpu: &Gpu) -> Result<(), CudaError> {
     // It may be dropped while it runs.
     gpu.replay(&graph)?;
     drop(graph);
-    assert_eq!(gpu.read(&buffer, 0, 3)?, [91, 92, 93]);
+    assert_eq!(gpu.read(&buffer, 0, 3)?, [101, 102, 103]);
     let empty = gpu.graph(vec![])?;
     gpu.replay(&empty)?;
     gpu.wait()
@@ -473,7 +475,8 @@ fn a_device_can_be_lost_for_a_test() {
     );
 }
 
-/// Whether a call gives something back, or only helps to tell what is wrong: its failure is nobody's.
+/// Whether a call gives something back, or only helps to tell what is wrong: its failure is
+/// nobody's.
 fn gives_back(call: &str) -> bool {
     ["Destroy", "Free", "Unload", "Release", "GetParamInfo"]
         .iter()
@@ -503,8 +506,8 @@ fn every_failure(fake: &Fake, work: impl Fn() -> Result<(), CudaError>) {
                     continue;
                 }
                 assert_eq!(fake.live(), before, "{call} {at} {status}: {result:?}");
-                // Memory that is short once is there when what is kept has been given back; waiting before something is given back
-                // is part of that.
+                // Memory that is short once is there when what is kept has been given back; waiting
+                // before something is given back is part of that.
                 let again = (call.as_str(), status) == ("cuMemAllocAsync", 2);
                 let helps = ["cuCtxSetCurrent", "cuStreamSynchronize"].contains(&call.as_str());
                 let failed = result.is_err();

@@ -1,4 +1,5 @@
-//! The suites every backend passes, on every CUDA device of this machine that can serve. Where there is none, a line says so.
+//! The suites every backend passes, on every CUDA device of this machine that can serve. Where
+//! there is none, a line says so.
 
 use ffcm::conformance::{Suite, check};
 use ffcm_cuda::CudaCoprocessor;

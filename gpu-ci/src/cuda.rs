@@ -1,4 +1,5 @@
-//! The CUDA backend: its kernels compiled by NVRTC, run on the CPU, and run on a device where there is one.
+//! The CUDA backend: its kernels compiled by NVRTC, run on the CPU, and run on a device where there
+//! is one.
 
 use std::ffi::OsString;
 use std::fs;
@@ -189,8 +190,8 @@ fn on_hardware(cargo: &Cargo<'_>, tests: &[&Program]) -> Done {
     }))
 }
 
-/// The compiler that `find` finds with some variables: the machine's, one kept from before, or one fetched from PyPI. The error
-/// says why there is none, and how to get it.
+/// The compiler that `find` finds with some variables: the machine's, one kept from before, or one
+/// fetched from PyPI. The error says why there is none, and how to get it.
 fn compiler(
     root: &Path,
     find: impl Fn(&[(&'static str, OsString)]) -> Result<String, String>,

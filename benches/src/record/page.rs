@@ -128,7 +128,11 @@ fn backends(page: &mut String, record: &Record) {
         let adapter = &row["adapter"];
         let limit = |(name, value): (&String, &Value)| format!("{name} {value}");
         let limits = adapter["limits"].as_object();
-        let limits: Vec<String> = limits.into_iter().flatten().map(limit).collect();
+        let mut limits: Vec<String> = limits.into_iter().flatten().map(limit).collect();
+        for name in ["capability", "compiler"] {
+            let value = adapter[name].as_str();
+            limits.extend(value.map(|value| format!("{name} {value}")));
+        }
         let driver = adapter["driver"].as_str().unwrap_or("").to_owned();
         vec![
             word("backend"),

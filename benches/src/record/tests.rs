@@ -23,8 +23,8 @@ fn sample(folder: &Path) {
         "facts",
         "commit\tabc123\nsha256 of focus\t00ff\nodd line\n",
     );
-    let adapter =
-        json!({ "name": "Card 9000", "driver": "13.0", "kind": "GPU", "limits": { "l2": 50 } });
+    let adapter = json!({ "name": "Card 9000", "driver": "13.0", "kind": "GPU", "limits": { "l2": 50 },
+        "compiler": "none" });
     let kernels = json!([{ "kernel": "focus/gather", "entries": [
         { "entry": "gather_equal", "registers": 40, "local_bytes": 0, "shared_bytes": 1024 }] }]);
     let doctor = json!({ "backends": [
@@ -101,7 +101,7 @@ fn the_page_has_device_states_digests_rates_and_shares() {
         "| racecheck-nets | FAILED | 540 s | not done after 540 s |",
         "| memory-wgpu | NOT RUN |  | not asked for |",
         "| cpu | ready | two \\| threads |  |  |",
-        "| cuda:0 | ready | fine | 13.0 | l2 50 |",
+        "| cuda:0 | ready | fine | 13.0 | l2 50, compiler none |",
         "| cuda:0 | focus/gather | gather_equal | 40 | 0 | 1024 |",
         "| nets | `aa` | `aa` | NOT RUN |",
         "| cpu | sum_rec, depth 20, 2 threads | 7 | 125.00 ms | 60.500 M/s |  |",

@@ -1,6 +1,6 @@
 //! The device: choice, memory, kernels, launches, and everything that can go wrong with them.
 //!
-//! Engines know [`Gpu`] only. Below it is a [`Driver`]: NVIDIA's, or in tests the shim that runs the same kernels on the CPU.
+//! Engines know [`Gpu`] only. Below it is a `Driver`: NVIDIA's, or in tests the shim that runs the same kernels on the CPU.
 
 mod driver;
 mod error;

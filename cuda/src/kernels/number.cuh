@@ -278,7 +278,8 @@ static __device__ __noinline__ u64 number_floats(u32 code, u32 kind, u32 origin,
     const u32 right = float_widen(kind, b);
     if (number_is_comparison(op)) {
         const bool unordered = (left & ~SIGN) > FLOAT_INFINITY || (right & ~SIGN) > FLOAT_INFINITY;
-        return number_term(NUM_U24 | (kind & NUM_WIDE), number_compare(op, float_key(left), float_key(right), unordered));
+        const u32 truth = number_compare(op, float_key(left), float_key(right), unordered);
+        return number_term(NUM_U24 | (kind & NUM_WIDE), truth);
     }
     Float x;
     if (!casts) {

@@ -521,7 +521,7 @@ impl ParallelEngine {
         let blocks = u64::from(self.tuning.blocks).min(pairs.div_ceil(self.tuning.threads.into()));
         let room = 2 * pairs + blocks * control[SLACK as usize] + u64::from(HOST_MAX);
         let narrow = control[BAG_CAPACITY as usize] < room;
-        u64::from(STALL_NODES) * u64::from(few) | u64::from(STALL_BAG) * u64::from(narrow)
+        (u64::from(STALL_NODES) * u64::from(few)) | (u64::from(STALL_BAG) * u64::from(narrow))
     }
 
     /// Doubles what is lacking, as far as allowed. Whether anything grew.

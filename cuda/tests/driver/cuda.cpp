@@ -1,6 +1,8 @@
-// A driver of CUDA without a device, for tests of the code that calls it: libcuda.so with the functions that are used, by NVIDIA's
-// declarations. What is queued runs as late as it may: when somebody waits for it. Memory has rubbish in it when it is given and after
-// it is taken back. Two kernels are known by name, `add` and `fault`; a test may say what runs all others. A call can be told to fail.
+// A driver of CUDA without a device, for tests of the code that calls it: libcuda.so with the
+// functions that are used, by NVIDIA's declarations. What is queued runs as late as it may: when
+// somebody waits for it. Memory has rubbish in it when it is given and after it is taken back. Two
+// kernels are known by name, `add` and `fault`; a test may say what runs all others. A call can be
+// told to fail.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -22,11 +24,19 @@ enum : int { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVA
 using Handle = uintptr_t;
 using Work = std::function<void()>;
 
-// Its parameters' sizes in bytes.
-struct Function { std::string name; std::vector<int> parameters; int shared = 48 << 10; };
-// Runs a kernel, given its arguments; 0 if it ends well.
-using Runner = int (*)(const char* name, unsigned blocks, unsigned threads, unsigned shared, int cooperative, const uint64_t* arguments,
-                       size_t count);
+constexpr int STATIC_SHARED = 16;
+// With its parameters' sizes in bytes. What it says that a block may have does not count the static
+// memory, and what it checks does.
+struct Function {
+    std::string name;
+    Handle module;
+    std::vector<int> parameters;
+    int shared = 48 << 10;
+    bool asked = false;
+};
+// Runs a kernel of a module with its arguments; 0 if it ends well.
+using Runner = int (*)(const char* name, const char* module, unsigned blocks, unsigned threads, unsigned shared,
+                       int cooperative, const uint64_t* arguments, size_t count);
 struct Stream { std::deque<Work> queue; bool capturing = false; std::vector<Work> captured; };
 struct Event { uint64_t waits_for = 0; Handle stream = 0; bool recorded = false; };
 
@@ -139,8 +149,8 @@ struct Launch { unsigned blocks, threads, shared; bool cooperative; };
 
 void launch(const Function& function, Launch launch, const std::vector<uint64_t>& values) {
     if (runner) {
-        int status = runner(function.name.c_str(), launch.blocks, launch.threads, launch.shared, launch.cooperative, values.data(),
-                            values.size());
+        int status = runner(function.name.c_str(), modules[function.module].c_str(), launch.blocks, launch.threads,
+                            launch.shared, launch.cooperative, values.data(), values.size());
         if (status != 0) sticky = LAUNCH_FAILED;
         return;
     }
@@ -154,7 +164,8 @@ void launch(const Function& function, Launch launch, const std::vector<uint64_t>
 int launch_on(Handle function, Launch how, Handle stream, void** parameters) {
     auto found = functions.find(function);
     if (found == functions.end()) return INVALID_HANDLE;
-    if (how.blocks == 0 || how.threads == 0 || how.threads > 1024 || (int)how.shared > found->second.shared) return INVALID_VALUE;
+    if (how.blocks == 0 || how.threads == 0 || how.threads > 1024 ||
+        (int)how.shared > found->second.shared - (found->second.asked ? 0 : STATIC_SHARED)) return INVALID_VALUE;
     std::vector<uint64_t> values;
     for (size_t i = 0; i < found->second.parameters.size(); i++) {
         uint64_t value = 0;
@@ -261,13 +272,13 @@ EXPORT int cuModuleGetFunction(Handle* function, Handle module, const char* name
     if (!modules.count(module)) return INVALID_HANDLE;
     if (modules[module].find(name) == std::string::npos) return NOT_FOUND;
     *function = next_handle++;
-    functions[*function] = {name, parameters_of(modules[module], name)};
+    functions[*function] = {name, module, parameters_of(modules[module], name)};
     return OK;
 }
 EXPORT int cuFuncGetAttribute(int* value, int attribute, Handle function) {
     ENTER(cuFuncGetAttribute);
     // Threads, static shared memory, local memory, registers, dynamic shared memory.
-    std::map<int, int> values = {{0, 1024}, {1, 16}, {3, 8}, {4, 32}, {8, functions[function].shared}};
+    std::map<int, int> values = {{0, 1024}, {1, STATIC_SHARED}, {3, 8}, {4, 32}, {8, functions[function].shared}};
     if (!values.count(attribute)) return INVALID_VALUE;
     *value = values[attribute];
     return OK;
@@ -284,7 +295,8 @@ EXPORT int cuFuncGetParamInfo(Handle function, size_t index, size_t* offset, siz
 #endif
 EXPORT int cuFuncSetAttribute(Handle function, int attribute, int value) {
     ENTER(cuFuncSetAttribute);
-    if (attribute != 8 || value > 227 << 10) return INVALID_VALUE;
+    if (attribute != 8 || value > (227 << 10) - STATIC_SHARED) return INVALID_VALUE;
+    functions[function].asked = true;
     functions[function].shared = value;
     return OK;
 }

@@ -37,9 +37,33 @@ fn cpu() -> &'static (Gpu, Vec<Arc<Kernel>>) {
     })
 }
 
+/// The kernel of this name in the unit that the assembly was made of. Where units have kernels of the same name, functions that
+/// they call are named after the unit's file.
+fn find(name: &str, module: &str) -> Option<&'static Arc<Kernel>> {
+    let named = cpu().1.iter().filter_map(|kernel| {
+        let (unit, entry) = kernel.name().split_once(':')?;
+        (entry == name).then_some((unit, kernel))
+    });
+    let named: Vec<_> = named.collect();
+    let of_module = |unit: &str| {
+        let file: String = unit
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .collect();
+        module.contains(&format!("_{file}_cu_"))
+    };
+    match named[..] {
+        [(_, only)] => Some(only),
+        _ => named
+            .iter()
+            .find_map(|(unit, kernel)| of_module(unit).then_some(*kernel)),
+    }
+}
+
 /// Runs a kernel on the CPU.
 unsafe extern "C" fn run(
     name: *const c_char,
+    module: *const c_char,
     blocks: u32,
     threads: u32,
     shared: u32,
@@ -47,14 +71,13 @@ unsafe extern "C" fn run(
     arguments: *const u64,
     count: usize,
 ) -> c_int {
-    // SAFETY: the driver passes a name that ends with zero and as many arguments as it says.
-    let (name, arguments) = unsafe {
-        let name = CStr::from_ptr(name).to_str().unwrap_or_default();
-        (name, std::slice::from_raw_parts(arguments, count))
+    // SAFETY: the driver passes texts that end with zero and as many arguments as it says.
+    let (name, module, arguments) = unsafe {
+        let text = |text| CStr::from_ptr(text).to_str().unwrap_or_default();
+        let arguments = std::slice::from_raw_parts(arguments, count);
+        (text(name), text(module), arguments)
     };
-    let (gpu, kernels) = cpu();
-    let is_it = |kernel: &&Arc<Kernel>| kernel.name().ends_with(&format!(":{name}"));
-    let Some(kernel) = kernels.iter().find(is_it) else {
+    let Some(kernel) = find(name, module) else {
         eprintln!("there is no kernel {name}");
         return 1;
     };
@@ -64,7 +87,7 @@ unsafe extern "C" fn run(
         _ => grid.cooperative(),
     };
     let arguments: Vec<Argument> = arguments.iter().copied().map(Argument::from).collect();
-    match gpu.launch(kernel, grid, &arguments) {
+    match cpu().0.launch(kernel, grid, &arguments) {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("{error}");

@@ -84,10 +84,10 @@ fn build(without: &'static [&'static str]) -> PathBuf {
     folder
 }
 
-/// Runs a kernel: its name, blocks, threads of a block, bytes of dynamic shared memory, whether it is cooperative, its
+/// Runs a kernel: its name, the assembly it is from, blocks, threads of a block, bytes of dynamic shared memory, whether it is cooperative, its
 /// arguments and their number. Gives 0 if it ended well.
 pub type Runner =
-    unsafe extern "C" fn(*const c_char, u32, u32, u32, c_int, *const u64, usize) -> c_int;
+    unsafe extern "C" fn(*const c_char, *const c_char, u32, u32, u32, c_int, *const u64, usize) -> c_int;
 
 /// The driver, for what only tests ask of it.
 pub struct Fake(Library);
@@ -102,7 +102,8 @@ impl Fake {
         // SAFETY: the type is that of the source.
         let call = unsafe { self.0.get::<unsafe extern "C" fn() -> *const c_char>(name) };
         let call = call.expect("a function of the driver");
-        // SAFETY: it gives zero-terminated text that stays until the next call, and tests call it from one thread.
+        // SAFETY: it gives zero-terminated text that stays until the next call, and tests call it
+        // from one thread.
         unsafe { CStr::from_ptr(call()) }
             .to_string_lossy()
             .into_owned()

@@ -21,7 +21,8 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// The user's, if the environment tells where: `ffcm/cuda` in the folder for caches of the system.
+    /// The user's, if the environment tells where: `ffcm/cuda` in the folder for caches of the
+    /// system.
     pub fn of_user() -> Option<Cache> {
         let folder = user_folder(|name| std::env::var_os(name).map(PathBuf::from))?;
         Some(Cache {
@@ -51,7 +52,8 @@ impl Cache {
             }
             return None;
         };
-        // Entries that are used are kept longest. Where that cannot be noted, they are kept as long as others.
+        // Entries that are used are kept longest. Where that cannot be noted, they are kept as long
+        // as others.
         let touched = File::options()
             .append(true)
             .open(&path)
@@ -138,7 +140,8 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)
 }
 
-/// An entry's bytes: the checksum covers the key, so that an entry under another's name is no entry.
+/// An entry's bytes: the checksum covers the key, so that an entry under another's name is no
+/// entry.
 fn seal(key: &blake3::Hash, image: &[u8]) -> Vec<u8> {
     [MAGIC, checksum(key, image).as_bytes(), image].concat()
 }

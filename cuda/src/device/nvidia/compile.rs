@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use crate::device::{CudaError, Source};
 use crate::kernels::HEADERS;
 
+pub use super::cubin::max_threads;
 pub use super::nvrtc::{Compiled, NVRTC_VARIABLE, Nvrtc, Target};
 
 /// The least compute capability that kernels are written for.
 pub const MIN_CAPABILITY: u32 = 75;
 
-/// Options beside the architecture and the unit's own macros. Kernels have no floating point, so contraction has nothing to
-/// contract; it is off so that this stays true of whatever is added. The assembler tells what each kernel takes.
+/// Options beside the architecture and the unit's own macros. Kernels have no floating point, so
+/// contraction has nothing to contract; it is off so that this stays true of whatever is added. The
+/// assembler tells what each kernel takes.
 const OPTIONS: [&str; 2] = ["--std=c++17", "--fmad=false"];
 const ASSEMBLER_OPTIONS: &str = "--ptxas-options=-v";
 
@@ -22,9 +24,11 @@ pub struct Usage {
     pub entry: String,
     /// Registers of a thread.
     pub registers: u32,
-    /// Bytes of stack of a thread: arrays that are not in registers, spilled registers, frames of functions called.
+    /// Bytes of stack of a thread: arrays that are not in registers, spilled registers, frames of
+    /// functions called.
     pub stack: u32,
-    /// Bytes that a thread writes to save registers, as the code stands: once each, loops not counted.
+    /// Bytes that a thread writes to save registers, as the code stands: once each, loops not
+    /// counted.
     pub spill_stores: u32,
     /// Bytes that it reads to restore them.
     pub spill_loads: u32,
@@ -64,7 +68,8 @@ fn options(source: &Source, target: Target) -> Vec<String> {
     options
 }
 
-/// BLAKE3 of everything of this crate that the compiler is given: the name, the text, the headers that it includes and the options.
+/// BLAKE3 of everything of this crate that the compiler is given: the name, the text, the headers
+/// that it includes and the options.
 pub fn digest(source: &Source, target: Target) -> Result<blake3::Hash, CudaError> {
     let headers = headers_of(source.text).map_err(|message| CudaError::Kernel {
         kernel: source.name.into(),

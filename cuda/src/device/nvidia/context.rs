@@ -1,7 +1,8 @@
-//! The calls of the driver within a device's context, each with its safety told. What is done with them is `driver.rs`.
+//! The calls of the driver within a device's context, each with its safety told. What is done with
+//! them is `driver.rs`.
 //!
-//! Handles come from this context and are used until they are given back, which their owners do once. The thin methods here
-//! take them at their word; no handle leaves this folder.
+//! Handles come from this context and are used until they are given back, which their owners do
+//! once. The thin methods here take them at their word; no handle leaves this folder.
 
 use std::ffi::{CStr, c_int, c_uint, c_void};
 
@@ -19,8 +20,8 @@ type Done = Result<(), Refusal>;
 /// Room for what the driver's compiler says.
 const LOG_BYTES: usize = 8 << 10;
 
-/// Parameters that a kernel may have here. Where the driver does not tell how many a kernel has, so many are passed, the
-/// missing ones as zero, so that it never reads beyond the list.
+/// Parameters that a kernel may have here. Where the driver does not tell how many a kernel has, so
+/// many are passed, the missing ones as zero, so that it never reads beyond the list.
 pub const MAX_PARAMETERS: usize = 64;
 
 /// The primary context of a device, held until dropped.
@@ -186,7 +187,8 @@ impl Context {
         self.check("cuMemFree", status)
     }
 
-    /// Memory of the host that the device copies from and to by itself. The address of so many bytes.
+    /// Memory of the host that the device copies from and to by itself. The address of so many
+    /// bytes.
     pub fn alloc_host(&self, bytes: usize) -> Result<*mut u8, Refusal> {
         let mut memory = std::ptr::null_mut();
         // SAFETY: the pointer is valid for the call.
@@ -275,8 +277,9 @@ impl Context {
             is_bounded(image),
             "the driver reads to the zero byte of PTX"
         );
-        // SAFETY: the image is PTX with a zero byte at its end, or a binary whose header tells its length. The log has the
-        // room that is told, and a zero byte after it. Both lists have two entries.
+        // SAFETY: the image is PTX with a zero byte at its end, or a binary whose header tells its
+        // length. The log has the room that is told, and a zero byte after it. Both lists have two
+        // entries.
         let status = unsafe {
             (self.api.module_load_data_ex)(
                 &mut module,
@@ -329,8 +332,8 @@ impl Context {
         let look = self.api.func_get_param_info?;
         let (mut offset, mut size) = (0, 0);
         let mut has = |index| {
-            // SAFETY: the kernel's module is loaded, the pointers are valid for the call; an index beyond the parameters is an
-            // error by the manual.
+            // SAFETY: the kernel's module is loaded, the pointers are valid for the call; an index
+            // beyond the parameters is an error by the manual.
             let status = unsafe { look(function, index, &mut offset, &mut size) };
             status == 0
         };
@@ -347,7 +350,8 @@ impl Context {
         Ok(u32::try_from(blocks).unwrap_or(0))
     }
 
-    /// Queues a launch. The arguments are as many as the kernel's parameters, or [`MAX_PARAMETERS`] at least.
+    /// Queues a launch. The arguments are as many as the kernel's parameters, or [`MAX_PARAMETERS`]
+    /// at least.
     pub fn launch(&self, function: Handle, grid: Grid, arguments: &[u64], stream: Handle) -> Done {
         let pointer = |argument: &u64| std::ptr::from_ref(argument).cast_mut().cast::<c_void>();
         let mut pointers: Vec<*mut c_void> = arguments.iter().map(pointer).collect();
@@ -356,8 +360,9 @@ impl Context {
         let parameters = pointers.as_mut_ptr();
         if grid.cooperative {
             let call = self.api.launch_cooperative_kernel;
-            // SAFETY: the kernel's module is loaded; there is a pointer for each parameter, and behind it 64 bits, of which
-            // the driver copies as many as the parameter has before it returns. What the kernel does with them is its engine's.
+            // SAFETY: the kernel's module is loaded; there is a pointer for each parameter, and
+            // behind it 64 bits, of which the driver copies as many as the parameter has before it
+            // returns. What the kernel does with them is its engine's.
             let status = unsafe {
                 call(
                     function, blocks, 1, 1, threads, 1, 1, shared, stream, parameters,

@@ -20,8 +20,12 @@ use super::status::{OUT_OF_MEMORY, Refusal};
 use crate::device::driver::{Function, GraphHandle, RawLaunch};
 use crate::device::{CudaError, DeviceSummary, Driver, Resources, Source};
 
-/// Free bytes that the driver keeps for the next buffers rather than giving them back to the system whenever it is waited for.
+/// Free bytes that the driver keeps for the next buffers rather than giving them back to the system
+/// whenever it is waited for.
 const KEPT: u64 = 1 << 30;
+
+/// Bytes of shared memory, static and dynamic, that a block may have without asking.
+const SHARED: u32 = 48 << 10;
 
 /// Buffers start at multiples of this.
 const ALIGNMENT: u64 = 256;
@@ -58,7 +62,8 @@ pub struct NvidiaDriver {
     summary: DeviceSummary,
     images: Images,
     stream: Handle,
-    /// Nothing runs here: launches are recorded into graphs, while others go on queueing on the stream.
+    /// Nothing runs here: launches are recorded into graphs, while others go on queueing on the
+    /// stream.
     recorder: Mutex<Handle>,
     /// None where the device has no pools.
     pool: Option<Handle>,
@@ -193,14 +198,16 @@ impl NvidiaDriver {
         let context = &self.context;
         let mut found = Vec::new();
         for entry in source.entries {
-            // A name with a zero byte in it is none of the module's; the driver says so of what is before it.
+            // A name with a zero byte in it is none of the module's; the driver says so of what is
+            // before it.
             let name = CString::new(*entry).unwrap_or_default();
             let handle = context.function(module, &name)?;
             let of = |attribute| context.attribute(handle, attribute);
+            let static_bytes = of(FunctionAttribute::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES)?;
             let resources = Resources {
                 registers: of(FunctionAttribute::CU_FUNC_ATTRIBUTE_NUM_REGS)?,
                 local_bytes: of(FunctionAttribute::CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES)?,
-                shared_bytes: of(FunctionAttribute::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES)?,
+                shared_bytes: static_bytes,
                 max_threads: of(FunctionAttribute::CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK)?,
             };
             let shared = FunctionAttribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
@@ -208,7 +215,8 @@ impl NvidiaDriver {
                 name: format!("{}:{entry}", source.name),
                 handle,
                 parameters: context.parameters(handle),
-                shared: AtomicU32::new(of(shared)?),
+                // What the driver says may or may not count the static memory.
+                shared: AtomicU32::new(of(shared)?.min(SHARED.saturating_sub(static_bytes))),
             };
             found.push((loaded, resources));
         }

@@ -1,4 +1,5 @@
-//! What a device loads for a unit: from the cache, from the compiler, or as it came with this crate.
+//! What a device loads for a unit: from the cache, from the compiler, or as it came with this
+//! crate.
 
 use std::sync::OnceLock;
 
@@ -99,7 +100,8 @@ fn compiler() -> Result<&'static Nvrtc, &'static CudaError> {
     NVRTC.get_or_init(Nvrtc::find).as_ref()
 }
 
-/// Code of the device's own architecture if the compiler knows it, else assembly of the newest one before it.
+/// Code of the device's own architecture if the compiler knows it, else assembly of the newest one
+/// before it.
 fn target(known: &[u32], capability: u32) -> Option<Target> {
     if known.contains(&capability) {
         return Some(Target::Cubin(capability));

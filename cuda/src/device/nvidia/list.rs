@@ -20,7 +20,8 @@ pub struct CudaDevice {
     pub refused: Option<CudaError>,
 }
 
-/// The devices of this machine, those included that cannot serve. The driver leaves out what `CUDA_VISIBLE_DEVICES` hides.
+/// The devices of this machine, those included that cannot serve. The driver leaves out what
+/// `CUDA_VISIBLE_DEVICES` hides.
 ///
 /// # Errors
 /// Without a driver, with one that is too old, or that does not start.

@@ -16,8 +16,8 @@ const NVRTC_ERROR_COMPILATION: c_int = 6;
 type Program = *mut c_void;
 type Status = c_int;
 
-/// The functions used, as <https://docs.nvidia.com/cuda/nvrtc/> declares them. Results are whole numbers here, so that one
-/// that this code does not know is no undefined behaviour.
+/// The functions used, as <https://docs.nvidia.com/cuda/nvrtc/> declares them. Results are whole
+/// numbers here, so that one that this code does not know is no undefined behaviour.
 struct Functions {
     version: unsafe extern "C" fn(*mut c_int, *mut c_int) -> Status,
     architecture_count: unsafe extern "C" fn(*mut c_int) -> Status,
@@ -102,8 +102,8 @@ impl std::fmt::Debug for Nvrtc {
 }
 
 impl Nvrtc {
-    /// Opens the compiler that the variable `FFCM_NVRTC` names, else the first of those where the loader, `CUDA_HOME`, `CUDA_PATH`
-    /// and `/usr/local/cuda*` have one.
+    /// Opens the compiler that the variable `FFCM_NVRTC` names, else the first of those where the
+    /// loader, `CUDA_HOME`, `CUDA_PATH` and `/usr/local/cuda*` have one.
     pub fn find() -> Result<Nvrtc, CudaError> {
         let no_compiler = |message: String| CudaError::NoCompiler { message };
         if let Some(path) = std::env::var_os(NVRTC_VARIABLE).filter(|path| !path.is_empty()) {
@@ -112,7 +112,8 @@ impl Nvrtc {
         }
         let mut unfit = Vec::new();
         for path in candidates() {
-            // A name without a folder is the loader's to find, and the usual reason why it does not open is that it is not there.
+            // A name without a folder is the loader's to find, and the usual reason why it does not
+            // open is that it is not there.
             let named = path.components().count() == 1;
             match Nvrtc::open(&path) {
                 Ok(found) => return Ok(found),
@@ -135,14 +136,16 @@ impl Nvrtc {
     pub fn open(path: &Path) -> Result<Nvrtc, String> {
         let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         let mut libraries = Vec::new();
+        let not_opened = |error: libloading::Error| failed(&because(&error));
         for part in builtins_beside(path) {
-            // SAFETY: a library of NVIDIA's compiler, which does nothing when loaded. It has to be loaded first: the
-            // compiler looks for it by name where the loader searches, which may not be the compiler's own folder.
-            libraries.push(unsafe { Library::new(&part) }.map_err(|error| failed(&error))?);
+            // SAFETY: a library of NVIDIA's compiler, which does nothing when loaded. It has to be
+            // loaded first: the compiler looks for it by name where the loader searches, which may
+            // not be the compiler's own folder.
+            libraries.push(unsafe { Library::new(&part) }.map_err(not_opened)?);
         }
         // SAFETY: the library of NVIDIA's compiler does nothing when loaded.
-        let library = unsafe { Library::new(path) }.map_err(|error| failed(&error))?;
-        let functions = functions(&library).map_err(|error| failed(&error))?;
+        let library = unsafe { Library::new(path) }.map_err(not_opened)?;
+        let functions = functions(&library).map_err(not_opened)?;
         libraries.insert(0, library);
         let (mut major, mut minor, mut count) = (0, 0, 0);
         // SAFETY: the pointers are valid for the call.
@@ -235,7 +238,8 @@ impl OpenProgram<'_> {
         let count = c_int::try_from(owned.len()).map_err(|error| error.to_string())?;
         let mut program = std::ptr::null_mut();
         debug_assert_eq!(names.len(), texts.len());
-        // SAFETY: all strings are zero-terminated and outlive the call, which copies them; both lists have `count` entries.
+        // SAFETY: all strings are zero-terminated and outlive the call, which copies them; both
+        // lists have `count` entries.
         let status = unsafe {
             (functions.create)(
                 &mut program,
@@ -276,6 +280,14 @@ impl Drop for OpenProgram<'_> {
     }
 }
 
+/// An error with what is behind it: the loader's own words.
+fn because(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", because(source)),
+        None => error.to_string(),
+    }
+}
+
 fn c_string(text: &str) -> Result<CString, String> {
     CString::new(text).map_err(|error| error.to_string())
 }
@@ -296,7 +308,8 @@ fn check(functions: &Functions, status: Status) -> Result<(), String> {
 }
 
 fn functions(library: &Library) -> Result<Functions, libloading::Error> {
-    // SAFETY: the types are those of NVIDIA's declarations, unchanged since the first version that had the functions.
+    // SAFETY: the types are those of NVIDIA's declarations, unchanged since the first version that
+    // had the functions.
     unsafe {
         Ok(Functions {
             version: *library.get(b"nvrtcVersion\0")?,
@@ -331,7 +344,8 @@ fn builtins_beside(path: &Path) -> Vec<PathBuf> {
     files(folder, is_one)
 }
 
-/// Paths in a folder whose names fit, in the order of their names, the last first: newer versions come before older.
+/// Paths in a folder whose names fit, in the order of their names, the last first: newer versions
+/// come before older.
 fn files(folder: &Path, fits: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<_> = entries
@@ -412,6 +426,8 @@ mod tests {
         std::fs::write(&path, "not a library").unwrap();
         let error = Nvrtc::open(&path).unwrap_err();
         assert!(error.contains("libnvrtc.so"), "{error}");
+        // What the loader says, whatever its words are.
+        assert!(error.matches(": ").count() >= 2, "{error}");
         assert!(Nvrtc::open(&folder.path().join("absent.so")).is_err());
     }
 

@@ -1,22 +1,26 @@
 //! Kernels as assembly that comes with this crate, for machines that have a driver and no compiler.
 //!
-//! `cargo xtask codegen` renders them with the compiler's version [`NVRTC_VERSION`]. Each file begins with the digest of what it
-//! was made from, so that one that is stale is noticed without a compiler.
+//! `cargo xtask codegen` renders them with the compiler's version [`NVRTC_VERSION`]. Each file
+//! begins with the digest of what it was made from, so that one that is stale is noticed without a
+//! compiler.
 
 use super::compile::{self, MIN_CAPABILITY, Nvrtc, Target};
 use crate::device::{CudaError, Source};
 use crate::kernels::generated::PTX;
 
-/// What the assembly is rendered with. Its version of PTX, 9.0, is read by drivers from [`MIN_DRIVER`] on.
+/// What the assembly is rendered with. Its version of PTX, 9.0, is read by drivers from
+/// [`MIN_DRIVER`] on.
 pub const NVRTC_VERSION: (u32, u32) = (13, 0);
 
-/// The least version of a driver that reads the assembly, as the driver numbers them: 13.0, which is NVIDIA's 580.
+/// The least version of a driver that reads the assembly, as the driver numbers them: 13.0, which
+/// is NVIDIA's 580.
 pub const MIN_DRIVER: i32 = 13_000;
 
 /// What it is rendered for. The driver translates it for newer devices.
 pub const TARGET: Target = Target::Ptx(MIN_CAPABILITY);
 
-/// The name of a unit's file, without its ending: the unit's name and macros, in letters that every file system has.
+/// The name of a unit's file, without its ending: the unit's name and macros, in letters that every
+/// file system has.
 pub fn stem(source: &Source) -> String {
     let mut stem = source.name.to_string();
     for (name, value) in source.defines {

@@ -1,8 +1,10 @@
-//! The functions of NVIDIA's driver that are used, as <https://docs.nvidia.com/cuda/cuda-driver-api/> declares them.
+//! The functions of NVIDIA's driver that are used, as
+//! <https://docs.nvidia.com/cuda/cuda-driver-api/> declares them.
 //!
-//! The library is cudarc's to find. Its functions are looked up here, all at once, so that one that a driver lacks is an
-//! error and no panic; results are whole numbers, so that one that this code does not know is no undefined behaviour. Handles
-//! are numbers as wide as a pointer: nothing here looks behind them.
+//! The library is cudarc's to find. Its functions are looked up here, all at once, so that one that
+//! a driver lacks is an error and no panic; results are whole numbers, so that one that this code
+//! does not know is no undefined behaviour. Handles are numbers as wide as a pointer: nothing here
+//! looks behind them.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::sync::OnceLock;
@@ -134,7 +136,8 @@ impl Api {
         }
         let text = |lookup: unsafe extern "C" fn(Status, *mut *const c_char) -> Status| {
             let mut text = std::ptr::null();
-            // SAFETY: any number may be asked for; for an unknown one it answers with an error and a null pointer.
+            // SAFETY: any number may be asked for; for an unknown one it answers with an error and
+            // a null pointer.
             let found = unsafe { lookup(status, &mut text) } == 0 && !text.is_null();
             if !found {
                 return None;
@@ -162,7 +165,8 @@ fn open() -> Result<Api, CudaError> {
     if !unsafe { sys::is_culib_present() } {
         return Err(CudaError::NoDriver { hint: NO_DRIVER });
     }
-    // The version comes first: an older driver lacks functions, and its age is the better thing to say.
+    // The version comes first: an older driver lacks functions, and its age is the better thing to
+    // say.
     let driver_get_version: unsafe extern "C" fn(*mut c_int) -> Status =
         symbol(b"cuDriverGetVersion\0")?;
     let mut version = 0;
@@ -186,7 +190,8 @@ fn open() -> Result<Api, CudaError> {
 fn symbol<F: Copy>(name: &'static [u8]) -> Result<F, CudaError> {
     debug_assert_eq!(size_of::<F>(), size_of::<usize>(), "a function pointer");
     debug_assert_eq!(name.last(), Some(&0));
-    // SAFETY: the library was found to be present, so this does not panic; the caller gives the declared type.
+    // SAFETY: the library was found to be present, so this does not panic; the caller gives the
+    // declared type.
     let found = unsafe { sys::culib().get::<F>(name) };
     match found {
         Ok(symbol) => Ok(*symbol),
@@ -199,7 +204,8 @@ fn symbol<F: Copy>(name: &'static [u8]) -> Result<F, CudaError> {
     }
 }
 
-/// Every function. Where the manual's name stands for a newer one of the library, the latter is asked for.
+/// Every function. Where the manual's name stands for a newer one of the library, the latter is
+/// asked for.
 fn table(version: c_int) -> Result<Api, CudaError> {
     Ok(Api {
         version,

@@ -1,8 +1,9 @@
 //! Copies between the host and the device through memory that the device can reach by itself.
 //!
-//! A few pieces of such memory are used in turn. Many small uploads share a piece, so that they do not wait for each other; a
-//! piece is written again by the host only when an event tells that the device has done all copies from it. Everything is on one
-//! stream: a copy to a piece comes after earlier copies from it without anybody waiting.
+//! A few pieces of such memory are used in turn. Many small uploads share a piece, so that they do
+//! not wait for each other; a piece is written again by the host only when an event tells that the
+//! device has done all copies from it. Everything is on one stream: a copy to a piece comes after
+//! earlier copies from it without anybody waiting.
 
 use super::context::Context;
 use super::raw::{Address, Handle};
@@ -43,7 +44,8 @@ impl Turns {
         }
     }
 
-    /// A place for the next bytes of `left`, of which there is one at least: for all of them, or for a whole piece.
+    /// A place for the next bytes of `left`, of which there is one at least: for all of them, or
+    /// for a whole piece.
     fn place(&mut self, left: usize) -> Place {
         debug_assert!(left > 0);
         let bytes = left.min(PIECE);
@@ -124,7 +126,8 @@ impl Staging {
         self.settled(context, stream, done)
     }
 
-    /// A result; after a failure nothing queued uses the pieces any more, whether or not an event tells of it.
+    /// A result; after a failure nothing queued uses the pieces any more, whether or not an event
+    /// tells of it.
     fn settled(
         &mut self,
         context: &Context,
@@ -157,8 +160,9 @@ impl Staging {
             }
             let part = &data[done..done + place.bytes];
             debug_assert!(place.offset + part.len() <= PIECE);
-            // SAFETY: the place lies within the piece, and no copy that is queued reads it: the event of the last one of the
-            // piece's turn before has happened, and within a turn places do not overlap.
+            // SAFETY: the place lies within the piece, and no copy that is queued reads it: the
+            // event of the last one of the piece's turn before has happened, and within a turn
+            // places do not overlap.
             let from = unsafe {
                 let from = piece.memory.add(place.offset);
                 std::ptr::copy_nonoverlapping(part.as_ptr(), from, part.len());
@@ -201,8 +205,8 @@ impl Staging {
                 let start = ahead * PIECE;
                 let bytes = PIECE.min(total - start);
                 self.turns.busy[ahead % PIECES] = true;
-                // SAFETY: uploads from the piece come before on the stream. The host read the part that was here before, and
-                // reads this one after the event recorded next.
+                // SAFETY: uploads from the piece come before on the stream. The host read the part
+                // that was here before, and reads this one after the event recorded next.
                 unsafe { context.copy_out(piece.memory, address + start as u64, bytes, stream) }
                     .map_err(Refusal::working)?;
                 context

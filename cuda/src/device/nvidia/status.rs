@@ -11,8 +11,8 @@ pub type Status = c_int;
 
 pub const OUT_OF_MEMORY: Status = CUresult::CUDA_ERROR_OUT_OF_MEMORY as Status;
 
-/// After these the context is of no use any more: the manual says of most that the process must be started anew. The others tell
-/// that the device or the driver has gone away.
+/// After these the context is of no use any more: the manual says of most that the process must be
+/// started anew. The others tell that the device or the driver has gone away.
 const LOST: [CUresult; 17] = [
     CUresult::CUDA_ERROR_DEINITIALIZED,
     CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE,

@@ -2,18 +2,19 @@
 //
 // Nothing is shared between threads but the book and the calls, which nobody writes, so nothing can race.
 //
-// A thread's memory is a number of nodes, wires, pairs and map entries. Pairs that make the net smaller, or copy an atom,
-// go first, so that little memory is needed; they wait at the low end of the pairs, the others at the high end, both
-// last in first out. Free nodes and free wires are chained, last in first out.
+// A thread's memory is a number of nodes, wires, pairs and map entries. Pairs that make the net smaller, or copy an
+// atom, go first, so that little memory is needed; they wait at the low end of the pairs, the others at the high end,
+// both last in first out. Free nodes and free wires are chained, last in first out.
 //
-// A wire has two ends; the first term that reaches the wire waits in its cell, the second takes it out and meets it. The
-// cells of two wires that are joined end to end name each other, with the sub bit set. A cell of which w0 is 0 is empty.
+// A wire has two ends; the first term that reaches the wire waits in its cell, the second takes it out and meets it.
+// The cells of two wires that are joined end to end name each other, with the sub bit set. A cell of which w0 is 0 is
+// empty.
 //
 // There are two sizes of memory:
-//   * Small: arrays of the thread, which the hardware interleaves and keeps in the level-1 cache. `calls_small` reduces a
-//     call there from beginning to end. What is left then is a number or another atom, or the call is handed on.
-//   * Slices: of device memory, for fewer calls at a time. `calls_large` runs a call for FUEL trips of its loops and saves
-//     its registers, so that a launch ends soon. The normal form stays there; `calls_gather` packs the used part.
+//   * Small: arrays of the thread, which the hardware interleaves and keeps in the level-1 cache. `calls_small` reduces
+//     a call there from beginning to end. What is left then is a number or another atom, or the call is handed on.
+//   * Slices: of device memory, for fewer calls at a time. `calls_large` runs a call for FUEL trips of its loops and
+//     saves its registers, so that a launch ends soon. The normal form stays there; `calls_gather` packs the used part.
 // A call that is larger still is left to the engine that spreads one net over the whole device.
 #include "number.cuh"
 
@@ -105,8 +106,8 @@ struct Small {
     __device__ __forceinline__ void set_mapped(u32 at, u32 address) { map[at] = (u8)address; }
 };
 
-// The memory of a thread that has more. The slices of a warp lie interleaved, slot by slot, so that threads which do the
-// same touch neighbouring words. The pointers are those of the thread's first slots.
+// The memory of a thread that has more. The slices of a warp lie interleaved, slot by slot, so that threads which do
+// the same touch neighbouring words. The pointers are those of the thread's first slots.
 struct Slice {
     static constexpr u32 WIRES = LARGE_WIRES;
     static constexpr u32 PAIRS = LARGE_PAIRS;
@@ -196,9 +197,9 @@ struct Net {
         memory.pair(at, 1) = b;
     }
 
-    // What waits at the wire that `term` is an end of; the wire is free then. `term` itself if nothing waits, or it is no
-    // wire. What waits at a wire never has something waiting for it in turn: a wire that was joined to this one is empty
-    // again, anything else is no wire.
+    // What waits at the wire that `term` is an end of; the wire is free then. `term` itself if nothing waits, or it is
+    // no wire. What waits at a wire never has something waiting for it in turn: a wire that was joined to this one is
+    // empty again, anything else is no wire.
     __device__ __forceinline__ u64 arrive(u64 term) {
         if (!is_wire(term)) return term;
         const u64 waiting = memory.wire(word1(term));
@@ -244,8 +245,8 @@ struct Net {
         fuel -= (i32)(2 * header.nodes + header.wires);
     }
 
-    // `root & @entry ~ (a (b root))`, or the entry expanded at the root, wire 0. False if there is no room. `nodes` is not
-    // 0. A head is the entry with the place of its first argument; the next head's place is the end of them.
+    // `root & @entry ~ (a (b root))`, or the entry expanded at the root, wire 0. False if there is no room. `nodes` is
+    // not 0. A head is the entry with the place of its first argument; the next head's place is the end of them.
     __device__ __forceinline__ bool start(const u64* __restrict__ heads, const u64* __restrict__ arguments, u32 call,
                                           u32 nodes, u64 all_gas) {
         free_node = free_wire = NONE;
@@ -280,8 +281,8 @@ struct Net {
         }
         if (gas == 0) return STATUS_OUT_OF_GAS;
         const u64 first = memory.pair(at, 0), second = memory.pair(at, 1);
-        // In the order of classes, so that the rules have the node of a mixed pair second. A reference comes first, as it
-        // does in the only pair with a wire.
+        // In the order of classes, so that the rules have the node of a mixed pair second. A reference comes first, as
+        // it does in the only pair with a wire.
         const bool swap = !is_wire(second) && class_of(first) > class_of(second);
         const u64 a = swap ? second : first, b = swap ? first : second;
         const u32 found = opcode(a, b);
@@ -339,8 +340,8 @@ struct Net {
                     break;
                 }
                 case OP_SUCC:
-                    // n ~ $(m r): the step n m goes to r. While the slot itself holds no number, n takes its place and the
-                    // node waits for what comes out of the slot; a wire is no number, whatever waits in its cell.
+                    // n ~ $(m r): the step n m goes to r. While the slot itself holds no number, n takes its place and
+                    // the node waits for what comes out of the slot; a wire is no number, whatever waits in its cell.
                     links = 1;
                     if (class_of(b1) == CLASS_NUM) {
                         a1 = operate(a, b1);
@@ -399,7 +400,8 @@ struct Net {
         return shrinking + growing == 0 ? STATUS_DONE : STATUS_RUNNING;
     }
 
-    // Interactions until the call has ended or its fuel is spent. Counts them by opcode, 16 bits each, from the second on.
+    // Interactions until the call has ended or its fuel is spent. Counts them by opcode, 16 bits each, from the second
+    // on.
     __device__ __forceinline__ u32 run(const u64* __restrict__ book, u32 status, u64& low, u64& high) {
         while (status == STATUS_RUNNING && fuel > 0) {
             fuel -= 1;
@@ -420,9 +422,9 @@ struct Net {
 
 using namespace ffcm;
 
-// Reduces call `i` of `calls`, each by one thread from beginning to end, with `nodes` nodes at most, which is not 0. What
-// came of it: SMALL_RESULT words of `results`. A call of which a tree is left is handed on like one that is too large,
-// because its memory ends with the thread.
+// Reduces call `i` of `calls`, each by one thread from beginning to end, with `nodes` nodes at most, which is not 0.
+// What came of it: SMALL_RESULT words of `results`. A call of which a tree is left is handed on like one that is too
+// large, because its memory ends with the thread.
 extern "C" __global__ void __launch_bounds__(128)
     calls_small(const u64* __restrict__ book, const u64* __restrict__ heads, const u64* __restrict__ arguments,
                 u64* __restrict__ results, u32 calls, u32 nodes, u64 gas) {
@@ -445,8 +447,9 @@ extern "C" __global__ void __launch_bounds__(128)
     result[2] = high;
 }
 
-// Starts call `i` in slice `i`, or goes on with it, for LARGE_FUEL trips. There are `lanes` slices, a multiple of WARP, of
-// `nodes` nodes, LARGE_WIRES wires, LARGE_PAIRS pairs and `map_entries` map entries each. The state is zero at first.
+// Starts call `i` in slice `i`, or goes on with it, for LARGE_FUEL trips. There are `lanes` slices, a multiple of WARP,
+// of `nodes` nodes, LARGE_WIRES wires, LARGE_PAIRS pairs and `map_entries` map entries each. The state is zero at
+// first.
 extern "C" __global__ void __launch_bounds__(128)
     calls_large(const u64* __restrict__ book, const u64* __restrict__ heads, const u64* __restrict__ arguments,
                 u64* __restrict__ state, u64* __restrict__ node_slots, u64* __restrict__ wire_slots,
@@ -486,8 +489,8 @@ extern "C" __global__ void __launch_bounds__(128)
     }
 }
 
-// Packs the used nodes, then the used wires of some slices. Item `i` of `count` is two words: the lane with the number of
-// its wires in the upper half, and where in `packed` they go with the number of its nodes in the upper half.
+// Packs the used nodes, then the used wires of some slices. Item `i` of `count` is two words: the lane with the number
+// of its wires in the upper half, and where in `packed` they go with the number of its nodes in the upper half.
 extern "C" __global__ void __launch_bounds__(128)
     calls_gather(const u64* __restrict__ node_slots, const u64* __restrict__ wire_slots, const u64* __restrict__ items,
                  u64* __restrict__ packed, u32 count, u32 nodes) {

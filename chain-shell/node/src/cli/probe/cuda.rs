@@ -160,6 +160,8 @@ fn units(device: &CudaCoprocessor) -> Vec<Unit> {
 
 #[cfg(test)]
 mod tests {
+    use ffcm_cuda::device::shim::{self, ShimOptions};
+
     use super::*;
 
     #[test]
@@ -190,5 +192,30 @@ mod tests {
         });
         assert_eq!(failed.state, State::Failed);
         assert_eq!(failed.to_json()["missing"], serde_json::json!([]));
+    }
+
+    #[test]
+    fn a_device_shows_its_limits_digests_and_what_kernels_take() {
+        let gpu = shim::open(&ShimOptions::default()).unwrap();
+        let device = shown(0, gpu.summary().clone(), "none".into());
+        let open = || Ok(CudaCoprocessor::on(gpu));
+        let backend = Backend::of_device("cuda:0".into(), device, None::<CudaError>, open, units);
+        assert_eq!(backend.state, State::Ready, "{}", backend.detail);
+        let value = backend.to_json();
+        let adapter = &value["adapter"];
+        assert_eq!(adapter["compiler"], "none");
+        assert!(adapter["limits"]["multiprocessors"].as_u64().unwrap() > 0);
+        let jobs = value["self_test"].as_array().unwrap();
+        assert!(jobs.len() == 4 && jobs.iter().all(|job| job["passed"] == true));
+        let units = value["kernels"].as_array().unwrap();
+        for part in ["net/", "focus/", "memory/", "hash/"] {
+            let is_part =
+                |unit: &&serde_json::Value| unit["kernel"].as_str().unwrap().starts_with(part);
+            let unit = units.iter().find(is_part).unwrap();
+            let entry = &unit["entries"][0];
+            assert!(entry["max_threads"].as_u64().unwrap() > 0, "{unit:#}");
+            let line = format!("  entry      {} ", entry["entry"].as_str().unwrap());
+            assert!(backend.to_text().contains(&line), "{}", backend.to_text());
+        }
     }
 }

@@ -35,7 +35,8 @@ parts="doctor
 conformance-cpu conformance-cuda conformance-wgpu
 memcheck-nets memcheck-focus memcheck-memory memcheck-hash
 racecheck-nets racecheck-focus racecheck-memory racecheck-hash
-nets-cpu nets-cuda nets-wgpu nets-persistent-cuda nets-large-cpu nets-large-cuda nets-large-persistent-cuda
+nets-cpu nets-cuda nets-wgpu nets-persistent-cuda nets-local-cuda
+nets-large-cpu nets-large-cuda nets-large-persistent-cuda nets-large-local-cuda nets-large-both-cuda
 focus-cpu focus-cuda focus-wgpu focus-large-cuda
 memory-cpu memory-cuda memory-wgpu
 hash-cpu hash-cuda hash-wgpu"
@@ -104,13 +105,13 @@ chosen() {
 # Notes what became of a part: `ok`, `failed`, `wrong` for a result that differs, or `not-run`; seconds; and why.
 note() {
     printf '%s\n%s\n%s\n' "$2" "$3" "$4" >"$work/$1.status"
-    printf '%-20s %-8s %6s s  %s\n' "$1" "$2" "$3" "$4"
+    printf '%-26s %-8s %6s s  %s\n' "$1" "$2" "$3" "$4"
 }
 
 not_run() {
     # What ran on an earlier day is not unsaid by a device that is missing today.
     if succeeded "$1"; then
-        printf '%-20s kept\n' "$1"
+        printf '%-26s kept\n' "$1"
     else
         note "$1" not-run 0 "$2"
     fi
@@ -136,7 +137,7 @@ run_part() {
     local name=$1 code=0 start left
     shift
     if [ "$again" = no ] && succeeded "$name"; then
-        printf '%-20s kept\n' "$name"
+        printf '%-26s kept\n' "$name"
         return
     fi
     left=$(time_left)
@@ -267,9 +268,12 @@ for part in $parts; do
     conformance-*) on_device "$backend" "$part" conformance ;;
     memcheck-* | racecheck-*) sanitize "${part%%-*}" "$backend" ;;
     nets-persistent-cuda) on_device cuda "$part" nets --persistent $tiny ;;
+    nets-local-cuda) on_device cuda "$part" nets --local $tiny ;;
     nets-large-cpu) run_part "$part" "$benches" nets --larger 3 --threads "$threads" $tiny --json '{}' ;;
     nets-large-cuda) on_device cuda "$part" nets --larger 3 $tiny ;;
     nets-large-persistent-cuda) on_device cuda "$part" nets --larger 3 --persistent $tiny ;;
+    nets-large-local-cuda) on_device cuda "$part" nets --larger 3 --local $tiny ;;
+    nets-large-both-cuda) on_device cuda "$part" nets --larger 3 --persistent --local $tiny ;;
     focus-large-cuda) on_device cuda "$part" focus --scale 24 $tiny ;;
     *-cpu) run_part "$part" "$benches" "${part%%-*}" --threads "$threads" $tiny --json '{}' ;;
     *) on_device "$backend" "$part" "${part%%-*}" $tiny ;;

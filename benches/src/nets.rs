@@ -36,6 +36,9 @@ pub struct Arguments {
     /// On CUDA: many rounds in one launch, whose blocks wait for each other in between.
     #[arg(long)]
     persistent: bool,
+    /// On CUDA: new nodes in the shared memory of the block that makes them, as far as possible.
+    #[arg(long)]
+    local: bool,
     #[command(flatten)]
     turns: Turns,
     #[command(flatten)]

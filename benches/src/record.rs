@@ -28,7 +28,7 @@ pub struct Arguments {
 }
 
 /// Every part, in the order of the page.
-const PARTS: [&str; 29] = [
+const PARTS: [&str; 32] = [
     "doctor",
     "conformance-cpu",
     "conformance-cuda",
@@ -45,9 +45,12 @@ const PARTS: [&str; 29] = [
     "nets-cuda",
     "nets-wgpu",
     "nets-persistent-cuda",
+    "nets-local-cuda",
     "nets-large-cpu",
     "nets-large-cuda",
     "nets-large-persistent-cuda",
+    "nets-large-local-cuda",
+    "nets-large-both-cuda",
     "focus-cpu",
     "focus-cuda",
     "focus-wgpu",

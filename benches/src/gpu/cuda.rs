@@ -109,6 +109,7 @@ mod tests {
         for (words, rows) in [
             (&["nets", "--only", "sum_rec,cnots"][..], 2),
             (&["nets", "--only", "stress", "--persistent"], 1),
+            (&["nets", "--only", "sum_tree", "--local"], 1),
             (&["focus", "--iterations", "3", "--degree", "4"], 2),
             (&["memory"], 1),
             (&["hash"], 4),

@@ -7,7 +7,7 @@ use ffcm::coprocessor::{
 };
 use ffcm::net::{Book, Limits};
 use ffcm_cuda::CudaCoprocessor;
-use ffcm_cuda::net::Schedule;
+use ffcm_cuda::net::{Local, Schedule};
 use ffcm_wgsl::{NetOptions, WgpuCoprocessor};
 
 use super::{Arguments, reduce, selected};
@@ -19,9 +19,9 @@ use crate::timing::{Sample, Summary, time};
 /// Checks and measures.
 pub fn run(arguments: &Arguments, choice: &Choice) -> Result<(), Failure> {
     match choice {
-        Choice::Wgpu(_) if arguments.persistent => {
-            Err(Failure::Failed("--persistent is for CUDA".into()))
-        }
+        Choice::Wgpu(_) if arguments.persistent || arguments.local => Err(Failure::Failed(
+            "--persistent and --local are for CUDA".into(),
+        )),
         Choice::Wgpu(options) => {
             let counting = NetOptions { count_bytes: true };
             let counting = WgpuCoprocessor::open(options)
@@ -52,7 +52,11 @@ pub(crate) fn on_cuda(arguments: &Arguments, gpu: ffcm_cuda::device::Gpu) -> Res
         true => Schedule::Persistent,
         false => Schedule::Rounds,
     };
-    let options = ffcm_cuda::net::NetOptions { schedule };
+    let local = match arguments.local {
+        true => Local::Auto,
+        false => Local::Off,
+    };
+    let options = ffcm_cuda::net::NetOptions { schedule, local };
     let device = CudaCoprocessor::on(gpu).with_net_options(options);
     measure(arguments, &device, &**device.gpu(), |_| Ok(None))
 }

@@ -8,11 +8,14 @@ use super::tables::{Line, lines, list, unit};
 use super::{Part, Record, State, digests};
 
 /// The tables of figures: the name of their parts without the backend.
-const SUITES: [&str; 8] = [
+const SUITES: [&str; 11] = [
     "nets",
     "nets-persistent",
+    "nets-local",
     "nets-large",
     "nets-large-persistent",
+    "nets-large-local",
+    "nets-large-both",
     "focus",
     "focus-large",
     "memory",
@@ -205,8 +208,21 @@ fn speed(page: &mut String, record: &Record, suite: &str) {
         };
         match &part.data {
             Some(data) if part.state == State::Ok => {
-                let row = |line| cells(backend, line);
+                let shared = match (base, backend) {
+                    ("nets", "cuda") => shared_memory(record),
+                    _ => None,
+                };
+                let row = |mut line: Line| {
+                    let of_shared = |(rate, all)| rate * 1e6 * NODE_BYTES / all;
+                    line.share = line.share.or(line.mega_units.zip(shared).map(of_shared));
+                    cells(backend, line)
+                };
                 rows.extend(lines(base, data).into_iter().map(row));
+                rows.extend(shared.map(|all| {
+                    let rate = format!("{:.1} GB/s", all / 1e9);
+                    let what = "shared memory, an estimate".to_owned();
+                    vec![backend.into(), what, String::new(), String::new(), rate]
+                }));
                 let copy = data["device"]["copy_bandwidth"].as_f64();
                 rows.extend(copy.map(|copy| {
                     let rate = format!("{:.1} GB/s", copy / 1e9);
@@ -231,6 +247,20 @@ fn speed(page: &mut String, record: &Record, suite: &str) {
     let count = unit(base);
     let heads = ["backend", "workload", count, "best", "rate", "of ceiling"];
     table(page, &heads, rows);
+}
+
+/// Bytes of the nodes of an interaction: two are read and two written, of 16 bytes each.
+const NODE_BYTES: f64 = 64.0;
+
+/// Bytes per second that the shared memory of a CUDA device gives at its highest clock: 128 bytes a cycle from each
+/// multiprocessor.
+fn shared_memory(record: &Record) -> Option<f64> {
+    let row = device(record)?;
+    let processors = row["adapter"]["limits"]["multiprocessors"].as_f64()?;
+    // Name, driver and power come before the clock.
+    let clock = fact(record, "nvidia-smi")?.split(", ").nth(3)?;
+    let megahertz: f64 = clock.strip_suffix(" MHz")?.parse().ok()?;
+    Some(processors * 128.0 * megahertz * 1e6)
 }
 
 fn cells(backend: &str, line: Line) -> Vec<String> {

@@ -21,9 +21,9 @@ fn sample(folder: &Path) {
     write(
         folder,
         "facts",
-        "commit\tabc123\nsha256 of focus\t00ff\nodd line\n",
+        "commit\tabc123\nsha256 of focus\t00ff\nodd line\nnvidia-smi\tCard 9000, 580.1, 700.00 W, 2000 MHz, 3 MHz\n",
     );
-    let adapter = json!({ "name": "Card 9000", "driver": "13.0", "kind": "GPU", "limits": { "l2": 50 },
+    let adapter = json!({ "name": "Card 9000", "driver": "13.0", "kind": "GPU", "limits": { "l2": 50, "multiprocessors": 100 },
         "compiler": "none" });
     let kernels = json!([{ "kernel": "focus/gather", "entries": [
         { "entry": "gather_equal", "registers": 40, "local_bytes": 0, "shared_bytes": 1024 }] }]);
@@ -47,10 +47,11 @@ fn sample(folder: &Path) {
     let device = json!({ "adapter": "Card 9000", "copy_bandwidth": 4.0e12 });
     let row = json!({ "what": "sum_rec, depth 24", "units": 1000, "run": { "best": 0.5 },
         "mega_units": 20000.0, "of_copy": 0.25 });
+    let uncounted = json!({ "what": "cnots, depth 20", "units": 10, "run": { "best": 0.5 }, "mega_units": 40000.0 });
     put(
         folder,
         "nets-cuda",
-        &json!({ "device": device, "rows": [row] }),
+        &json!({ "device": device, "rows": [row, uncounted] }),
     );
     let rows = json!([{ "threads": 2, "reduction": { "best": 0.125 }, "mega_interactions": 60.5 }]);
     let program =
@@ -101,11 +102,14 @@ fn the_page_has_device_states_digests_rates_and_shares() {
         "| racecheck-nets | FAILED | 540 s | not done after 540 s |",
         "| memory-wgpu | NOT RUN |  | not asked for |",
         "| cpu | ready | two \\| threads |  |  |",
-        "| cuda:0 | ready | fine | 13.0 | l2 50, compiler none |",
+        "| cuda:0 | ready | fine | 13.0 | l2 50, multiprocessors 100, compiler none |",
         "| cuda:0 | focus/gather | gather_equal | 40 | 0 | 1024 |",
         "| nets | `aa` | `aa` | NOT RUN |",
         "| cpu | sum_rec, depth 20, 2 threads | 7 | 125.00 ms | 60.500 M/s |  |",
         "| cuda | sum_rec, depth 24 | 1000 | 500.00 ms | 20000.000 M/s | 25.0 % |",
+        // 100 multiprocessors × 128 B × 2 GHz, of which 64 B each.
+        "| cuda | shared memory, an estimate |  |  | 25600.0 GB/s |  |",
+        "| cuda | cnots, depth 20 | 10 | 500.00 ms | 40000.000 M/s | 10.0 % |",
         "| cuda | copy from buffer to buffer |  |  | 4000.0 GB/s |  |",
         "| cpu | one iteration, 1 thread | 31 | 20.00 ms | 1500.000 M/s | 90.0 % |",
         "| wgpu | NOT RUN: not asked for |  |  |  |  |",

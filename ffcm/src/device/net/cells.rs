@@ -113,7 +113,7 @@ mod tests {
                     (Class::Var, 2) => givens += 1,
                     (Class::Var, _) => assert_eq!(*term, Term::ABSENT),
                     (class, _) if class.is_node() => {
-                        assert!(term.offset() % 2 == 0 && (term.offset() as usize) < 2 * nodes)
+                        assert!(term.offset() % 2 == 0 && (term.offset() as usize) < 2 * nodes);
                     }
                     _ => {}
                 }

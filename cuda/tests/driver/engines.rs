@@ -46,7 +46,8 @@ fn find(name: &str, module: &str) -> Option<&'static Arc<Kernel>> {
     });
     let named: Vec<_> = named.collect();
     let of_module = |unit: &str| {
-        let file: String = unit
+        let stem = unit.rsplit('/').next().unwrap_or(unit);
+        let file: String = stem
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
             .collect();

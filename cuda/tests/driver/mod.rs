@@ -86,8 +86,16 @@ fn build(without: &'static [&'static str]) -> PathBuf {
 
 /// Runs a kernel: its name, the assembly it is from, blocks, threads of a block, bytes of dynamic shared memory, whether it is cooperative, its
 /// arguments and their number. Gives 0 if it ended well.
-pub type Runner =
-    unsafe extern "C" fn(*const c_char, *const c_char, u32, u32, u32, c_int, *const u64, usize) -> c_int;
+pub type Runner = unsafe extern "C" fn(
+    *const c_char,
+    *const c_char,
+    u32,
+    u32,
+    u32,
+    c_int,
+    *const u64,
+    usize,
+) -> c_int;
 
 /// The driver, for what only tests ask of it.
 pub struct Fake(Library);

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use super::cache::Cache;
-use super::compile::{self, MIN_CAPABILITY, Nvrtc, Target};
+use super::compile::{self, MIN_CAPABILITY, NVRTC_VARIABLE, Nvrtc, Target};
 use super::raw::version_text;
 use super::{ptx, raw};
 use crate::device::{CudaError, Source};
@@ -38,7 +38,7 @@ impl Images {
 
     /// The image of a unit.
     pub fn of(&self, source: &Source) -> Result<Image, CudaError> {
-        match compiler() {
+        match compiler(self.driver) {
             Ok(nvrtc) => match target(nvrtc.architectures(), self.capability) {
                 Some(target) => self.compiled(nvrtc, source, target),
                 None => self.shipped(source, "NVRTC knows no architecture of this device"),
@@ -51,8 +51,13 @@ impl Images {
         let (major, minor) = nvrtc.version();
         let driver = version_text(self.driver);
         let architecture = target.architecture();
-        let origin =
+        let mut origin =
             format!("{architecture} of NVRTC {major}.{minor} with a driver for CUDA {driver}");
+        if major > driver_major(self.driver) {
+            origin.push_str(&format!(
+                ", which reads nothing as new: {NVRTC_VARIABLE} can name an older NVRTC"
+            ));
+        }
         let key = key(source, target, nvrtc.version(), self.driver)?;
         if let Some(bytes) = self.cache.as_ref().and_then(|cache| cache.get(&key)) {
             tracing::debug!(unit = source.name, %origin, "from the cache");
@@ -94,10 +99,18 @@ impl Images {
     }
 }
 
-/// The process's compiler, looked for once and kept: it does not like to be unloaded.
-fn compiler() -> Result<&'static Nvrtc, &'static CudaError> {
+/// The major version of a driver, as it numbers them: 13000 is 13.0.
+fn driver_major(driver: i32) -> u32 {
+    u32::try_from(driver / 1000).unwrap_or(0)
+}
+
+/// The process's compiler, looked for once, for its driver, and kept: it does not like to be
+/// unloaded.
+fn compiler(driver: i32) -> Result<&'static Nvrtc, &'static CudaError> {
     static NVRTC: OnceLock<Result<Nvrtc, CudaError>> = OnceLock::new();
-    NVRTC.get_or_init(Nvrtc::find).as_ref()
+    NVRTC
+        .get_or_init(|| Nvrtc::find_for(driver_major(driver)))
+        .as_ref()
 }
 
 /// Code of the device's own architecture if the compiler knows it, else assembly of the newest one

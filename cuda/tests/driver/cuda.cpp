@@ -230,7 +230,7 @@ EXPORT int cuDeviceTotalMem_v2(size_t* bytes, int) { ENTER_ANYWHERE(cuDeviceTota
 EXPORT int cuDeviceGetAttribute(int* value, int attribute, int device) {
     ENTER_ANYWHERE(cuDeviceGetAttribute);
     // Multiprocessors, compute mode, L2, threads, major, minor, cooperative, shared memory, pools.
-    std::map<int, int> values = {{16, 4}, {20, 0}, {38, 1 << 20}, {39, 2048}, {75, device == 0 ? 6 : 9}, {76, device == 0 ? 1 : (int)number("FAKE_MINOR", 0)},
+    std::map<int, int> values = {{16, 4}, {20, 0}, {38, 1 << 20}, {39, 2048}, {75, device == 0 ? 6 : 9}, {76, device == 0 ? 1 : 0},
                                  {95, 1}, {97, 227 << 10}, {115, (int)number("FAKE_POOLS", 1)}};
     if (!values.count(attribute)) return INVALID_VALUE;
     *value = values[attribute];

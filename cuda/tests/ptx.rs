@@ -46,6 +46,8 @@ fn entries_are_in_their_files() {
     for source in kernels::all() {
         let text = ptx::shipped(&source).expect("a fresh file");
         assert!(text.contains("\n.target sm_75\n"), "{}", source.name);
+        // The oldest driver that serves reads this version.
+        assert!(text.contains("\n.version 8.0\n"), "{}", source.name);
         for entry in source.entries {
             assert!(
                 text.contains(&format!(".visible .entry {entry}(")),

@@ -15,6 +15,7 @@ use std::time::Duration;
 use ffcm::coprocessor::JobError;
 use ffcm::device::memory::{Operation, Planner, Wave};
 use ffcm::memory::{CLIP, DIMENSION, Memory, MemoryError, MemoryOp, SlotId};
+use rayon::prelude::*;
 
 use crate::device::{CudaError, Gpu, Grid, Kernel, Scratch, Source};
 use plan::{Plan, ROW_BYTES, WARP};
@@ -182,7 +183,8 @@ impl MemoryEngine {
 
     /// Runs one wave on the values left by those before it.
     fn run_wave(&mut self, memory: &Memory, wave: &Wave<'_>) -> Result<(), CudaError> {
-        let now = |position: &u32| match self.changes.get(*position) {
+        let changes = &self.changes;
+        let now = |position: &u32| match changes.get(*position) {
             Some(values) => *values,
             None => {
                 let values = memory
@@ -192,15 +194,18 @@ impl MemoryEngine {
                 std::array::from_fn(|i| values[i] as i16)
             }
         };
-        let values: Vec<Slot> = wave.slots.iter().map(now).collect();
+        let values: Vec<Slot> = wave.slots.par_iter().map(now).collect();
         let found = self.launch(&Plan::new(wave, self.warps), &values, wave.written)?;
-        for (position, values) in wave.slots.iter().zip(&found) {
+        let beyond = |values: &Slot| {
             let greatest = values.iter().map(|value| value.unsigned_abs()).max();
-            if greatest.is_some_and(|greatest| i32::from(greatest) > CLIP) {
-                return Err(CudaError::Driver {
-                    message: "Memory Arithmetic gave a value beyond its bound".into(),
-                });
-            }
+            greatest.is_some_and(|greatest| i32::from(greatest) > CLIP)
+        };
+        if found.par_iter().any(beyond) {
+            return Err(CudaError::Driver {
+                message: "Memory Arithmetic gave a value beyond its bound".into(),
+            });
+        }
+        for (position, values) in wave.slots.iter().zip(&found) {
             self.changes.set(*position, *values);
         }
         Ok(())

@@ -1,7 +1,8 @@
 // A driver of CUDA without a device, for tests of the code that calls it: libcuda.so with the
 // functions that are used, by NVIDIA's declarations. What is queued runs as late as it may: when
 // somebody waits for it. Memory has rubbish in it when it is given and after it is taken back. Two
-// kernels are known by name, `add` and `fault`. A call can be told to fail.
+// kernels are known by name, `add` and `fault`; a test may say what runs all others. A call can be
+// told to fail.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -18,14 +19,24 @@
 namespace {
 
 enum : int { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101, INVALID_IMAGE = 200,
-             INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_FOUND = 500, ILLEGAL_ADDRESS = 700 };
+             INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_FOUND = 500, ILLEGAL_ADDRESS = 700, LAUNCH_FAILED = 719 };
 
 using Handle = uintptr_t;
 using Work = std::function<void()>;
 
 constexpr int STATIC_SHARED = 16;
-// What it says that a block may have does not count the static memory, and what it checks does.
-struct Function { std::string name; int parameters; int shared = 48 << 10; bool asked = false; };
+// With its parameters' sizes in bytes. What it says that a block may have does not count the static
+// memory, and what it checks does.
+struct Function {
+    std::string name;
+    Handle module;
+    std::vector<int> parameters;
+    int shared = 48 << 10;
+    bool asked = false;
+};
+// Runs a kernel of a module with its arguments; 0 if it ends well.
+using Runner = int (*)(const char* name, const char* module, unsigned blocks, unsigned threads, unsigned shared,
+                       int cooperative, const uint64_t* arguments, size_t count);
 struct Stream { std::deque<Work> queue; bool capturing = false; std::vector<Work> captured; };
 struct Event { uint64_t waits_for = 0; Handle stream = 0; bool recorded = false; };
 
@@ -47,6 +58,7 @@ std::map<uint64_t, size_t> memory, pinned;
 std::set<uint64_t> freed_later;
 size_t used = 0, kept = 0;
 uint64_t ran = 0;
+Runner runner = nullptr;
 
 long number(const char* name, long otherwise) {
     const char* text = std::getenv(name);
@@ -120,7 +132,28 @@ void release(uint64_t address) {
     used -= bytes;
 }
 
-void launch(const Function& function, const std::vector<uint64_t>& values) {
+// What a kernel of a module takes: assembly says so, of a binary it is known.
+std::vector<int> parameters_of(const std::string& module, const std::string& name) {
+    size_t at = module.find(".entry " + name + "(");
+    if (at == std::string::npos) return name == "add" ? std::vector<int>{8, 8, 4} : std::vector<int>{};
+    std::vector<int> sizes;
+    size_t end = module.find(')', at);
+    while ((at = module.find(".param", at + 1)) < end) {
+        size_t type = module.find_first_not_of(' ', at + 6);
+        sizes.push_back(module.compare(type, 4, ".u64") == 0 ? 8 : 4);
+    }
+    return sizes;
+}
+
+struct Launch { unsigned blocks, threads, shared; bool cooperative; };
+
+void launch(const Function& function, Launch launch, const std::vector<uint64_t>& values) {
+    if (runner) {
+        int status = runner(function.name.c_str(), modules[function.module].c_str(), launch.blocks, launch.threads,
+                            launch.shared, launch.cooperative, values.data(), values.size());
+        if (status != 0) sticky = LAUNCH_FAILED;
+        return;
+    }
     if (function.name == "fault") { sticky = ILLEGAL_ADDRESS; return; }
     // add(u64* data, u64 count, u32 value)
     auto* data = (uint64_t*)values[0];
@@ -128,21 +161,30 @@ void launch(const Function& function, const std::vector<uint64_t>& values) {
     for (uint64_t i = 0; i < values[1]; i++) data[i] += (uint32_t)values[2];
 }
 
-int launch_on(Handle function, unsigned blocks, unsigned threads, unsigned shared, Handle stream, void** parameters) {
+int launch_on(Handle function, Launch how, Handle stream, void** parameters) {
     auto found = functions.find(function);
     if (found == functions.end()) return INVALID_HANDLE;
-    if (blocks == 0 || threads == 0 || threads > 1024 ||
-        (int)shared > found->second.shared - (found->second.asked ? 0 : STATIC_SHARED)) return INVALID_VALUE;
+    if (how.blocks == 0 || how.threads == 0 || how.threads > 1024 ||
+        (int)how.shared > found->second.shared - (found->second.asked ? 0 : STATIC_SHARED)) return INVALID_VALUE;
     std::vector<uint64_t> values;
-    for (int i = 0; i < found->second.parameters; i++) values.push_back(*(uint64_t*)parameters[i]);
+    for (size_t i = 0; i < found->second.parameters.size(); i++) {
+        uint64_t value = 0;
+        std::memcpy(&value, parameters[i], found->second.parameters[i]);
+        values.push_back(value);
+    }
     Function copy = found->second;
-    return queue(stream, [=] { launch(copy, values); });
+    return queue(stream, [=] { launch(copy, how, values); });
 }
 
 }  // namespace
 
 // For the tests.
 
+// Kernels are run by this from now on.
+EXPORT void fake_run_kernels(Runner by) {
+    std::lock_guard guard(lock);
+    runner = by;
+}
 EXPORT void fake_fail(const char* name, int after, int status) {
     std::lock_guard guard(lock);
     failures[name] = {after, status};
@@ -230,7 +272,7 @@ EXPORT int cuModuleGetFunction(Handle* function, Handle module, const char* name
     if (!modules.count(module)) return INVALID_HANDLE;
     if (modules[module].find(name) == std::string::npos) return NOT_FOUND;
     *function = next_handle++;
-    functions[*function] = {name, std::string(name) == "add" ? 3 : 0};
+    functions[*function] = {name, module, parameters_of(modules[module], name)};
     return OK;
 }
 EXPORT int cuFuncGetAttribute(int* value, int attribute, Handle function) {
@@ -244,9 +286,11 @@ EXPORT int cuFuncGetAttribute(int* value, int attribute, Handle function) {
 #ifndef NO_PARAM_INFO
 EXPORT int cuFuncGetParamInfo(Handle function, size_t index, size_t* offset, size_t* size) {
     ENTER(cuFuncGetParamInfo);
+    auto& parameters = functions[function].parameters;
+    if (index >= parameters.size()) return INVALID_VALUE;
     *offset = index * 8;
-    *size = 8;
-    return (int)index < functions[function].parameters ? OK : INVALID_VALUE;
+    *size = parameters[index];
+    return OK;
 }
 #endif
 EXPORT int cuFuncSetAttribute(Handle function, int attribute, int value) {
@@ -259,7 +303,7 @@ EXPORT int cuFuncSetAttribute(Handle function, int attribute, int value) {
 EXPORT int cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, Handle function, int threads, size_t shared) {
     ENTER(cuOccupancyMaxActiveBlocksPerMultiprocessor);
     if (!functions.count(function) || threads <= 0) return INVALID_VALUE;
-    *blocks = (int)shared > functions[function].shared ? 0 : 2048 / threads;
+    *blocks = (int)shared > functions[function].shared ? 0 : (int)number("FAKE_BLOCKS", 2048 / threads);
     return OK;
 }
 
@@ -384,13 +428,13 @@ EXPORT int cuLaunchCooperativeKernel(Handle function, unsigned x, unsigned y, un
                                      unsigned shared, Handle stream, void** parameters) {
     ENTER(cuLaunchCooperativeKernel);
     if (y != 1 || z != 1 || ty != 1 || tz != 1) return INVALID_VALUE;
-    return launch_on(function, x, threads, shared, stream, parameters);
+    return launch_on(function, {x, threads, shared, true}, stream, parameters);
 }
 #ifndef NO_LAUNCH
 EXPORT int cuLaunchKernel(Handle function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned ty, unsigned tz, unsigned shared,
                           Handle stream, void** parameters, void** extra) {
     ENTER(cuLaunchKernel);
     if (y != 1 || z != 1 || ty != 1 || tz != 1 || extra) return INVALID_VALUE;
-    return launch_on(function, x, threads, shared, stream, parameters);
+    return launch_on(function, {x, threads, shared, false}, stream, parameters);
 }
 #endif

@@ -84,6 +84,19 @@ fn build(without: &'static [&'static str]) -> PathBuf {
     folder
 }
 
+/// Runs a kernel: its name, the assembly it is from, blocks, threads of a block, bytes of dynamic shared memory, whether it is cooperative, its
+/// arguments and their number. Gives 0 if it ended well.
+pub type Runner = unsafe extern "C" fn(
+    *const c_char,
+    *const c_char,
+    u32,
+    u32,
+    u32,
+    c_int,
+    *const u64,
+    usize,
+) -> c_int;
+
 /// The driver, for what only tests ask of it.
 pub struct Fake(Library);
 
@@ -113,6 +126,15 @@ impl Fake {
     /// What has been taken and not given back, in words.
     pub fn live(&self) -> String {
         self.text(b"fake_live\0").trim().into()
+    }
+
+    /// Lets `run` run kernels from now on, whatever they are called.
+    pub fn run_kernels(&self, run: Runner) {
+        type Take = unsafe extern "C" fn(Runner);
+        // SAFETY: the type is that of the source.
+        let take = unsafe { self.0.get::<Take>(b"fake_run_kernels\0") };
+        // SAFETY: it keeps the function, which is there as long as this program.
+        unsafe { take.expect("a function of the driver")(run) }
     }
 
     /// Lets a call fail, after so many that do not.

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use super::cache::Cache;
-use super::compile::{self, MIN_CAPABILITY, Nvrtc, Target};
+use super::compile::{self, MIN_CAPABILITY, NVRTC_VARIABLE, Nvrtc, Target};
 use super::raw::version_text;
 use super::{ptx, raw};
 use crate::device::{CudaError, Source};
@@ -38,12 +38,23 @@ impl Images {
 
     /// The image of a unit.
     pub fn of(&self, source: &Source) -> Result<Image, CudaError> {
-        match compiler() {
-            Ok(nvrtc) => match target(nvrtc.architectures(), self.capability) {
-                Some(target) => self.compiled(nvrtc, source, target),
-                None => self.shipped(source, "NVRTC knows no architecture of this device"),
-            },
-            Err(error) => self.shipped(source, &error.to_string()),
+        let nvrtc = match compiler(self.driver) {
+            Ok(nvrtc) => nvrtc,
+            Err(error) => return self.shipped(source, &error.to_string()),
+        };
+        match target(nvrtc.architectures(), self.capability) {
+            Some(target) if reads(self.driver, nvrtc.version(), target) => {
+                self.compiled(nvrtc, source, target)
+            }
+            Some(_) => {
+                let (major, minor) = nvrtc.version();
+                let driver = version_text(self.driver);
+                let reason = format!(
+                    "NVRTC {major}.{minor} is too new for a driver for CUDA {driver}; {NVRTC_VARIABLE} can name another"
+                );
+                self.shipped(source, &reason)
+            }
+            None => self.shipped(source, "NVRTC knows no architecture of this device"),
         }
     }
 
@@ -75,13 +86,6 @@ impl Images {
             kernel: source.name.into(),
             message,
         };
-        if self.driver < ptx::MIN_DRIVER {
-            return Err(failed(format!(
-                "{reason}; without it a driver for CUDA {} or newer is needed, this one is for {}",
-                version_text(ptx::MIN_DRIVER),
-                version_text(self.driver)
-            )));
-        }
         let text = ptx::shipped(source).map_err(|error| match error {
             CudaError::Kernel { message, .. } => failed(format!("{reason}; {message}")),
             other => other,
@@ -94,10 +98,28 @@ impl Images {
     }
 }
 
-/// The process's compiler, looked for once and kept: it does not like to be unloaded.
-fn compiler() -> Result<&'static Nvrtc, &'static CudaError> {
+/// The major version of a driver, as it numbers them: 13000 is 13.0.
+fn driver_major(driver: i32) -> u32 {
+    u32::try_from(driver / 1000).unwrap_or(0)
+}
+
+/// Whether a driver reads what a compiler of this version makes: binaries of its own major version,
+/// assembly of its own version, and what is older.
+fn reads(driver: i32, nvrtc: (u32, u32), target: Target) -> bool {
+    let minor = u32::try_from(driver % 1000 / 10).unwrap_or(0);
+    match target {
+        Target::Cubin(_) => nvrtc.0 <= driver_major(driver),
+        Target::Ptx(_) => nvrtc <= (driver_major(driver), minor),
+    }
+}
+
+/// The process's compiler, looked for once, for its driver, and kept: it does not like to be
+/// unloaded.
+fn compiler(driver: i32) -> Result<&'static Nvrtc, &'static CudaError> {
     static NVRTC: OnceLock<Result<Nvrtc, CudaError>> = OnceLock::new();
-    NVRTC.get_or_init(Nvrtc::find).as_ref()
+    NVRTC
+        .get_or_init(|| Nvrtc::find_for(driver_major(driver)))
+        .as_ref()
 }
 
 /// Code of the device's own architecture if the compiler knows it, else assembly of the newest one
@@ -159,20 +181,23 @@ mod tests {
     }
 
     #[test]
-    fn without_a_compiler_an_older_driver_and_a_missing_file_are_named() {
-        let error = |driver| {
-            let images = Images::new(75, driver, None);
-            match images.shipped(&SOURCE, "no NVRTC") {
-                Err(error) => error.to_string(),
-                Ok(image) => panic!("{}", image.origin),
+    fn drivers_read_what_is_no_newer_than_they_are() {
+        let (cubin, ptx) = (Target::Cubin(90), Target::Ptx(90));
+        assert!(reads(13_000, (13, 0), ptx) && reads(13_000, (12, 9), ptx));
+        assert!(reads(12_080, (12, 9), cubin) && !reads(12_080, (12, 9), ptx));
+        assert!(reads(13_000, (13, 2), cubin) && !reads(13_000, (13, 2), ptx));
+        assert!(!reads(12_080, (13, 0), cubin) && !reads(12_080, (13, 0), ptx));
+    }
+
+    #[test]
+    fn without_a_compiler_a_missing_file_is_named() {
+        let images = Images::new(75, raw::MIN_DRIVER, None);
+        match images.shipped(&SOURCE, "no NVRTC") {
+            Err(error) => {
+                let error = error.to_string();
+                assert!(error.contains("no NVRTC; no PTX of it"), "{error}");
             }
-        };
-        let old = error(12_040);
-        assert!(
-            old.contains("no NVRTC") && old.contains("13.0") && old.contains("12.4"),
-            "{old}"
-        );
-        let absent = error(13_000);
-        assert!(absent.contains("no NVRTC; no PTX of it"), "{absent}");
+            Ok(image) => panic!("{}", image.origin),
+        }
     }
 }

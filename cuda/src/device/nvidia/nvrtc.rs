@@ -104,22 +104,40 @@ impl std::fmt::Debug for Nvrtc {
 impl Nvrtc {
     /// Opens the compiler that the variable `FFCM_NVRTC` names, else the first of those where the
     /// loader, `CUDA_HOME`, `CUDA_PATH` and `/usr/local/cuda*` have one.
+    ///
+    /// # Errors
+    /// [`CudaError::NoCompiler`] with where it was looked for.
     pub fn find() -> Result<Nvrtc, CudaError> {
+        Nvrtc::find_for(u32::MAX)
+    }
+
+    /// Like [`find`](Nvrtc::find), for a driver of this major version: binaries of a compiler of a
+    /// newer one are in a format that the driver does not read, so such a compiler is the last
+    /// resort. The variable is obeyed all the same.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn find_for(driver: u32) -> Result<Nvrtc, CudaError> {
         let no_compiler = |message: String| CudaError::NoCompiler { message };
         if let Some(path) = std::env::var_os(NVRTC_VARIABLE).filter(|path| !path.is_empty()) {
             return Nvrtc::open(Path::new(&path))
                 .map_err(|reason| no_compiler(format!("{NVRTC_VARIABLE}: {reason}")));
         }
         let mut unfit = Vec::new();
+        let mut newer = None;
         for path in candidates() {
             // A name without a folder is the loader's to find, and the usual reason why it does not
             // open is that it is not there.
             let named = path.components().count() == 1;
             match Nvrtc::open(&path) {
-                Ok(found) => return Ok(found),
+                Ok(found) if found.version.0 <= driver => return Ok(found),
+                Ok(found) => newer = newer.or(Some(found)),
                 Err(reason) if !named => unfit.push(reason),
                 Err(_) => {}
             }
+        }
+        if let Some(newer) = newer {
+            return Ok(newer);
         }
         let mut message = format!(
             "no libnvrtc.so among the system's libraries, in CUDA_HOME, CUDA_PATH or /usr/local/cuda*; install it (on PyPI it is \
@@ -417,6 +435,12 @@ mod tests {
         assert_eq!(builtins, [folder.join("libnvrtc-builtins.so.13.0")]);
         assert!(builtins_beside(Path::new("libnvrtc.so")).is_empty());
         assert!(libraries_under(Path::new("/no/such")).is_empty());
+    }
+
+    #[test]
+    fn a_compiler_that_is_too_new_is_better_than_none() {
+        let version = |found: Result<Nvrtc, CudaError>| found.map(|found| found.version());
+        assert_eq!(version(Nvrtc::find_for(1)), version(Nvrtc::find()));
     }
 
     #[test]

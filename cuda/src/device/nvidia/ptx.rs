@@ -8,13 +8,16 @@ use super::compile::{self, MIN_CAPABILITY, Nvrtc, Target};
 use crate::device::{CudaError, Source};
 use crate::kernels::generated::PTX;
 
-/// What the assembly is rendered with. Its version of PTX, 9.0, is read by drivers from
-/// [`MIN_DRIVER`] on.
+/// What the assembly is rendered with.
 pub const NVRTC_VERSION: (u32, u32) = (13, 0);
 
-/// The least version of a driver that reads the assembly, as the driver numbers them: 13.0, which
-/// is NVIDIA's 580.
-pub const MIN_DRIVER: i32 = 13_000;
+/// The version of PTX that the assembly is declared as, which the oldest driver reads that this crate
+/// works with: that of CUDA 12.0. The compiler declares its own, of which the kernels use nothing but
+/// the hint [`HINT`].
+const PTX_VERSION: &str = "8.0";
+
+/// A hint which bytes of a load are used. It is newer than [`PTX_VERSION`], so it is left out.
+const HINT: &str = ".pragma \"used_bytes_mask ";
 
 /// What it is rendered for. The driver translates it for newer devices.
 pub const TARGET: Target = Target::Ptx(MIN_CAPABILITY);
@@ -58,7 +61,20 @@ pub fn render(nvrtc: &Nvrtc, source: &Source) -> Result<String, CudaError> {
     }
     let compiled = compile::compile(nvrtc, source, TARGET)?;
     let text = String::from_utf8(compiled.image).map_err(|error| failed(error.to_string()))?;
-    Ok(head(source)? + text.trim_end_matches('\0'))
+    Ok(head(source)? + &declared(text.trim_end_matches('\0')))
+}
+
+/// The assembly, declared as [`PTX_VERSION`].
+fn declared(text: &str) -> String {
+    let mut declared = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        if line.starts_with(".version ") {
+            declared.push_str(&format!(".version {PTX_VERSION}\n"));
+        } else if !line.trim_start().starts_with(HINT) {
+            declared.push_str(line);
+        }
+    }
+    declared
 }
 
 /// The file that lists all, for units in this order.
@@ -123,6 +139,13 @@ mod tests {
         let table = render_table(&[plain]);
         let line = "    (\"part-stem-name\", include_str!(\"ptx/part-stem-name.ptx\")),\n";
         assert!(table.contains(line), "{table}");
+    }
+
+    #[test]
+    fn the_version_is_declared_and_newer_hints_are_left_out() {
+        let text = "//\n.version 9.0\n.target sm_75\n\t.pragma \"used_bytes_mask 0xf\";\n\t.pragma \"nounroll\";\nret;";
+        let expected = "//\n.version 8.0\n.target sm_75\n\t.pragma \"nounroll\";\nret;";
+        assert_eq!(declared(text), expected);
     }
 
     #[test]

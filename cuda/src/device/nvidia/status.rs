@@ -13,11 +13,12 @@ pub const OUT_OF_MEMORY: Status = CUresult::CUDA_ERROR_OUT_OF_MEMORY as Status;
 
 /// After these the context is of no use any more: the manual says of most that the process must be
 /// started anew. The others tell that the device or the driver has gone away.
-const LOST: [CUresult; 17] = [
+const LOST: [CUresult; 20] = [
     CUresult::CUDA_ERROR_DEINITIALIZED,
     CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE,
     CUresult::CUDA_ERROR_INVALID_CONTEXT,
     CUresult::CUDA_ERROR_ECC_UNCORRECTABLE,
+    CUresult::CUDA_ERROR_CONTAINED,
     CUresult::CUDA_ERROR_NVLINK_UNCORRECTABLE,
     CUresult::CUDA_ERROR_ILLEGAL_ADDRESS,
     CUresult::CUDA_ERROR_LAUNCH_TIMEOUT,
@@ -29,6 +30,8 @@ const LOST: [CUresult; 17] = [
     CUresult::CUDA_ERROR_INVALID_ADDRESS_SPACE,
     CUresult::CUDA_ERROR_INVALID_PC,
     CUresult::CUDA_ERROR_LAUNCH_FAILED,
+    CUresult::CUDA_ERROR_TENSOR_MEMORY_LEAK,
+    CUresult::CUDA_ERROR_MPS_CLIENT_TERMINATED,
     CUresult::CUDA_ERROR_EXTERNAL_DEVICE,
     CUresult::CUDA_ERROR_UNKNOWN,
 ];

@@ -223,7 +223,9 @@ impl ShimDevice {
             launch.arguments.iter().zip(&entry.parameters).enumerate()
         {
             let fits = match parameter {
-                Parameter::Pointer => argument == 0 || state.at(argument).is_some(),
+                Parameter::Pointer => {
+                    argument == 0 || self.options.any_memory || state.at(argument).is_some()
+                }
                 Parameter::Bits32 => u32::try_from(argument).is_ok(),
                 Parameter::Bits64 => true,
             };

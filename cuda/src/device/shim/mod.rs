@@ -46,6 +46,8 @@ pub struct ShimOptions {
     pub shared_per_block: u32,
     /// Bytes of level-2 cache that the device says it has.
     pub l2: u64,
+    /// Kernels may be given addresses of memory that is not this device's: it runs them for another driver.
+    pub any_memory: bool,
     /// The device is lost when it has been asked for so many launches.
     pub lose_after_launches: Option<u64>,
     /// A change to a unit.
@@ -63,6 +65,7 @@ impl Default for ShimOptions {
             shake_one_in: 16,
             shared_per_block: 99 << 10,
             l2: 1 << 20,
+            any_memory: false,
             lose_after_launches: None,
             edit: None,
             cache: None,

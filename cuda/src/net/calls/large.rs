@@ -32,8 +32,11 @@ pub(super) const STATE_RESULT: u32 = 10;
 /// All of them.
 pub(super) const STATE_WORDS: u32 = 14;
 
-/// Slices of a wave, at most.
-const LANES_MAX: u64 = 1 << 14;
+/// Slices of a wave for each multiprocessor: threads wait for memory most of the time, so each has
+/// several warps.
+const LANES_EACH: u32 = 4 * THREADS;
+/// Slices of a wave, at most: as many on small devices, so many on large ones.
+const LANES_MAX: std::ops::RangeInclusive<u32> = 1 << 14..=1 << 17;
 
 /// Trips that the launches between two looks at the device may take, over all threads together.
 const TRIPS_MANY: u64 = 1 << 28;
@@ -88,7 +91,9 @@ impl Tree {
 fn lanes_max(gpu: &Gpu, batch: &Batch<'_>) -> u32 {
     let words = 2 * batch.nodes + WIRES + 2 * PAIRS + STATE_WORDS;
     let bytes = 8 * u64::from(words) + 4 * u64::from(batch.book.map);
-    let lanes = (gpu.memory_limit() / 4 / bytes).min(LANES_MAX) as u32;
+    let wanted = gpu.summary().multiprocessors.saturating_mul(LANES_EACH);
+    let wanted = wanted.clamp(*LANES_MAX.start(), *LANES_MAX.end());
+    let lanes = (gpu.memory_limit() / 4 / bytes).min(wanted.into()) as u32;
     lanes / WARP * WARP
 }
 

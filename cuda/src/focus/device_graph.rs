@@ -7,6 +7,7 @@ use ffcm::device::focus::{
 };
 use ffcm::focus::prepare::Teleport;
 use ffcm::graph::Graph;
+use rayon::prelude::*;
 
 use super::kernels::{Kernels, LABELS_PER_BLOCK, SUM_WORDS, THREADS, control};
 use super::plan::Sizes;
@@ -283,7 +284,7 @@ impl DeviceGraph {
             gpu.copy((mass, 0), (arrived, 0), u64::from(self.capacity))?;
         } else {
             let of = |&node: &u32| start.get(node as usize).copied().unwrap_or(0);
-            let by_label: Vec<u64> = self.layout.labels.order.iter().map(of).collect();
+            let by_label: Vec<u64> = self.layout.labels.order.par_iter().map(of).collect();
             gpu.upload(arrived, 0, &by_label)?;
         }
         // The start vector "arrives", and what is missing is its pool.
@@ -397,13 +398,12 @@ impl DeviceGraph {
 
     /// The mass of each node.
     pub(super) fn read_mass(&self, gpu: &Gpu) -> Result<Vec<u64>, CudaError> {
-        let order = &self.layout.labels.order[1..];
-        let found = gpu.read(&self.labels.mass, 1, order.len() as u64)?;
-        let mut mass = vec![0; order.len()];
-        for (&node, found) in order.iter().zip(found) {
-            mass[node as usize] = found;
-        }
-        Ok(mass)
+        let labels = &self.layout.labels.of;
+        let by_label = gpu.read(&self.labels.mass, 0, labels.len() as u64 + 1)?;
+        Ok(labels
+            .par_iter()
+            .map(|&label| by_label[label as usize])
+            .collect())
     }
 
     /// What decides how much there is to keep and to move.
@@ -495,7 +495,10 @@ impl LabelBuffers {
             let [ratio, rest] = ratio_words(graph.row(node).1);
             u64::from(ratio) | u64::from(rest) << 32
         };
-        let ratios: Vec<u64> = order[..layout.labels.sources].iter().map(ratio).collect();
+        let ratios: Vec<u64> = order[..layout.labels.sources]
+            .par_iter()
+            .map(ratio)
+            .collect();
         gpu.upload(&buffers.ratios, 0, &ratios)?;
         gpu.upload(&buffers.order, 0, order)?;
         Ok(buffers)

@@ -88,7 +88,7 @@ impl Tree {
 
 /// How many slices there is memory for, if they may take a quarter of what the device allows. A multiple of the threads
 /// of a warp.
-fn lanes_max(gpu: &Gpu, batch: &Batch<'_>) -> u32 {
+pub(super) fn lanes_max(gpu: &Gpu, batch: &Batch<'_>) -> u32 {
     let words = 2 * batch.nodes + WIRES + 2 * PAIRS + STATE_WORDS;
     let bytes = 8 * u64::from(words) + 4 * u64::from(batch.book.map);
     let wanted = gpu.summary().multiprocessors.saturating_mul(LANES_EACH);

@@ -532,6 +532,34 @@ fn waves_are_whole_batches() {
 }
 
 #[test]
+fn large_devices_have_more_slices() {
+    let book = parse("@main = (x x)\n");
+    let limits = limits(1);
+    let loaded = engine().load(&book).unwrap();
+    let batch = Batch {
+        book: &loaded,
+        limits: &limits,
+        nodes: NODES_MAX,
+    };
+    let lanes = |multiprocessors, memory| {
+        let options = ShimOptions {
+            multiprocessors,
+            memory,
+            ..ShimOptions::default()
+        };
+        large::lanes_max(&open(&options), &batch)
+    };
+    let much = 16 << 30;
+    assert_eq!(lanes(2, much), 1 << 14);
+    assert_eq!(lanes(132, much), 132 * 4 * THREADS);
+    let few = lanes(132, 1 << 24);
+    assert!(
+        (1..1 << 14).contains(&few) && few.is_multiple_of(WARP),
+        "{few}"
+    );
+}
+
+#[test]
 fn a_device_that_is_lost_is_an_error() {
     let gpu = open(&ShimOptions::default());
     let mut engine = engine_on(&gpu);

@@ -109,7 +109,7 @@ impl Buffers {
     }
 
     /// Moves everything to buffers of `capacity`, which is nowhere smaller. The control words, as the last round left
-    /// them, change with the ring. After an error nothing has changed.
+    /// them, change with the ring. When there is not enough memory nothing has changed.
     pub(super) fn grow(
         &mut self,
         gpu: &Gpu,
@@ -117,9 +117,18 @@ impl Buffers {
         control: &mut [u64],
     ) -> Result<(), CudaError> {
         let old = self.capacity;
-        if capacity.nodes > old.nodes {
+        let nodes = if capacity.nodes > old.nodes {
             let nodes = gpu.buffer("net.nodes", capacity.nodes)?;
-            let ring = gpu.buffer("net.ring", 2 * capacity.nodes)?;
+            Some((nodes, gpu.buffer("net.ring", 2 * capacity.nodes)?))
+        } else {
+            None
+        };
+        if capacity.pairs > old.pairs {
+            let bag = gpu.buffer("net.bag", capacity.pairs)?;
+            gpu.copy((&self.bag, 0), (&bag, 0), old.pairs)?;
+            self.bag = bag;
+        }
+        if let Some((nodes, ring)) = nodes {
             gpu.copy((&self.nodes, 0), (&nodes, 0), old.nodes)?;
             let free = Window::of(control);
             free.copy(gpu, &self.ring, &ring)?;
@@ -128,14 +137,8 @@ impl Buffers {
             control[NODE_TAIL as usize] = free.length();
             self.nodes = nodes;
             self.ring = ring;
-            self.capacity.nodes = capacity.nodes;
         }
-        if capacity.pairs > old.pairs {
-            let bag = gpu.buffer("net.bag", capacity.pairs)?;
-            gpu.copy((&self.bag, 0), (&bag, 0), old.pairs)?;
-            self.bag = bag;
-            self.capacity.pairs = capacity.pairs;
-        }
+        self.capacity = capacity;
         Ok(())
     }
 }

@@ -71,7 +71,7 @@ impl Tuning {
         if options.local == Local::Auto {
             let resident = resident(gpu, options, THREADS_LOCAL)?;
             if resident > 0 {
-                return Ok(Tuning::with(options, resident, THREADS_LOCAL));
+                return Ok(Tuning::with(gpu, options, resident, THREADS_LOCAL));
             }
         }
         let options = NetOptions {
@@ -79,19 +79,29 @@ impl Tuning {
             ..options
         };
         let resident = resident(gpu, options, THREADS)?;
-        Ok(Tuning::with(options, resident, THREADS))
+        Ok(Tuning::with(gpu, options, resident, THREADS))
     }
 
-    fn with(options: NetOptions, resident: u32, threads: u32) -> Tuning {
+    fn with(gpu: &Gpu, options: NetOptions, resident: u32, threads: u32) -> Tuning {
         let blocks = resident.clamp(1, BLOCKS_MAX);
+        // Some of the memory to start with.
+        let most = Capacity::most(gpu.memory_limit() / 8);
+        let start = Capacity::start(blocks, threads);
         Tuning {
             blocks,
             threads,
             trips: 128,
             steps: 1 << 16,
             fuel: (1 << 12, 1 << 22),
-            capacity: Capacity::start(blocks, threads),
-            rounds: 64,
+            capacity: Capacity {
+                nodes: start.nodes.min(most.nodes),
+                pairs: start.pairs.min(most.pairs),
+            },
+            rounds: match options.schedule {
+                Schedule::Rounds => 64,
+                // One launch, which should stay below a second.
+                Schedule::Persistent => 16,
+            },
             schedule: options.schedule,
             local: options.local,
             build: Build::Plain,

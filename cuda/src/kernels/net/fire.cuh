@@ -176,6 +176,8 @@ FFCM_DEVICE Definition definition_of(const Heap& heap, u32 number) {
 FFCM_DEVICE void expand(Thread& t, const Heap& heap, const Definition& definition, u64 other) {
     count(t, OP_SPECIALIZE, 1);
     if (definition.collapses != 0) count(t, OP_COLLAPSE, definition.collapses);
+    // Longer than most moves.
+    t.trips_made += definition.nodes / 8;
     u32 nodes[SMALL];
     for (u32 i = 0; i < definition.nodes; i++) nodes[i] = allocate(t, heap);
     const u64* items = definition.items;

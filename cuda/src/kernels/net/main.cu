@@ -22,6 +22,11 @@
 //   thread; read by the planner, which comes after all tickets, or by the host.
 // - Blocks that a round does not need may begin after its last block has planned the next. They read STATUS and GROUPS: the
 //   plan leaves GROUPS alone, which is set by the spread that follows, and whatever STATUS they see, they do nothing.
+// - Nodes in shared memory and the words of free ones: protocol.cuh. Between rounds they lie in the image, written and read
+//   by the block of the same number only, in different launches or with barriers of the grid in between. Before it is
+//   saved all threads have passed a barrier after their last access.
+// - Pairs beyond the block's bag (`over`), in global memory but this block's alone: places are given out by atomicAdd of
+//   over_top while threads work, and the top ones are taken by an order, between two barriers, as in the bag.
 // - A ticket is taken by thread 0 after a barrier of its block and a fence, so the planner sees all of the round.
 #include "plan.cuh"
 

@@ -298,8 +298,8 @@ FFCM_DEVICE u64 leak(Thread& t, Block& block, const Heap& heap, u64 node) {
     return moved_to(node, at);
 }
 
-// Connects two terms. Whether there is a pair left to do: `pair`. One end is followed through so many wires at a time. A
-// node of the block that would be left in global memory is leaked if `leaks`, for which there is room then; otherwise it is
+// Connects two terms. Whether there is a pair left to do: `pair`. One end is followed through so many wires at a time, each
+// of which counts as a move. A node of the block that would be left in global memory is leaked if `leaks`, for which there is room then; otherwise it is
 // a pair left to do.
 constexpr u32 HOPS = 64;
 FFCM_DEVICE bool join(Thread& t, Block& block, const Heap& heap, Pair& pair, bool leaks) {
@@ -311,6 +311,7 @@ FFCM_DEVICE bool join(Thread& t, Block& block, const Heap& heap, Pair& pair, boo
             b = other;
         }
         if (!is_var(a)) break;
+        t.trips_made += hop > 0 ? 1 : 0;
         if (a == b) {
             // Both ends of one wire: a loop, gone with its cell.
             free_node(t, block, heap, offset_of(a));

@@ -36,6 +36,8 @@ namespace ffcm {
 
 // Trips that a step costs beside those of its threads.
 constexpr u32 STEP_COST = 8;
+// A block makes so many steps before it ends a round because others have.
+constexpr u32 EARLIEST = 8;
 // Pairs that thread 0 takes alone.
 constexpr u32 SOLO = 8;
 // Pairs that a block whose bag is nearly full gives away at a time.
@@ -107,6 +109,9 @@ FFCM_DEVICE void set_out(Block& block, const Heap& heap, Progress& progress, u32
     const bool has_moved = block.moved > 0;
     progress.moved += block.moved;
     block.alive = block.pairs = block.moved = block.longest = block.ticket = 0;
+    // Long before it is used: the load takes a while.
+    const u64 groups = fixed(block, GROUPS);
+    const u64 finished = groups > 1 && order.step >= EARLIEST ? word(heap, FINISHED) : 0;
 
     const bool got = set_out_pool(block, heap, progress);
     const u32 idle = blockDim.x - busy;
@@ -139,25 +144,25 @@ FFCM_DEVICE void set_out(Block& block, const Heap& heap, Progress& progress, u32
     order.bag_top = top;
     block.bag_top = top - order.dealt;
     u64 trips = order.share || solo ? 48 : fixed(block, TRIPS);
-    if (settled) trips = progress.fuel;
+    // A block among others looks up from time to time, see below.
+    if (settled) trips = groups > 1 ? 4 * fixed(block, TRIPS) : progress.fuel;
     order.trips = (u32)least(trips, progress.fuel);
     const bool parched = progress.fuel < 16;
 
     // A block that begins with many pairs of its own gets something done before it thinks of others.
     const u32 patience = LOCAL_NETS ? 8 : 0;
-    bool enough = false;
-    if (pairs >= 2 * blockDim.x) {
-        const bool hungry = fixed(block, HUNGRY) != 0 && order.step > patience;
-        enough = hungry || (order.step > 8 && word(heap, FINISHED) * 2 > fixed(block, GROUPS));
-    }
+    const bool hungry = fixed(block, HUNGRY) != 0 && order.step > patience;
+    // Most others are through with the round, and wait for this block, whatever it has.
+    const bool late = finished * 2 > groups;
+    const bool enough = pairs >= 2 * blockDim.x && (hungry || late);
     const bool stuck = !has_moved && !got && dealt == 0 && order.step > 1;
     const bool spent = block.interactions > fixed(block, GAS_LEFT);
     const bool long_enough = order.step > fixed(block, STEPS_MAX) || parched;
     // One more step, for others to get at something.
     order.offer = LOCAL_NETS && enough && !progress.offered;
     progress.offered = enough;
-    block.goes = !(pairs == 0 || (enough && order.offer == 0) || stuck || spent || long_enough);
-    if (pairs == 0) add(heap, FINISHED, 1);
+    block.goes = !(pairs == 0 || ((enough || late) && order.offer == 0) || stuck || spent || long_enough);
+    if (block.goes == 0) add(heap, FINISHED, 1);
     if (parched && pairs > 0) add(heap, PARCHED, 1);
 }
 

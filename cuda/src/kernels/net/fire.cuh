@@ -19,8 +19,9 @@ FFCM_DEVICE void link(Links& links, u64 a, u64 b) { links.pairs[links.count++] =
 // (a1 a2) ~ (b1 b2): a1 ~ b1, a2 ~ b2.
 FFCM_DEVICE void annihilate(Thread& t, Block& block, const Heap& heap, u64 a, u64 b, Links& links) {
     u64 a1, a2, b1, b2;
-    open(t, block, heap, a, a1, a2);
-    open(t, block, heap, b, b1, b2);
+    const Found in_a = look_into(heap, a), in_b = look_into(heap, b);
+    open(t, block, heap, a, in_a, a1, a2);
+    open(t, block, heap, b, in_b, b1, b2);
     link(links, a1, b1);
     link(links, a2, b2);
 }
@@ -29,7 +30,7 @@ FFCM_DEVICE void annihilate(Thread& t, Block& block, const Heap& heap, u64 a, u6
 FFCM_DEVICE void copy(Thread& t, Block& block, const Heap& heap, u64 atom, u64 b, Links& links) {
     if (!is_node_class(class_of(b))) return;
     u64 b1, b2;
-    open(t, block, heap, b, b1, b2);
+    open(t, block, heap, b, look_into(heap, b), b1, b2);
     link(links, atom, b1);
     link(links, atom, b2);
 }
@@ -38,8 +39,9 @@ FFCM_DEVICE void copy(Thread& t, Block& block, const Heap& heap, u64 atom, u64 b
 FFCM_DEVICE void commute(Thread& t, Block& block, const Heap& heap, u64 a, u64 b, Links& links) {
     const u32 p = allocate(t, heap), q = allocate(t, heap), r = allocate(t, heap), s = allocate(t, heap);
     u64 a1, a2, b1, b2;
-    open(t, block, heap, a, a1, a2);
-    open(t, block, heap, b, b1, b2);
+    const Found in_a = look_into(heap, a), in_b = look_into(heap, b);
+    open(t, block, heap, a, in_a, a1, a2);
+    open(t, block, heap, b, in_b, b1, b2);
 #ifdef MUTANT_PUBLISHED_EARLY
     const Pair early[4] = {{moved_to(b, p), a1}, {moved_to(b, q), a2}, {moved_to(a, r), b1}, {moved_to(a, s), b2}};
     for (Pair pair : early) {
@@ -76,7 +78,7 @@ FFCM_DEVICE bool leave_to_host(Thread& t, Block& block, const Heap& heap, u64 nu
         return false;
     }
     u64 first, result;
-    open(t, block, heap, node, first, result);
+    open(t, block, heap, node, look_into(heap, node), first, result);
     const u32 entry = HOST_LIST + (u32)i * HOST_ENTRY;
     put(heap, entry, number);
     put(heap, entry + 1, operand);
@@ -97,7 +99,7 @@ FFCM_DEVICE u32 succ(Thread& t, Block& block, const Heap& heap, u64 number, u64 
             if (!leave_to_host(t, block, heap, number, bare(left), node)) return WAITS;
         } else {
             u64 first, result;
-            open(t, block, heap, node, first, result);
+            open(t, block, heap, node, look_into(heap, node), first, result);
             link(links, answer, result);
         }
         count(t, OP_SUCC, (left & SUB_BIT) != 0 ? 2 : 1);
@@ -119,7 +121,7 @@ FFCM_DEVICE u32 succ(Thread& t, Block& block, const Heap& heap, u64 number, u64 
 FFCM_DEVICE void match(Thread& t, Block& block, const Heap& heap, u64 number, u64 node, Links& links) {
     const u64 before = predecessor(number);
     u64 arms, result;
-    open(t, block, heap, node, arms, result);
+    open(t, block, heap, node, look_into(heap, node), arms, result);
     if (before == 0) {
         link(links, con_term(new_node(t, heap, result, TERM_ERA)), arms);
     } else {
@@ -168,8 +170,10 @@ struct Definition {
 };
 
 FFCM_DEVICE Definition definition_of(const Heap& heap, u32 number) {
+    // Nobody writes the book during a launch.
     const u64* header = heap.book + (u64)number * BOOK_HEADER;
-    return {heap.book + header[0], (u32)header[1], (u32)(header[1] >> 32) + (u32)header[2], (u32)header[3]};
+    const u64 at = __ldg(header), sizes = __ldg(header + 1);
+    return {heap.book + at, (u32)sizes, (u32)(sizes >> 32) + (u32)__ldg(header + 2), (u32)__ldg(header + 3)};
 }
 
 // Expands a small definition, for whose nodes and pairs there is room.
@@ -180,15 +184,23 @@ FFCM_DEVICE void expand(Thread& t, const Heap& heap, const Definition& definitio
     t.trips_made += definition.nodes / 8;
     u32 nodes[SMALL];
     for (u32 i = 0; i < definition.nodes; i++) nodes[i] = allocate(t, heap);
-    const u64* items = definition.items;
-    for (u32 i = 0; i < definition.nodes; i++) {
-        const u32 at = nodes[i];
-        slot_store(heap, at, relocate(items[2 * i], nodes, other));
-        slot_store(heap, at + 1, relocate(items[2 * i + 1], nodes, other));
-    }
-    items += 2 * definition.nodes;
-    for (u32 i = 0; i < definition.pairs; i++) {
-        stack_push(t, {relocate(items[2 * i], nodes, other), relocate(items[2 * i + 1], nodes, other)});
+    // A few items at a time, so that their loads are under way together.
+    const u32 items = definition.nodes + definition.pairs;
+    for (u32 first = 0; first < items; first += 4) {
+        Pair some[4];
+        for (u32 i = 0; i < 4; i++) {
+            const u64* item = definition.items + 2 * (u32)least(first + i, items - 1);
+            some[i] = {__ldg(item), __ldg(item + 1)};
+        }
+        for (u32 i = 0; i < 4 && first + i < items; i++) {
+            const Pair made = {relocate(some[i].a, nodes, other), relocate(some[i].b, nodes, other)};
+            if (first + i < definition.nodes) {
+                slot_store(heap, nodes[first + i], made.a);
+                slot_store(heap, nodes[first + i] + 1, made.b);
+            } else {
+                stack_push(t, made);
+            }
+        }
     }
 }
 

@@ -26,7 +26,7 @@ constexpr u32 ROUND = 1;
 constexpr u32 GROUPS = 2;
 constexpr u32 GROUPS_RAN = 3;
 constexpr u32 GROUPS_MAX = 4;
-// Blocks that ran out of pairs, threads that did something, whether more blocks could take part.
+// Blocks that have ended the round, threads that did something, whether more blocks could take part.
 constexpr u32 FINISHED = 5;
 constexpr u32 MOVED = 6;
 constexpr u32 HUNGRY = 7;

@@ -17,7 +17,9 @@
 // - The block's bag and pool: places are given out by atomicAdd of their cursors. A thread reads entries below the cursors of
 //   the last barrier and writes beyond them; the rings are checked against the oldest entry that may still be read.
 // - `order`, `goes` and the cursors themselves are written by thread 0 between two barriers, and read after the second.
-// - Control words change by atomicAdd and atomicOr in a round, and by plain stores of the planner between rounds.
+// - Control words change by atomicAdd and atomicOr in a round, and by stores of the planner between rounds. A block copies
+//   them when it begins, before the barrier of its first step, and takes from the copy (`fixed`) those that do not change in
+//   a round: a load of global memory takes about as long as an interaction.
 // - The lists of definitions and of arithmetic for the host: each entry is given out by one atomicAdd and written by one
 //   thread; read by the planner, which comes after all tickets, or by the host.
 // - Blocks that a round does not need may begin after its last block has planned the next. They read STATUS and GROUPS: the
@@ -34,13 +36,27 @@ namespace ffcm {
 
 // Trips that a step costs beside those of its threads.
 constexpr u32 STEP_COST = 8;
+// A block makes so many steps before it ends a round because others have.
+constexpr u32 EARLIEST = 8;
 // Pairs that thread 0 takes alone.
 constexpr u32 SOLO = 8;
 // Pairs that a block whose bag is nearly full gives away at a time.
 constexpr u32 SPILL = 64;
 
+// What thread 0 knows from step to step.
+struct Progress {
+    u64 fuel;
+    u64 moved;
+    bool offered;
+    // Nothing is left of the round's bag, of the ring, of the nodes above the highest so far. The cursors have run ahead, by
+    // what this block wanted last, once; the plan puts them back.
+    bool drained;
+    bool ring_drained;
+    bool bump_drained;
+};
+
 // Thread 0: what the pool takes in or gives back. Whether it got anything.
-FFCM_DEVICE bool set_out_pool(Block& block, const Heap& heap) {
+FFCM_DEVICE bool set_out_pool(Block& block, const Heap& heap, Progress& progress) {
     Order& order = block.order;
     const u32 take = (u32)least(block.pool_take, order.pool_seen);
     const u32 top = (u32)least(block.pool_put, order.pool_taken + POOL);
@@ -48,7 +64,7 @@ FFCM_DEVICE bool set_out_pool(Block& block, const Heap& heap) {
     const u32 lack = block.pool_lack;
     block.pool_lack = 0;
     // A block alone, often of one thread, need not stop every few interactions.
-    const u32 chunk = lack > 0 && word(heap, GROUPS) == 1 ? CHUNK_MAX : (u32)word(heap, NODE_CHUNK);
+    const u32 chunk = lack > 0 && fixed(block, GROUPS) == 1 ? CHUNK_MAX : (u32)fixed(block, NODE_CHUNK);
     order.place = top;
     order.given_from = take;
     order.ringed = order.bumped = order.given = 0;
@@ -57,17 +73,19 @@ FFCM_DEVICE bool set_out_pool(Block& block, const Heap& heap) {
 #ifdef MUTANT_RING_UNSEEN
         const u64 seen = word(heap, NODE_TAIL);
 #else
-        const u64 seen = word(heap, NODE_SEEN);
+        const u64 seen = fixed(block, NODE_SEEN);
 #endif
-        if (between(word(heap, NODE_HEAD), seen) > 0) {
+        if (!progress.ring_drained) {
             order.ring_at = add(heap, NODE_HEAD, want);
             order.ringed = (u32)least(want, between(order.ring_at, seen));
+            progress.ring_drained = order.ringed < want;
         }
         const u32 rest = want - order.ringed;
-        const u64 capacity = word(heap, NODE_CAPACITY);
-        if (rest > 0 && word(heap, NODE_BUMP) < capacity) {
+        const u64 capacity = fixed(block, NODE_CAPACITY);
+        if (rest > 0 && !progress.bump_drained) {
             order.bump_at = add(heap, NODE_BUMP, rest);
             order.bumped = (u32)least(rest, between(order.bump_at, capacity));
+            progress.bump_drained = order.bumped < rest;
         }
         if (lack > order.ringed + order.bumped) mark(heap, STALL, STALL_NODES);
     } else if (have > POOL / 4 * 3) {
@@ -81,13 +99,6 @@ FFCM_DEVICE bool set_out_pool(Block& block, const Heap& heap) {
     return order.ringed + order.bumped > 0;
 }
 
-// What thread 0 knows from step to step.
-struct Progress {
-    u64 fuel;
-    u64 moved;
-    bool offered;
-};
-
 // Thread 0: sets out the next step. `own` pairs are its own.
 FFCM_DEVICE void set_out(Block& block, const Heap& heap, Progress& progress, u32 own) {
     Order& order = block.order;
@@ -98,26 +109,30 @@ FFCM_DEVICE void set_out(Block& block, const Heap& heap, Progress& progress, u32
     const bool has_moved = block.moved > 0;
     progress.moved += block.moved;
     block.alive = block.pairs = block.moved = block.longest = block.ticket = 0;
+    // Long before it is used: the load takes a while.
+    const u64 groups = fixed(block, GROUPS);
+    const u64 finished = groups > 1 && order.step >= EARLIEST ? word(heap, FINISHED) : 0;
 
-    const bool got = set_out_pool(block, heap);
+    const bool got = set_out_pool(block, heap, progress);
     const u32 idle = blockDim.x - busy;
     order.dealt = (u32)least(idle, in_bag);
-    const u64 n = word(heap, N);
+    const u64 n = fixed(block, N);
     const u32 over = (u32)least(block.over_top, blockDim.x * LOCAL_NODES * LOCAL_PAIRS);
     order.resumed = (u32)least(idle - order.dealt, over);
     order.over_at = block.over_top = over - order.resumed;
     const u32 want = idle - order.dealt - order.resumed;
     order.intake = 0;
-    if (want > 0 && word(heap, TAKEN) < n) {
+    if (want > 0 && !progress.drained) {
         const u64 at = add(heap, TAKEN, want);
         order.intake = (u32)least(want, between(at, n));
         order.intake_top = n - least(at, n);
+        progress.drained = order.intake < want;
     }
     order.spilled = 0;
     // With nodes of its own a block keeps what does not fit beyond its bag.
     if (!LOCAL_NETS && in_bag - order.dealt > LOCAL_BAG / 4 * 3) {
         order.spilled_to = n + add(heap, PUSHED, SPILL);
-        order.spilled = (u32)least(SPILL, between(order.spilled_to, word(heap, PUSH_LIMIT)));
+        order.spilled = (u32)least(SPILL, between(order.spilled_to, fixed(block, PUSH_LIMIT)));
     }
     const u32 pairs = held + in_bag + over + order.intake, dealt = order.dealt + order.resumed + order.intake;
     const bool solo = pairs <= SOLO;
@@ -128,31 +143,33 @@ FFCM_DEVICE void set_out(Block& block, const Heap& heap, Progress& progress, u32
     order.bag_base += order.spilled;
     order.bag_top = top;
     block.bag_top = top - order.dealt;
-    u64 trips = order.share || solo ? 48 : word(heap, TRIPS);
-    if (settled) trips = progress.fuel;
+    u64 trips = order.share || solo ? 48 : fixed(block, TRIPS);
+    // A block among others looks up from time to time, see below.
+    if (settled) trips = groups > 1 ? 4 * fixed(block, TRIPS) : progress.fuel;
     order.trips = (u32)least(trips, progress.fuel);
     const bool parched = progress.fuel < 16;
 
-    const bool starving = word(heap, FINISHED) * 2 > word(heap, GROUPS);
     // A block that begins with many pairs of its own gets something done before it thinks of others.
     const u32 patience = LOCAL_NETS ? 8 : 0;
-    const bool others = (word(heap, HUNGRY) != 0 && order.step > patience) || (starving && order.step > 8);
-    const bool enough = pairs >= 2 * blockDim.x && others;
+    const bool hungry = fixed(block, HUNGRY) != 0 && order.step > patience;
+    // Most others are through with the round, and wait for this block, whatever it has.
+    const bool late = finished * 2 > groups;
+    const bool enough = pairs >= 2 * blockDim.x && (hungry || late);
     const bool stuck = !has_moved && !got && dealt == 0 && order.step > 1;
-    const bool spent = block.interactions > word(heap, GAS_LEFT);
-    const bool long_enough = order.step > word(heap, STEPS_MAX) || parched;
+    const bool spent = block.interactions > fixed(block, GAS_LEFT);
+    const bool long_enough = order.step > fixed(block, STEPS_MAX) || parched;
     // One more step, for others to get at something.
     order.offer = LOCAL_NETS && enough && !progress.offered;
     progress.offered = enough;
-    block.goes = !(pairs == 0 || (enough && order.offer == 0) || stuck || spent || long_enough);
-    if (pairs == 0) add(heap, FINISHED, 1);
+    block.goes = !(pairs == 0 || ((enough || late) && order.offer == 0) || stuck || spent || long_enough);
+    if (block.goes == 0) add(heap, FINISHED, 1);
     if (parched && pairs > 0) add(heap, PARCHED, 1);
 }
 
 // All threads: takes and gives what the order says.
 FFCM_DEVICE void carry_out(Thread& t, Block& block, const Heap& heap) {
     const Order& order = block.order;
-    const u64 mask = word(heap, NODE_MASK);
+    const u64 mask = fixed(block, NODE_MASK);
     for (u32 i = threadIdx.x; i < order.ringed + order.bumped; i += blockDim.x) {
         block.pool[(order.place + i) % POOL] = i < order.ringed ? heap.ring[(order.ring_at + i) & mask]
                                                                 : (u32)(order.bump_at + (i - order.ringed));
@@ -255,7 +272,7 @@ FFCM_DEVICE bool leaving_pair(const Thread& t, const Block& block, u32 in_bag, u
 // Everything goes back to the buffers. Pairs with nodes of the block stay with it, beyond its bag.
 FFCM_DEVICE void leave(Thread& t, Block& block, const Heap& heap, const Progress& progress) {
     const Order& order = block.order;
-    const u64 mask = word(heap, NODE_MASK);
+    const u64 mask = fixed(block, NODE_MASK);
     const u32 in_bag = (u32)least(block.bag_top, order.bag_base + LOCAL_BAG) - order.bag_base;
     Pair pair;
     u32 leaves = 0;
@@ -275,7 +292,7 @@ FFCM_DEVICE void leave(Thread& t, Block& block, const Heap& heap, const Progress
     const u32 take = (u32)least(block.pool_take, order.pool_seen);
     const u32 in_pool = (u32)least(block.pool_put, order.pool_taken + POOL) - take;
     if (threadIdx.x == 0) {
-        block.pairs_to = word(heap, DUMP_AT) + add(heap, DUMPED, block.leaving_pairs);
+        block.pairs_to = fixed(block, DUMP_AT) + add(heap, DUMPED, block.leaving_pairs);
         block.nodes_to = add(heap, NODE_TAIL, block.leaving_nodes + in_pool);
         for (u32 op = 0; op < 8; op++) {
             if (block.counted[op] > 0) add(heap, COUNTS + op, block.counted[op]);
@@ -325,7 +342,8 @@ FFCM_DEVICE void save_image(const Block& block, const Heap& heap, const Image& i
 }
 
 // A block and a thread that have nothing.
-FFCM_DEVICE void begin(Thread& t, Block& block) {
+FFCM_DEVICE void begin(Thread& t, Block& block, const Heap& heap) {
+    for (u32 i = threadIdx.x; i < WORDS; i += blockDim.x) block.words[i] = word(heap, i);
     t.has_current = t.takes_local = false;
     t.stack_base = t.stack_count = t.free_count = t.fired = t.trips_made = 0;
     for (u32 op = 0; op < 8; op++) t.counts[op] = 0;
@@ -342,8 +360,8 @@ FFCM_DEVICE void begin(Thread& t, Block& block) {
 // One block's part of a round.
 FFCM_DEVICE void reduce(Block& block, const Heap& heap, const Image& image) {
     Thread t;
-    Progress progress = {word(heap, FUEL), 0, false};
-    begin(t, block);
+    Progress progress = {word(heap, FUEL), 0, false, false, false, false};
+    begin(t, block, heap);
     load_image(block, heap, image);
     for (;;) {
         // What was pushed in the last step can be taken in the next.

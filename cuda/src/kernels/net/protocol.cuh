@@ -6,13 +6,21 @@
 // exchange, the second gets that term and frees the cell. No node has two cells, so a node is freed as a whole, by one
 // thread: by its opener if no slot is absent, else by the second arrival at the one that is.
 //
-// Who sees what. A slot is written by a plain store only while its node is reachable by one thread alone; such a store is
+// Who sees what. A slot is written by a store only while its node is reachable by one thread alone; such a store is
 // ordered before the exchange, or the barrier or the end of the launch after the bag, that makes the node reachable. Every
-// later change of a slot is an atomic operation with release order, and whoever finds such a change (the substitution bit
-// is set) acquires: by the exchange itself, or by the fence after the load. So the holder of a term sees the node behind it
-// as it was written. A freed node is reused by its thread, or after a barrier of its block, or after the end of a round:
-// the last accesses of all others are ordered before the free, since the freeing thread has acquired from the first
-// arrival, and one of both ends comes from the opener.
+// later change of a slot is an atomic operation: an arrival with release order, or a hint, which publishes nothing. Whoever
+// finds an arrival (the substitution bit is set) acquires: by the exchange itself, or by an acquiring load of the slot, which
+// still holds what arrived. So the holder of a term sees the node behind it as it was written, also when the term has gone
+// through several hands: each of them had acquired it before it passed it on by a release or a barrier, and in PTX's memory
+// model (causality order) such steps compose, those of a block's barrier among those of the device. A term found in a slot
+// without the substitution bit was known to the thread that made the node, before it did. A freed node is reused by its
+// thread, or after a barrier of its block, or after the end of a round: the last accesses of all others are ordered before
+// the free, since the freeing thread has acquired from the first arrival, and one of both ends comes from the opener.
+//
+// Slots are read and written by volatile accesses, which are strong relaxed ones in that model: they pass by the first cache,
+// which is not coherent, so that no old content of a node that is reused elsewhere is found there. What is read by plain
+// loads, the bag, the ring and the pairs beyond a block's bag, was written before the launch, or before a barrier at which
+// the block's thread 0 acquired, or by the block itself: see main.cu.
 //
 // A node in shared memory is reached by the threads of its block only, so its slots are exchanged in order among them; the
 // orders compose, since whoever passes a term on has acquired it. It is allocated by the thread whose word of free nodes has
@@ -81,21 +89,28 @@ FFCM_DEVICE u64 slot_exchange(const Heap& heap, u32 at, u64 term) {
     return is_local_slot(at) ? exchange_block(slot_at(heap, at), term) : exchange_acq_rel(slot_at(heap, at), term);
 }
 
-// Reads a slot; whoever finds what arrived there sees everything its sender did before.
-FFCM_DEVICE u64 slot_load(const Heap& heap, u32 at) {
-    const u64 term = *(const volatile u64*)slot_at(heap, at);
-    if ((term & SUB_BIT) != 0) {
+// Reads a slot, past the first cache, and without order: several such loads are under way at a time.
+FFCM_DEVICE u64 slot_look(const Heap& heap, u32 at) { return *(const volatile u64*)slot_at(heap, at); }
+
+// What was found in a slot by `slot_look`: whoever found what arrived there sees from now on everything its sender did
+// before. The load is repeated for that, which costs less than a fence. A slot of a node that the caller holds, or of a wire
+// of which it holds an end, does not change again after an arrival.
+FFCM_DEVICE u64 acquired(const Heap& heap, u32 at, u64 found) {
+    u64 term = found;
+    if ((found & SUB_BIT) != 0) {
         if (is_local_slot(at)) {
             __threadfence_block();
         } else {
-            __threadfence();
+            term = load_acquire(slot_at(heap, at));
         }
     }
 #ifdef NET_CHECK
-    if (term == FREED) mark(heap, DAMAGE, DAMAGE_READ);
+    if (term == FREED || term != found) mark(heap, DAMAGE, DAMAGE_READ);
 #endif
     return term;
 }
+
+FFCM_DEVICE u64 slot_load(const Heap& heap, u32 at) { return acquired(heap, at, slot_look(heap, at)); }
 
 // In the build that looks for damage: whether a slot of global memory gets an address of the block's.
 FFCM_DEVICE void look_for_leak(const Heap& heap, u32 at, u64 term) {

@@ -52,6 +52,8 @@ struct Order {
 
 // The block's shared memory.
 struct Block {
+    // The control words when the round began, for those that only the plan and the host change, see `fixed`.
+    u64 words[WORDS];
     Pair bag[LOCAL_BAG];
     u32 pool[POOL];
     Order order;
@@ -76,6 +78,9 @@ struct Block {
     u64 nodes_to;
     u32 counted[8];
 };
+
+// A control word that does not change during a round.
+FFCM_DEVICE u64 fixed(const Block& block, u32 at) { return block.words[at]; }
 
 // What one thread has.
 struct Thread {
@@ -131,8 +136,8 @@ FFCM_DEVICE bool push_over(Block& block, const Heap& heap, Pair pair) {
 // Gives a pair to everybody, for the next round, or to the block if others could not reach its nodes.
 FFCM_DEVICE bool push_global(Block& block, const Heap& heap, Pair pair) {
     if (is_local_pair(pair)) return push_over(block, heap, pair);
-    const u64 at = word(heap, N) + add(heap, PUSHED, 1);
-    if (at >= word(heap, PUSH_LIMIT)) return false;
+    const u64 at = fixed(block, N) + add(heap, PUSHED, 1);
+    if (at >= fixed(block, PUSH_LIMIT)) return false;
     heap.bag[at] = pair;
     return true;
 }
@@ -154,7 +159,7 @@ FFCM_DEVICE void free_node(Thread& t, Block& block, const Heap& heap, u32 slot) 
     if (at - t.pool_taken < POOL) {
         block.pool[at % POOL] = node;
     } else {
-        heap.ring[add(heap, NODE_TAIL, 1) & word(heap, NODE_MASK)] = node;
+        heap.ring[add(heap, NODE_TAIL, 1) & fixed(block, NODE_MASK)] = node;
     }
 }
 
@@ -204,11 +209,22 @@ FFCM_DEVICE void count(Thread& t, u32 op, u32 times) {
     t.fired += times;
 }
 
-// Takes both terms out of a node whose principal port the thread holds, as they are in the slots: with the substitution bit
-// if they arrived there.
-FFCM_DEVICE void open_raw(Thread& t, Block& block, const Heap& heap, u64 node, u64& first, u64& second) {
+// What was found in the two slots of a node.
+struct Found {
+    u64 first;
+    u64 second;
+};
+
+FFCM_DEVICE Found look_into(const Heap& heap, u64 node) {
     const u32 at = offset_of(node);
-    const u64 a = slot_load(heap, at), b = slot_load(heap, at + 1);
+    return {slot_look(heap, at), slot_look(heap, at + 1)};
+}
+
+// Takes both terms out of a node whose principal port the thread holds, as they are in the slots: with the substitution bit
+// if they arrived there. What arrives after the look is met at the wire's cell, as by everybody else.
+FFCM_DEVICE void open_raw(Thread& t, Block& block, const Heap& heap, u64 node, Found found, u64& first, u64& second) {
+    const u32 at = offset_of(node);
+    const u64 a = acquired(heap, at, found.first), b = acquired(heap, at + 1, found.second);
     const bool cell_a = is_absent(a), cell_b = is_absent(b);
     first = cell_a ? var_term(at) : a;
     second = cell_b ? var_term(at + 1) : b;
@@ -223,8 +239,8 @@ FFCM_DEVICE void open_raw(Thread& t, Block& block, const Heap& heap, u64 node, u
 }
 
 // The same, without the bit.
-FFCM_DEVICE void open(Thread& t, Block& block, const Heap& heap, u64 node, u64& first, u64& second) {
-    open_raw(t, block, heap, node, first, second);
+FFCM_DEVICE void open(Thread& t, Block& block, const Heap& heap, u64 node, Found found, u64& first, u64& second) {
+    open_raw(t, block, heap, node, found, first, second);
     first = bare(first);
     second = bare(second);
 }
@@ -272,7 +288,7 @@ FFCM_DEVICE bool splice(Thread& t, Block& block, const Heap& heap, u64& a, u64& 
 FFCM_DEVICE u64 leak(Thread& t, Block& block, const Heap& heap, u64 node) {
     // The substitution bit of a number means something (see `succ`) and stays.
     u64 first, second;
-    open_raw(t, block, heap, node, first, second);
+    open_raw(t, block, heap, node, look_into(heap, node), first, second);
     const bool first_stays = is_local(first), second_stays = is_local(second);
     t.counts[OP_LINK]++;
     const u32 at = t.nodes[--t.free_count] * 2;

@@ -81,11 +81,14 @@ pub struct Run {
     pub scores: Option<Vec<f32>>,
 }
 
+/// What the suite found.
 #[derive(Debug, Serialize)]
-struct Report {
+pub struct Report {
     machine: Machine,
-    scale: u32,
-    degree: u32,
+    /// log2 of the number of nodes.
+    pub scale: u32,
+    /// Undirected edges drawn per node.
+    pub degree: u32,
     seed: u64,
     nodes: usize,
     arcs: usize,
@@ -93,23 +96,28 @@ struct Report {
     iterations: u32,
     /// Iterations to a residual below 1e-6, exact engine.
     converged_after: u32,
-    /// L1 distance of the exact engine's π to the `f64` fixed point, and the bound it keeps.
-    error: f64,
-    error_bound: f64,
+    /// L1 distance of the exact engine's π to the `f64` fixed point.
+    pub error: f64,
+    /// The bound that it keeps.
+    pub error_bound: f64,
     digest: String,
-    rows: Vec<Row>,
+    /// Every kernel at every thread count, the exact one first.
+    pub rows: Vec<Row>,
 }
 
+/// One kernel at one thread count.
 #[derive(Debug, Serialize)]
-struct Row {
-    kernel: &'static str,
-    threads: usize,
+pub struct Row {
+    /// Name.
+    pub kernel: &'static str,
+    /// Workers.
+    pub threads: usize,
     /// Seconds per iteration.
-    iteration: Summary,
+    pub iteration: Summary,
     /// Billions of arcs per second, best run.
-    giga_arcs: f64,
+    pub giga_arcs: f64,
     /// Part of the floor's speed reached: compulsory bytes at the measured bandwidth, over the best time.
-    of_floor: f64,
+    pub of_floor: f64,
     /// Bytes per second of the triad at this thread count.
     bandwidth: f64,
 }
@@ -168,28 +176,42 @@ impl Kernel for Pull<'_> {
     }
 }
 
-/// Generates, verifies, measures. `rivals` makes more kernels from the arcs `(source, target)`, in ascending order.
+/// Generates, verifies, measures and prints. `rivals` makes more kernels from the arcs `(source, target)`, in ascending
+/// order.
 pub fn run(
     arguments: &Arguments,
     rivals: impl FnOnce(Vec<(u32, u32)>) -> Vec<Box<dyn Kernel>>,
 ) -> Result<(), Failure> {
+    let report = report(arguments, rivals)?;
+    println!("{}", report.machine);
+    print(&report);
+    arguments.options.write(&report)
+}
+
+/// Generates, verifies, measures: see [`run`].
+pub fn report(
+    arguments: &Arguments,
+    rivals: impl FnOnce(Vec<(u32, u32)>) -> Vec<Box<dyn Kernel>>,
+) -> Result<Report, Failure> {
     let options = &arguments.options;
     let rmat = arguments.rmat();
     let machine = Machine::here();
-    println!("{machine}");
     let (arcs, sample) = time(|| rmat.arcs());
-    eprintln!("generated {} arcs in {}", arcs.len(), seconds(sample.wall));
+    let words = seconds(sample.wall);
+    options.say(format_args!("generated {} arcs in {words}", arcs.len()));
     let pull = PullGraph::new(rmat.nodes(), &arcs);
     let (ordered, labels) = degree_ordered(rmat.nodes(), &arcs);
     let pull_ordered = PullGraph::new(rmat.nodes(), &ordered);
     drop(ordered);
     let (graph, sample) = time(|| graph(rmat.nodes(), &arcs));
     let graph = graph?;
-    eprintln!("built the graph in {}", seconds(sample.wall));
+    let words = seconds(sample.wall);
+    options.say(format_args!("built the graph in {words}"));
     let rivals = rivals(arcs);
     let (ranker, sample) = time(|| Ranker::new(&graph, 1));
     let ranker = ranker.map_err(Failure::failed)?;
-    eprintln!("prepared it for ranking in {}", seconds(sample.wall));
+    let words = seconds(sample.wall);
+    options.say(format_args!("prepared it for ranking in {words}"));
 
     let ranking = rank(&ranker, &FocusParams::default())?;
     let (error, error_bound) = verify(&pull, &ranking)?;
@@ -220,7 +242,7 @@ pub fn run(
         )?);
     }
     let digest = ranking.digest();
-    let report = Report {
+    Ok(Report {
         machine,
         scale: rmat.scale,
         degree: rmat.degree,
@@ -234,9 +256,7 @@ pub fn run(
         error_bound,
         digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
         rows,
-    };
-    print(&report);
-    options.write(&report)
+    })
 }
 
 /// The same arcs with nodes renumbered by falling degree, the layout the exact engine chooses for itself; and each node's

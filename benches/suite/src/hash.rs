@@ -175,30 +175,45 @@ pub fn same(name: &str, expected: &HashOutput, found: &HashOutput) -> Result<(),
     )))
 }
 
+/// What the suite found.
 #[derive(Debug, Serialize)]
-struct Report {
+pub struct Report {
     machine: Machine,
     seed: u64,
-    rows: Vec<Row>,
+    /// Every workload at every thread count.
+    pub rows: Vec<Row>,
 }
 
+/// One workload at one thread count.
 #[derive(Debug, Serialize)]
-struct Row {
-    what: &'static str,
-    threads: usize,
-    units: u64,
-    unit: &'static str,
+pub struct Row {
+    /// Name.
+    pub what: &'static str,
+    /// Workers.
+    pub threads: usize,
+    /// Bytes hashed, or nonces tried.
+    pub units: u64,
+    /// What `units` counts.
+    pub unit: &'static str,
     digest: String,
-    run: Summary,
+    /// Seconds.
+    pub run: Summary,
     /// Millions of units per second, best run.
-    mega_units: f64,
+    pub mega_units: f64,
+}
+
+/// Checks, measures and prints.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let report = report(arguments)?;
+    println!("{}", report.machine);
+    print(&report);
+    arguments.options.write(&report)
 }
 
 /// Checks and measures.
-pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub fn report(arguments: &Arguments) -> Result<Report, Failure> {
     let options = &arguments.options;
     let machine = Machine::here();
-    println!("{machine}");
     let inputs = Inputs::new(arguments);
     let (batch, whole) = (inputs.batch(), [inputs.data.as_slice()]);
     let mut pools = Vec::new();
@@ -232,13 +247,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         };
         rows.extend(pools.iter().zip(samples).map(row));
     }
-    let report = Report {
+    Ok(Report {
         machine,
         seed: arguments.seed,
         rows,
-    };
-    print(&report);
-    options.write(&report)
+    })
 }
 
 fn on_cpu(job: &HashJob<'_>) -> HashOutput {

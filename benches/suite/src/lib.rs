@@ -2,9 +2,10 @@
 //!
 //! The suites ([`nets`], [`focus`], [`memory`], [`mod@hash`], [`weights`]) and what they share: interleaved timing, seeded
 //! inputs, plain reference implementations to be compared with, memory-bandwidth floors, tables and the description of the
-//! machine. A suite fails when a result is wrong, never because of a time.
+//! machine. [`cpu`] makes one table of them. A suite fails when a result is wrong, never because of a time.
 
 pub mod bandwidth;
+pub mod cpu;
 pub mod failure;
 pub mod focus;
 pub mod hash;
@@ -15,7 +16,9 @@ pub mod options;
 pub mod pagerank;
 pub mod programs;
 pub mod random;
+pub mod resident;
 pub mod rmat;
+pub mod signatures;
 pub mod table;
 pub mod timing;
 pub mod weights;

@@ -51,27 +51,35 @@ impl Arguments {
     }
 }
 
+/// What the suite found.
 #[derive(Debug, Serialize)]
-struct Report {
+pub struct Report {
     machine: Machine,
-    shards: u16,
+    /// Shards of the tensor.
+    pub shards: u16,
     seed: u64,
-    operations: usize,
+    /// Operations of the batch.
+    pub operations: usize,
     refused: usize,
     bytes: usize,
     digest: String,
-    rows: Vec<Row>,
+    /// One at a time first, then batches.
+    pub rows: Vec<Row>,
 }
 
+/// One way at one thread count.
 #[derive(Debug, Serialize)]
-struct Row {
-    how: &'static str,
-    threads: usize,
-    batch: Summary,
+pub struct Row {
+    /// Name.
+    pub how: &'static str,
+    /// Workers.
+    pub threads: usize,
+    /// Seconds of the whole batch.
+    pub batch: Summary,
     /// Millions of operations per second, best run.
-    mega_operations: f64,
+    pub mega_operations: f64,
     /// The floor's time over the best time.
-    of_floor: f64,
+    pub of_floor: f64,
     /// Bytes per second of the triad at this thread count.
     bandwidth: f64,
 }
@@ -88,11 +96,18 @@ struct Contender {
     apply: fn(&mut Memory, &[Operation]) -> Results,
 }
 
-/// Checks and measures.
+/// Checks, measures and prints.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let report = report(arguments)?;
+    println!("{}", report.machine);
+    print(&report);
+    arguments.options.write(&report)
+}
+
+/// Checks and measures.
+pub fn report(arguments: &Arguments) -> Result<Report, Failure> {
     let options = &arguments.options;
     let machine = Machine::here();
-    println!("{machine}");
     let count = arguments.count();
     let operations = operations(arguments.seed, arguments.shards, count);
     let start = Memory::from_seed(arguments.shards, [7; 32]);
@@ -132,7 +147,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             bandwidth,
         }
     };
-    let report = Report {
+    Ok(Report {
         machine,
         shards: arguments.shards,
         seed: arguments.seed,
@@ -141,9 +156,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         bytes,
         digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
         rows: contenders.iter().zip(samples).map(row).collect(),
-    };
-    print(&report);
-    options.write(&report)
+    })
 }
 
 fn contenders(threads: &[usize]) -> Result<Vec<Contender>, Failure> {

@@ -69,22 +69,27 @@ struct Report {
     programs: Vec<ProgramReport>,
 }
 
+/// One program at one size.
 #[derive(Debug, Serialize)]
-struct ProgramReport {
+pub struct ProgramReport {
     name: &'static str,
     sizes: Vec<(&'static str, u32)>,
     result: String,
-    interactions: u64,
-    rows: Vec<Row>,
+    /// Interactions, the same in every run.
+    pub interactions: u64,
+    /// One for each thread count.
+    pub rows: Vec<Row>,
 }
 
+/// One program at one thread count.
 #[derive(Debug, Serialize)]
-struct Row {
-    threads: usize,
+pub struct Row {
+    /// Workers.
+    pub threads: usize,
     /// Seconds of lowering and reduction.
-    reduction: Summary,
+    pub reduction: Summary,
     /// Millions of interactions per second, best run.
-    mega_interactions: f64,
+    pub mega_interactions: f64,
 }
 
 /// Checks and measures.
@@ -130,7 +135,7 @@ pub fn reduce(text: &str, threads: usize) -> Result<(Outcome, Sample), Failure> 
 }
 
 /// The engine and the oracle at the small sizes: the same outcome, interactions by opcode included.
-fn check_with_oracle(program: &Program, threads: &[usize]) -> Result<(), Failure> {
+pub fn check_with_oracle(program: &Program, threads: &[usize]) -> Result<(), Failure> {
     let text = program.text(program.tiny);
     let book = Book::parse(&text).map_err(Failure::failed)?;
     let call = book.main().map_err(Failure::failed)?;
@@ -147,7 +152,9 @@ fn check_with_oracle(program: &Program, threads: &[usize]) -> Result<(), Failure
     Ok(())
 }
 
-fn measure(
+/// Times the program at every thread count; each run must give the result computed without nets, and always the same
+/// interactions.
+pub fn measure(
     program: &Program,
     threads: &[usize],
     rounds: usize,

@@ -17,9 +17,28 @@ pub struct Options {
     /// Also write the figures to this file.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Says nothing about its progress.
+    #[arg(skip)]
+    pub quiet: bool,
 }
 
 impl Options {
+    /// Neither a report nor words about progress, for a caller that shows the figures itself.
+    pub fn silent(tiny: bool) -> Options {
+        Options {
+            tiny,
+            json: None,
+            quiet: true,
+        }
+    }
+
+    /// Says what was done, on stderr.
+    pub fn say(&self, words: std::fmt::Arguments<'_>) {
+        if !self.quiet {
+            eprintln!("{words}");
+        }
+    }
+
     /// Writes `report` to the file asked for, if any.
     pub fn write(&self, report: &impl Serialize) -> Result<(), Failure> {
         self.json
@@ -51,6 +70,14 @@ pub struct Turns {
 }
 
 impl Turns {
+    /// At least one round each, at these thread counts.
+    pub fn new(rounds: u32, threads: &[usize]) -> Turns {
+        Turns {
+            rounds: rounds.max(1),
+            threads: threads.to_vec(),
+        }
+    }
+
     /// Timed runs of each contender: one in a tiny run.
     pub fn rounds(&self, options: &Options) -> usize {
         if options.tiny {

@@ -1,19 +1,30 @@
-//! Plain-text tables: first column left-aligned, all others right-aligned.
+//! Plain-text tables: first column left-aligned, all others right-aligned unless told otherwise.
 
 use std::fmt;
 
 /// A table under construction.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Table {
     rows: Vec<Vec<String>>,
+    left: Vec<usize>,
 }
 
 impl Table {
     /// A table with these column heads.
     pub fn new<S: Into<String>>(heads: impl IntoIterator<Item = S>) -> Table {
-        let mut table = Table::default();
+        let mut table = Table {
+            rows: Vec::new(),
+            left: vec![0],
+        };
         table.row(heads);
         table
+    }
+
+    /// The same table with these columns left-aligned, the first being column 0.
+    #[must_use]
+    pub fn left(mut self, columns: &[usize]) -> Table {
+        self.left = columns.to_vec();
+        self
     }
 
     /// Adds a row. Missing cells at its end stay empty.
@@ -33,10 +44,13 @@ impl fmt::Display for Table {
         for (index, row) in self.rows.iter().enumerate() {
             let mut line = String::new();
             for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
-                if column == 0 {
+                if column > 0 {
+                    line.push_str("  ");
+                }
+                if self.left.contains(&column) {
                     line.push_str(&format!("{cell:<width$}"));
                 } else {
-                    line.push_str(&format!("  {cell:>width$}"));
+                    line.push_str(&format!("{cell:>width$}"));
                 }
             }
             writeln!(f, "{}", line.trim_end())?;
@@ -65,5 +79,7 @@ mod tests {
         table.row(["theirs", "1234"]);
         let expected = "engine    µs\n------  ----\nours       7\ntheirs  1234\n";
         assert_eq!(table.to_string(), expected);
+        let left = "engine  µs\n------  ----\n  ours  7\ntheirs  1234\n";
+        assert_eq!(table.left(&[1]).to_string(), left);
     }
 }

@@ -17,39 +17,48 @@ use crate::timing::{Sample, Summary, interleave, seconds, time};
 pub struct Arguments {
     /// Links to weigh.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=1 << 26))]
-    calls: u32,
+    pub calls: u32,
     /// Most links of one batch; a block has at most as many.
     #[arg(long, default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..))]
-    batch: u32,
+    pub batch: u32,
     /// Seed of the links.
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub seed: u64,
+    /// Rounds and thread counts.
     #[command(flatten)]
-    turns: Turns,
+    pub turns: Turns,
+    /// Size and report.
     #[command(flatten)]
-    options: Options,
+    pub options: Options,
 }
 
+/// What the suite found.
 #[derive(Debug, Serialize)]
-struct Report {
+pub struct Report {
     machine: Machine,
     seed: u64,
-    calls: usize,
+    /// Links weighed.
+    pub calls: usize,
     batch: usize,
-    rows: Vec<Row>,
+    /// For each rule the plain loop first, then nets at every thread count.
+    pub rows: Vec<Row>,
 }
 
+/// One rule weighed one way.
 #[derive(Debug, Serialize)]
-struct Row {
-    rule: &'static str,
-    how: &'static str,
-    threads: usize,
+pub struct Row {
+    /// Name of the rule.
+    pub rule: &'static str,
+    /// Plain loop or weight net.
+    pub how: &'static str,
+    /// Workers.
+    pub threads: usize,
     /// Seconds for all calls.
-    all: Summary,
+    pub all: Summary,
     /// Millions of calls per second, best run.
-    mega_calls: f64,
+    pub mega_calls: f64,
     /// Interactions of one call; none for the loop.
-    interactions: Option<f64>,
+    pub interactions: Option<f64>,
 }
 
 /// A weight net, and the rule it states as ordinary code.
@@ -80,11 +89,18 @@ const GAS: u64 = 10_000;
 /// One way to weigh the links: a device, or the plain loop.
 type Contender = Option<CpuCoprocessor>;
 
-/// Checks and measures.
+/// Checks, measures and prints.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let report = report(arguments)?;
+    println!("{}", report.machine);
+    print(&report);
+    arguments.options.write(&report)
+}
+
+/// Checks and measures.
+pub fn report(arguments: &Arguments) -> Result<Report, Failure> {
     let options = &arguments.options;
     let machine = Machine::here();
-    println!("{machine}");
     let calls = if options.tiny {
         1000
     } else {
@@ -112,8 +128,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             arguments.turns.rounds(options),
         )?);
     }
-    print(&report);
-    options.write(&report)
+    Ok(report)
 }
 
 /// Times every contender; each run's weights must be those of the plain loop.

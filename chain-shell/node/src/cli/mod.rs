@@ -1,6 +1,7 @@
 //! Command line: data on stdout, progress and logs on stderr.
 
 mod backend;
+mod bench;
 mod decimal;
 mod demo;
 mod doctor;
@@ -41,6 +42,7 @@ enum Verb {
     Genesis(keys::GenesisArguments),
     Keygen(keys::KeygenArguments),
     Doctor(doctor::Arguments),
+    Bench(bench::Arguments),
 }
 
 /// Most worker threads that may be asked for.
@@ -67,6 +69,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Genesis(arguments) => keys::genesis(&arguments),
         Verb::Keygen(arguments) => keys::keygen(&arguments),
         Verb::Doctor(arguments) => doctor::doctor(&arguments),
+        Verb::Bench(arguments) => bench::bench(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -88,7 +91,7 @@ mod tests {
             .map(|c| c.get_name().to_owned())
             .filter(|name| name != "help")
             .collect();
-        assert!(names.len() >= 7, "{names:?}");
+        assert!(names.len() >= 8, "{names:?}");
         for name in names {
             let verb = command.find_subcommand_mut(&name).unwrap();
             let help = verb.render_long_help().to_string();

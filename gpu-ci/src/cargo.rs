@@ -43,15 +43,13 @@ impl Cargo<'_> {
     /// Builds and lists the test programs and examples of the workspace. One selection for all steps: features are
     /// unified over what is selected, so another selection builds everything anew.
     pub fn programs(&self) -> Result<Vec<Program>, String> {
+        self.built(&["test", "--workspace", "--exclude", "peers", "--no-run"])
+    }
+
+    /// Runs a cargo command that builds, and lists the programs that it has built.
+    pub fn built(&self, arguments: &[&str]) -> Result<Vec<Program>, String> {
         let mut built = Vec::new();
-        let arguments = [
-            "test",
-            "--workspace",
-            "--exclude",
-            "peers",
-            "--no-run",
-            "--message-format=json-render-diagnostics",
-        ];
+        let arguments = [arguments, &["--message-format=json-render-diagnostics"]].concat();
         let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let quiet = Cargo {
             quiet: true,

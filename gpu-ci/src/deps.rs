@@ -17,7 +17,11 @@ const PACKAGES: [Package; 4] = [
 ];
 
 /// Without these a step reports that it was not run. Python fetches the compiler of CUDA kernels.
-const OPTIONAL: [Package; 2] = [("python3", has_python), ("python3-pip", has_pip)];
+const OPTIONAL: [Package; 3] = [
+    ("python3", has_python),
+    ("python3-pip", has_pip),
+    ("valgrind", has_valgrind),
+];
 
 const BROWSERS: [&str; 4] = [
     "chromium",
@@ -48,6 +52,10 @@ fn has_python() -> bool {
 
 fn has_pip() -> bool {
     answers("python3", &["-m", "pip", "--version"])
+}
+
+fn has_valgrind() -> bool {
+    crate::callgrind::valgrind().is_some()
 }
 
 /// Whether a program starts and succeeds.

@@ -3,6 +3,7 @@
 //! `cargo xtask` is the one entry point for checks, here and in continuous integration. It runs the WebGPU backend on
 //! every Vulkan driver of the machine; what did not run is reported as not run, never as passed.
 
+mod callgrind;
 mod cargo;
 mod codegen;
 mod cuda;
@@ -20,12 +21,15 @@ Usage: cargo xtask <COMMAND>
 
 Commands:
   test [--json]       packages, fmt, tidy, codegen --check, clippy, docs, all tests, the WebGPU backend on each
-                      driver, the CUDA backend, tiny benchmarks; stops at the first failure
+                      driver, the CUDA backend, tiny benchmarks, instruction counting; stops at the first
+                      failure
   wgsl                the WebGPU backend on each driver, nothing else
   cuda                the CUDA backend: kernels compiled by NVRTC (fetched from PyPI if need be), run on the CPU, and run
                       on a device where there is one
   codegen [--check]   write the generated headers of wgsl/ and cuda/ and the PTX of the kernels, or only say which
                       headers are stale
+  callgrind [--json]  instructions per interaction, arc, value and so on of small kernels, counted by valgrind; --quick
+                      tries the machinery alone
   tidy                conventions of this repository
   ci-deps [--optional] system packages that the tests need and this machine lacks, one a line; or those without which
                       a step is not run
@@ -44,6 +48,9 @@ fn main() -> ExitCode {
         ["cuda"] => return test::run_cuda(&root),
         ["codegen"] => codegen::write_all(&root),
         ["codegen", "--check"] => codegen::check(&root),
+        ["callgrind"] => callgrind::run(&root, false, false),
+        ["callgrind", "--json"] => callgrind::run(&root, true, false),
+        ["callgrind", "--quick"] => callgrind::run(&root, false, true),
         ["tidy"] => tidy::run(&root),
         ["ci-deps"] => return list(&deps::missing()),
         ["ci-deps", "--optional"] => return list(&deps::missing_optional()),

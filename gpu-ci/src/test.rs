@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::cargo::{Cargo, Program, Tally};
 use crate::vulkan::{self, Kind};
-use crate::{codegen, cuda, deps, tidy, wgsl};
+use crate::{callgrind, codegen, cuda, deps, tidy, wgsl};
 
 /// What became of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -63,9 +63,11 @@ enum Action {
     Drivers,
     /// The kernels of the CUDA backend, in several steps.
     Cuda,
+    /// Instructions of kernels far too small to say anything.
+    Callgrind,
 }
 
-const STEPS: [(&str, Action); 11] = [
+const STEPS: [(&str, Action); 12] = [
     ("packages", Action::Check(deps::check)),
     ("fmt", Action::Cargo(&["fmt", "--all", "--check"])),
     ("tidy", Action::Check(tidy::run)),
@@ -112,6 +114,7 @@ const STEPS: [(&str, Action); 11] = [
         // Checks results alone: sizes too small, and code not optimised enough, for the times to say anything.
         Action::Cargo(&["run", "--quiet", "-p", "ffcm-benches", "--", "tiny"]),
     ),
+    ("callgrind", Action::Callgrind),
 ];
 
 /// Runs the steps until one fails. Prints a line per step at the end, or one JSON document.
@@ -208,6 +211,11 @@ fn perform(
         Action::Check(check) => check(root).map(|done| eprintln!("{done}")),
         Action::Drivers => return wgsl::run(&cargo),
         Action::Cuda => return cuda::run(&cargo),
+        Action::Callgrind => match callgrind::count(&cargo, true) {
+            Ok(Err(reason)) => return vec![not_run(step, reason)],
+            Ok(Ok(_)) => Ok(()),
+            Err(reason) => Err(reason),
+        },
     };
     vec![Outcome {
         step: step.into(),

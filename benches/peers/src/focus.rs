@@ -31,11 +31,14 @@ impl Kernel for CrateGraph {
 
 /// Runs the suite.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    focus::run(arguments, |arcs| {
-        let graph = GraphBuilder::new()
-            .csr_layout(CsrLayout::Sorted)
-            .edges(arcs)
-            .build();
-        vec![Box::new(CrateGraph(graph))]
-    })
+    focus::run(arguments, rivals)
+}
+
+/// The rivals on a graph of these arcs.
+pub fn rivals(arcs: Vec<(u32, u32)>) -> Vec<Box<dyn Kernel>> {
+    let graph = GraphBuilder::new()
+        .csr_layout(CsrLayout::Sorted)
+        .edges(arcs)
+        .build();
+    vec![Box::new(CrateGraph(graph))]
 }

@@ -1,6 +1,7 @@
 //! Rival engines from the crate registry, held against this project's: equal results first, then time.
 
 mod child;
+mod cpu;
 mod differential;
 mod focus;
 mod golden;
@@ -44,6 +45,12 @@ enum Command {
     /// Times π on a seeded RMAT graph: exact, f32 pull, and the memory-bandwidth floor.
     #[command(after_help = "Example: cargo run --release -p peers -- focus --scale 20 --degree 16")]
     Focus(ffcm_suite::focus::Arguments),
+    /// One table: every CPU engine against its peers and floors, interleaved, with the bars.
+    #[command(
+        after_help = "Example: HVM_BIN=target/hvm/bin/hvm cargo run --release -p peers -- cpu --json cpu.json\n\n\
+        A missed bar is a word in the table. What a peer needs and lacks is said in its row: see `peers nets --help`."
+    )]
+    Cpu(cpu::Arguments),
     /// Runs one program in this process and prints result, interactions and time.
     #[command(hide = true)]
     One(nets::One),
@@ -61,6 +68,7 @@ fn main() -> ExitCode {
         Command::Differential(arguments) => differential::run(&arguments),
         Command::Nets(arguments) => nets::run(&arguments),
         Command::Focus(arguments) => focus::run(&arguments),
+        Command::Cpu(arguments) => cpu::run(&arguments),
         Command::One(arguments) => nets::one(&arguments),
     };
     match result {

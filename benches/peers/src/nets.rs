@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use ffcm_suite::machine::Machine;
 use ffcm_suite::nets::selected;
+use ffcm_suite::options::write_json;
 use ffcm_suite::programs::Program;
 use ffcm_suite::table::Table;
 use ffcm_suite::timing::{Sample, Summary, seconds};
@@ -63,27 +64,35 @@ struct Report {
     programs: Vec<ProgramReport>,
 }
 
+/// One program on all engines.
 #[derive(Debug, Serialize)]
-struct ProgramReport {
-    name: &'static str,
-    sizes: Vec<(&'static str, u32)>,
+pub struct ProgramReport {
+    /// Its name.
+    pub name: &'static str,
+    /// Its size.
+    pub sizes: Vec<(&'static str, u32)>,
     result: String,
-    interactions: u64,
-    rows: Vec<Row>,
+    /// The same for every engine.
+    pub interactions: u64,
+    /// The engines, ours first.
+    pub rows: Vec<Row>,
 }
 
+/// One program on one engine.
 #[derive(Debug, Serialize)]
-struct Row {
-    engine: &'static str,
-    threads: usize,
+pub struct Row {
+    /// Its name.
+    pub engine: &'static str,
+    /// Worker threads.
+    pub threads: usize,
     /// Seconds of the reduction itself, as the engine reports them; none when it could not run.
-    reduction: Option<Summary>,
+    pub reduction: Option<Summary>,
     /// Least user and system seconds of the whole process.
-    process_cpu: Option<f64>,
+    pub process_cpu: Option<f64>,
     /// Most resident memory of the whole process.
-    memory_mib: Option<f64>,
+    pub memory_mib: Option<f64>,
     /// Why it could not run.
-    unavailable: Option<String>,
+    pub unavailable: Option<String>,
 }
 
 /// One engine ready to run one program.
@@ -93,34 +102,42 @@ struct Contender {
     command: Result<Vec<String>, String>,
 }
 
-/// Runs all programs on all engines.
+/// Runs programs on all engines and prints them.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let rounds = if arguments.tiny { 1 } else { arguments.rounds };
+    let machine = Machine::here();
+    println!("{machine}");
+    let chosen = selected(&arguments.only)?;
+    let shown = |report: &ProgramReport| println!("{}", table(report));
+    let report = Report {
+        machine,
+        rounds,
+        programs: programs(&chosen, arguments.tiny, rounds, shown)?,
+    };
+    match &arguments.json {
+        None => Ok(()),
+        Some(path) => write_json(path, &report),
+    }
+}
+
+/// Runs programs on all engines; `each` sees every one when it is done.
+pub fn programs(
+    chosen: &[Program],
+    tiny: bool,
+    rounds: u32,
+    each: impl Fn(&ProgramReport),
+) -> Result<Vec<ProgramReport>, Failure> {
     let toolchain = Toolchain::find();
     let folder = tempfile::tempdir()
         .map_err(|error| Failure::Failed(format!("temporary folder: {error}")))?;
-    let mut report = Report {
-        machine: Machine::here(),
-        rounds,
-        programs: Vec::new(),
-    };
-    println!("{}", report.machine);
-    for program in selected(&arguments.only)? {
-        let sizes = if arguments.tiny {
-            program.tiny
-        } else {
-            program.bench
-        };
-        let measured = measure(&program, sizes, rounds, &toolchain, folder.path())?;
-        println!("{}", table(&measured));
-        report.programs.push(measured);
+    let mut programs = Vec::new();
+    for program in chosen {
+        let sizes = if tiny { program.tiny } else { program.bench };
+        let measured = measure(program, sizes, rounds, &toolchain, folder.path())?;
+        each(&measured);
+        programs.push(measured);
     }
-    if let Some(path) = &arguments.json {
-        let text =
-            serde_json::to_string_pretty(&report).map_err(|error| Failure::file(path, &error))?;
-        fs::write(path, text + "\n").map_err(|error| Failure::file(path, &error))?;
-    }
-    Ok(())
+    Ok(programs)
 }
 
 /// Runs one program in one process: the other side of the hidden command.

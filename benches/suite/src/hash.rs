@@ -254,7 +254,8 @@ pub fn report(arguments: &Arguments) -> Result<Report, Failure> {
     })
 }
 
-fn on_cpu(job: &HashJob<'_>) -> HashOutput {
+/// The job on the CPU engine, in the current rayon pool.
+pub fn on_cpu(job: &HashJob<'_>) -> HashOutput {
     match job {
         HashJob::Blake3(inputs) => HashOutput::Digests(hash::blake3(inputs)),
         HashJob::Sha256(inputs) => HashOutput::Digests(hash::sha256(inputs)),

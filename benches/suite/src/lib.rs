@@ -9,6 +9,7 @@ pub mod cpu;
 pub mod failure;
 pub mod focus;
 pub mod hash;
+pub mod kernels;
 pub mod machine;
 pub mod memory;
 pub mod nets;

@@ -176,8 +176,8 @@ fn plain(rule: &Rule, edges: &[EdgeAttributes]) -> Vec<u64> {
     std::hint::black_box(edges.iter().map(rule.weight).collect())
 }
 
-/// The rule as a net; adds up the interactions made.
-fn weigh(
+/// The weights that a net gives, in batches of at most `batch` links; adds up the interactions made.
+pub fn weigh(
     net: &WeightNet,
     device: &dyn Coprocessor,
     edges: &[EdgeAttributes],
@@ -221,7 +221,7 @@ fn check(
 }
 
 /// Stakes of every magnitude up to 2^36, so that some saturate; ages up to 2^24 blocks.
-fn edges(seed: u64, count: usize) -> Vec<EdgeAttributes> {
+pub fn edges(seed: u64, count: usize) -> Vec<EdgeAttributes> {
     let mut random = SplitMix64::new(seed);
     let edge = |_| {
         let bits = 1 + random.below(36);

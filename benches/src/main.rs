@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ffcm_benches::failure::Failure;
 use ffcm_benches::gpu::Backend;
-use ffcm_benches::{blocks, conformance, devices, focus, hash, memory, nets, record, weights};
+use ffcm_benches::{blocks, conformance, devices, focus, gpu, hash, memory, nets, record, weights};
 
 /// Measures this project's engines. Every result is verified; no time ever decides the exit code.
 #[derive(Debug, Parser)]
@@ -72,19 +72,19 @@ fn run(suite: &Suite) -> Result<(), Failure> {
     match suite {
         Suite::Nets(suite) => match suite.backend.device() {
             None => nets::run(&suite.arguments),
-            Some(device) => nets::gpu::run(&suite.arguments, &device),
+            Some(device) => gpu::nets::run(&suite.arguments, &device),
         },
         Suite::Focus(suite) => match suite.backend.device() {
             None => focus::run(&suite.arguments, |_| Vec::new()),
-            Some(device) => focus::gpu::run(&suite.arguments, &device),
+            Some(device) => gpu::focus::run(&suite.arguments, &device),
         },
         Suite::Memory(suite) => match suite.backend.device() {
             None => memory::run(&suite.arguments),
-            Some(device) => memory::gpu::run(&suite.arguments, &device),
+            Some(device) => gpu::memory::run(&suite.arguments, &device),
         },
         Suite::Hash(suite) => match suite.backend.device() {
             None => hash::run(&suite.arguments),
-            Some(device) => hash::gpu::run(&suite.arguments, &device),
+            Some(device) => gpu::hash::run(&suite.arguments, &device),
         },
         Suite::Weights(arguments) => weights::run(arguments),
         Suite::Blocks(arguments) => blocks::run(arguments),

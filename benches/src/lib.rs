@@ -7,6 +7,7 @@
 pub mod blocks;
 pub mod conformance;
 pub mod devices;
+pub mod dump;
 pub mod gpu;
 pub mod record;
 

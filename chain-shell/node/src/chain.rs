@@ -24,8 +24,9 @@ use focus_state::{StateTree, TreeUpdate};
 use focus_store::{Snapshot, Table};
 use focus_types::{
     Address, AssetId, Certificate, Domain, Genesis, HEADER_VERSION, Hash32, Header, Outcome,
-    Receipt, RejectReason, TX_BYTES_MAX, hash, merkle,
+    Receipt, RejectReason, SignedMessage, TX_BYTES_MAX, hash, merkle, verify_batch,
 };
+use rayon::prelude::*;
 
 use crate::NodeError;
 use crate::stages::Stages;
@@ -532,25 +533,15 @@ fn receipts(running: &[Running], height: u64) -> Vec<Receipt> {
         .collect()
 }
 
-/// Signatures per batch: large enough to gain, small enough to share among threads.
-const SIGNATURE_BATCH: usize = 256;
-
-/// Verifies all signatures, in parallel batches.
+/// Verifies all signatures on the current rayon pool.
 fn verify_signatures(tasks: &[Task], height: u64) -> Result<(), NodeError> {
-    use rayon::prelude::*;
-    let good = tasks.par_chunks(SIGNATURE_BATCH).all(|part| {
-        let messages: Vec<Vec<u8>> = part.iter().map(|t| t.tx.tx.signing_bytes()).collect();
-        let items: Vec<_> = part
-            .iter()
-            .zip(&messages)
-            .map(|(task, message)| (task.tx.tx.sender, message.as_slice(), task.tx.signature))
-            .collect();
-        focus_types::verify_batch(&items).is_ok()
-    });
-    if good {
-        return Ok(());
-    }
-    Err(NodeError::Mismatch {
+    let messages: Vec<Vec<u8>> = tasks.par_iter().map(|t| t.tx.tx.signing_bytes()).collect();
+    let items: Vec<SignedMessage<'_>> = tasks
+        .iter()
+        .zip(&messages)
+        .map(|(task, message)| (task.tx.tx.sender, message.as_slice(), task.tx.signature))
+        .collect();
+    verify_batch(&items).map_err(|_| NodeError::Mismatch {
         field: "signatures",
         height,
     })

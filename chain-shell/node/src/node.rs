@@ -9,8 +9,10 @@ use focus_consensus::{Engine, Solo};
 use focus_modules::{Task, bank, keys, memory};
 use focus_store::{Store, Table};
 use focus_types::{
-    Address, AssetId, Genesis, Keypair, RejectReason, SignatureError, SignedTx, TX_BYTES_MAX, TxId,
+    Address, AssetId, Genesis, Keypair, RejectReason, SignatureError, SignedMessage, SignedTx,
+    TX_BYTES_MAX, TxId, verify_each,
 };
+use rayon::prelude::*;
 
 use crate::chain::{Chain, Tip};
 use crate::commit;
@@ -219,16 +221,47 @@ impl Node {
 
     /// Admits a transaction to the mempool, or says why not.
     pub fn submit(&self, tx: SignedTx) -> Result<TxId, RejectReason> {
-        let result = self.admit(tx);
-        match result {
-            Ok(_) => lock(&self.telemetry).metrics.admitted += 1,
-            Err(reason) => self.count_rejected(reason),
-        }
+        let task = Task::new(tx);
+        let result = self.admissible(&task).and_then(|nonce| {
+            let verdict = task.tx.verify();
+            self.insert(task, nonce, verdict)
+        });
+        self.count_submitted(&result);
         result
     }
 
-    fn admit(&self, tx: SignedTx) -> Result<TxId, RejectReason> {
-        let task = Task::new(tx);
+    /// Admits transactions that came together, in their order: the answers that [`Node::submit`] would give, one after the
+    /// other. Signatures are verified as a batch, and everything but the insertion on the current rayon pool.
+    pub fn submit_all(&self, txs: Vec<SignedTx>) -> Vec<Result<TxId, RejectReason>> {
+        let check = |tx| {
+            let task = Task::new(tx);
+            let nonce = self.admissible(&task)?;
+            let message = task.tx.tx.signing_bytes();
+            Ok((task, nonce, message))
+        };
+        let checked: Vec<Result<(Task, u64, Vec<u8>), RejectReason>> =
+            txs.into_par_iter().map(check).collect();
+        let items: Vec<SignedMessage<'_>> = checked
+            .iter()
+            .flatten()
+            .map(|(task, _, message)| (task.tx.tx.sender, &message[..], task.tx.signature))
+            .collect();
+        let mut verdicts = verify_each(&items).into_iter();
+        let insert = |checked: Result<(Task, u64, Vec<u8>), RejectReason>| {
+            let result = checked.and_then(|(task, nonce, _)| {
+                let verdict = verdicts
+                    .next()
+                    .expect("one verdict for each that was checked");
+                self.insert(task, nonce, verdict)
+            });
+            self.count_submitted(&result);
+            result
+        };
+        checked.into_iter().map(insert).collect()
+    }
+
+    /// What can be said of a transaction before its signature is verified. Returns the nonce of the sender's account.
+    fn admissible(&self, task: &Task) -> Result<u64, RejectReason> {
         if task.bytes > TX_BYTES_MAX as u64 {
             return Err(RejectReason::TooLarge);
         }
@@ -253,13 +286,32 @@ impl Node {
         {
             return Err(RejectReason::Insufficient);
         }
-        task.tx.verify().map_err(|error| match error {
-            SignatureError::Encoding => RejectReason::BadSigEncoding,
-            SignatureError::Invalid => RejectReason::BadSig,
-        })?;
+        Ok(nonce)
+    }
+
+    /// The last step of admission, with the `verdict` on the signature.
+    fn insert(
+        &self,
+        task: Task,
+        nonce: u64,
+        verdict: Result<(), SignatureError>,
+    ) -> Result<TxId, RejectReason> {
+        let mut mempool = lock(&self.mempool);
         let id = task.id;
-        lock(&self.mempool).insert(task, nonce)?;
-        Ok(id)
+        match verdict {
+            Ok(()) => mempool.insert(task, nonce).map(|()| id),
+            // An earlier one of the same batch may differ in its signature alone.
+            Err(_) if mempool.has_seen(&id) => Err(RejectReason::Dup),
+            Err(SignatureError::Encoding) => Err(RejectReason::BadSigEncoding),
+            Err(SignatureError::Invalid) => Err(RejectReason::BadSig),
+        }
+    }
+
+    fn count_submitted(&self, result: &Result<TxId, RejectReason>) {
+        match result {
+            Ok(_) => lock(&self.telemetry).metrics.admitted += 1,
+            Err(reason) => self.count_rejected(*reason),
+        }
     }
 
     /// Nonce and FOCUS balance.

@@ -80,6 +80,75 @@ fn every_reason_at_the_door() {
     assert_eq!(node.submit(good), Err(RejectReason::BadNonce));
 }
 
+/// Good, bad, late, early, repeated and unaffordable ones: each gets the answer it gets alone, at its turn.
+#[test]
+fn transactions_that_come_together_are_answered_as_one_by_one() {
+    let options = || NodeOptions {
+        mempool_cap: 200,
+        sender_cap: 90,
+        nonce_gap: 2,
+        ..NodeOptions::default()
+    };
+    let folders = [0, 1].map(|_| tempfile::tempdir().unwrap());
+    let [together, alone] = [0, 1].map(|at: usize| {
+        Node::create(
+            folders[at].path(),
+            &genesis(),
+            key(100),
+            oracle(),
+            options(),
+        )
+        .unwrap()
+    });
+    let chain = together.genesis().hash();
+    let mut txs = vec![];
+    for nonce in 0..100 {
+        for n in 1..=3 {
+            let mut tx = sign(chain, n, nonce, transfer(address(4), 1));
+            match (nonce * 3 + u64::from(n)) % 17 {
+                0 => tx.signature.0[40] ^= 1,
+                1 => tx.signature.0[63] = 0xff,
+                2 => {
+                    // The same transaction under a signature that is none: a repetition, if the first is good.
+                    txs.push(tx.clone());
+                    tx.signature.0[0] ^= 1;
+                }
+                3 => txs.push(tx.clone()),
+                4 => txs.push(sign(chain, n, nonce + 5, transfer(address(4), 1))),
+                5 => txs.push(sign(chain, 9, 0, transfer(address(4), 1))),
+                _ => {}
+            }
+            txs.push(tx);
+        }
+    }
+    // Most senders stop at a bad signature; two later good ones fill their gaps.
+    txs.push(sign(chain, 1, 16, transfer(address(4), 1)));
+    let expected: Vec<_> = txs.iter().map(|tx| alone.submit(tx.clone())).collect();
+    let (first, second) = txs.split_at(250);
+    let mut found = together.submit_all(first.to_vec());
+    found.extend(together.submit_all(second.to_vec()));
+    assert_eq!(found, expected);
+    for reason in [
+        RejectReason::Dup,
+        RejectReason::BadSig,
+        RejectReason::BadSigEncoding,
+        RejectReason::BadNonce,
+        RejectReason::Insufficient,
+    ] {
+        assert!(expected.contains(&Err(reason)), "{reason}");
+        assert_eq!(
+            rejected(&together, reason),
+            rejected(&alone, reason),
+            "{reason}"
+        );
+    }
+    assert!(expected.iter().filter(|answer| answer.is_ok()).count() > 20);
+    assert_eq!(together.mempool_len(), alone.mempool_len());
+    assert_eq!(together.submit_all(vec![]), []);
+    let blocks = [&together, &alone].map(|node| node.produce().unwrap().unwrap());
+    assert_eq!(blocks[0].hash, blocks[1].hash);
+}
+
 #[test]
 fn the_mempool_is_bounded() {
     let folder = tempfile::tempdir().unwrap();

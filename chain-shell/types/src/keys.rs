@@ -4,6 +4,7 @@ use std::fmt;
 
 use ed25519_consensus::{SigningKey, VerificationKey, batch};
 use rand_core::{CryptoRng, RngCore};
+use rayon::prelude::*;
 use thiserror::Error;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -102,11 +103,83 @@ pub fn verify(
         .map_err(|_| SignatureError::Invalid)
 }
 
-/// Verifies many at once; on failure names the first bad one and why.
-pub fn verify_batch(items: &[(Address, &[u8], Signature)]) -> Result<(), (usize, SignatureError)> {
+/// One signature to verify: sender, message, signature.
+pub type SignedMessage<'a> = (Address, &'a [u8], Signature);
+
+/// Fewer signatures than this are verified one by one, which is not slower.
+const BATCH_MIN: usize = 2;
+/// Fewest signatures that are worth a thread: a batch gains most of what it can by here.
+const PART_MIN: usize = 128;
+/// Most signatures of one equation: beyond, a batch gains next to nothing, and threads share the work less evenly.
+const PART_MAX: usize = 1024;
+/// Signatures of one equation where every one gets its verdict: a bad one has so many others verified one by one.
+const PART_OF_EACH: usize = 128;
+
+/// Verifies many at once on the current rayon pool; on failure names the first bad one and why.
+pub fn verify_batch(items: &[SignedMessage<'_>]) -> Result<(), (usize, SignatureError)> {
+    let order = by_sender(items);
+    let first_bad = |part: &[usize]| {
+        // Single verification is the definition: where every signature is good by itself, the part is.
+        let bad = |at: &usize| single(&items[*at]).is_err();
+        match equation_holds(items, part) {
+            true => None,
+            false => part.iter().copied().filter(bad).min(),
+        }
+    };
+    let length = part_length(items.len(), rayon::current_num_threads());
+    match order.par_chunks(length).filter_map(first_bad).min() {
+        Some(index) => single(&items[index]).map_err(|error| (index, error)),
+        None => Ok(()),
+    }
+}
+
+/// Verifies many at once on the current rayon pool; the verdict of each is that of [`verify`].
+pub fn verify_each(items: &[SignedMessage<'_>]) -> Vec<Result<(), SignatureError>> {
+    let order = by_sender(items);
+    let bad = |part: &[usize]| -> Vec<(usize, SignatureError)> {
+        if equation_holds(items, part) {
+            return vec![];
+        }
+        let bad = |at: &usize| Some((*at, single(&items[*at]).err()?));
+        part.par_iter().filter_map(bad).collect()
+    };
+    let length = part_length(items.len(), rayon::current_num_threads()).min(PART_OF_EACH);
+    let bad: Vec<_> = order.par_chunks(length).flat_map_iter(bad).collect();
+    let mut verdicts = vec![Ok(()); items.len()];
+    for (at, error) in bad {
+        verdicts[at] = Err(error);
+    }
+    verdicts
+}
+
+fn single((sender, message, signature): &SignedMessage<'_>) -> Result<(), SignatureError> {
+    verify(sender, message, signature)
+}
+
+/// Indexes, those of one sender together: an equation has a single point for all signatures of one sender, which must
+/// not be torn apart by dividing the batch.
+fn by_sender(items: &[SignedMessage<'_>]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_unstable_by_key(|&at| (items[at].0.0, at));
+    order
+}
+
+/// Length of equal parts, as many for each thread, none too small to gain or too large to share.
+fn part_length(items: usize, threads: usize) -> usize {
+    let threads = threads.clamp(1, items.div_ceil(PART_MIN).max(1));
+    let rounds = items.div_ceil(threads * PART_MAX).max(1);
+    items.div_ceil(threads * rounds).max(1)
+}
+
+/// Whether the batch equation of the signatures at `part` holds. It does if all are good by themselves; if one is not, it
+/// does with a probability of 2^-128.
+fn equation_holds(items: &[SignedMessage<'_>], part: &[usize]) -> bool {
+    if part.len() < BATCH_MIN {
+        return part.iter().all(|&at| single(&items[at]).is_ok());
+    }
     let mut verifier = batch::Verifier::new();
     let mut transcript = blake3::Hasher::new_derive_key("focus-flow v1 batch verification");
-    for (sender, message, signature) in items {
+    for (sender, message, signature) in part.iter().map(|&at| &items[at]) {
         let item = batch::Item::from((
             sender.0.into(),
             ed25519_consensus::Signature::from(signature.0),
@@ -118,17 +191,8 @@ pub fn verify_batch(items: &[(Address, &[u8], Signature)]) -> Result<(), (usize,
         transcript.update(&signature.0);
         verifier.queue(item);
     }
-    if verifier
-        .verify(Transcript(transcript.finalize_xof()))
-        .is_ok()
-    {
-        return Ok(());
-    }
-    for (index, (sender, message, signature)) in items.iter().enumerate() {
-        verify(sender, message, signature).map_err(|error| (index, error))?;
-    }
-    // Every signature is good by itself, and single verification is the definition.
-    Ok(())
+    let factors = Transcript(transcript.finalize_xof());
+    verifier.verify(factors).is_ok()
 }
 
 /// The factors of the batch equation, drawn from a hash of everything being verified: whoever chooses the signatures
@@ -199,7 +263,7 @@ mod tests {
     #[test]
     fn batch_accepts_good_ones_and_names_the_first_bad_one() {
         let messages: Vec<Vec<u8>> = (0..20u8).map(|n| vec![n; 10]).collect();
-        let mut items: Vec<(Address, &[u8], Signature)> = messages
+        let mut items: Vec<SignedMessage<'_>> = messages
             .iter()
             .enumerate()
             .map(|(i, m)| {
@@ -214,6 +278,86 @@ mod tests {
         assert_eq!(verify_batch(&items), Err((13, SignatureError::Invalid)));
         items.swap(13, 17);
         assert_eq!(verify_batch(&items), Err((13, SignatureError::Encoding)));
+    }
+
+    /// Good and bad signatures of every kind, many senders and few, over messages of several lengths.
+    fn mixed(count: usize, bad: &[usize]) -> Vec<(Address, Vec<u8>, Signature)> {
+        let mut items: Vec<_> = (0..count)
+            .map(|n| {
+                let pair = key((n % 61) as u8 + 1);
+                let message = vec![n as u8; n % 90];
+                (pair.address(), message.clone(), pair.sign(&message))
+            })
+            .collect();
+        for &at in bad {
+            let (sender, message, signature) = &mut items[at];
+            match at % 5 {
+                0 => message.push(1),
+                1 => signature.0[3] ^= 1,
+                2 => signature.0[63] |= 0xf0,
+                3 => *sender = Address([2; 32]),
+                _ => *sender = key(99).address(),
+            }
+        }
+        items
+    }
+
+    #[test]
+    fn parts_and_threads_change_no_verdict() {
+        let bads: [&[usize]; 6] = [
+            &[],
+            &[0],
+            &[1299],
+            &[128, 127, 640],
+            &[700, 701, 702, 703, 704],
+            &[3],
+        ];
+        for (bad, threads) in bads.iter().zip([1, 2, 3, 5, 2, 16]) {
+            let owned = mixed(1300, bad);
+            let items: Vec<SignedMessage<'_>> = owned
+                .iter()
+                .map(|(sender, message, sig)| (*sender, &message[..], *sig))
+                .collect();
+            let single: Vec<_> = items
+                .iter()
+                .map(|item| verify(&item.0, item.1, &item.2))
+                .collect();
+            assert_eq!(
+                single.iter().filter(|verdict| verdict.is_err()).count(),
+                bad.len()
+            );
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            for count in [1, 3, 4, 5, 129, 1300] {
+                let (items, single) = (&items[..count], &single[..count]);
+                assert_eq!(pool.install(|| verify_each(items)), single);
+                let first = single.iter().position(|verdict| verdict.is_err());
+                let expected = first.map_or(Ok(()), |at| single[at].map_err(|error| (at, error)));
+                assert_eq!(pool.install(|| verify_batch(items)), expected);
+            }
+        }
+        assert_eq!(verify_each(&[]), []);
+    }
+
+    #[test]
+    fn parts_are_even_and_bounded() {
+        assert_eq!(
+            [0, 1, 127, 128, 129].map(|n| part_length(n, 2)),
+            [1, 1, 127, 128, 65]
+        );
+        assert_eq!(
+            [2048, 2049, 10_000].map(|n| part_length(n, 2)),
+            [1024, 513, 1000]
+        );
+        for (items, threads) in [(5000, 1), (5000, 7), (1 << 20, 64), (200, 1000)] {
+            let length = part_length(items, threads);
+            assert!(
+                (PART_MIN / 2..=PART_MAX).contains(&length),
+                "{items} {threads} {length}"
+            );
+        }
     }
 
     #[test]

@@ -22,7 +22,9 @@ pub use genesis::{
     WeightNet,
 };
 pub use hash::{Domain, hash};
-pub use keys::{KeyError, Keypair, SignatureError, verify, verify_batch};
+pub use keys::{
+    KeyError, Keypair, SignatureError, SignedMessage, verify, verify_batch, verify_each,
+};
 pub use reason::{Outcome, RejectReason};
 pub use transaction::{
     AssetId, Body, INLINE_MAX, MaOp, Particle, SignedTx, SlotTarget, TX_BYTES_MAX, Transaction,

@@ -5,11 +5,11 @@
 //! clone shares every chunk with its origin and costs one pointer per 1024 nodes; and the hash of a chunk is kept until
 //! the chunk changes. Self-loops are edges like any other.
 
+mod batch;
 mod chunk;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -22,7 +22,7 @@ pub(crate) use chunk::{CHUNK_NODES, Chunk};
 const GRAPH_CONTEXT: &[u8] = b"ffcm graph v1";
 
 /// One edge delta: the edge `source → target` gets `weight`; 0 removes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EdgeDelta {
     /// Source node.
     pub source: u32,
@@ -116,35 +116,15 @@ impl Graph {
         if deltas.is_empty() {
             return Ok(());
         }
-        for delta in deltas {
-            self.check_node(delta.source)?;
-            self.check_node(delta.target)?;
-        }
-        let ordered = deltas.is_sorted_by(|a, b| (a.source, a.target) < (b.source, b.target));
-        let sorted = match ordered {
-            true => Cow::Borrowed(deltas),
-            false => Cow::Owned(last_of_each_edge(deltas)),
-        };
-        let touched: Vec<&[EdgeDelta]> = sorted
-            .chunk_by(|a, b| chunk_of(a.source) == chunk_of(b.source))
-            .collect();
-        let merge = |deltas: &&[EdgeDelta]| {
+        let merged = batch::merge(deltas, self.nodes, |deltas| {
             let index = chunk_of(deltas[0].source);
-            self.chunks[index]
-                .merged(deltas)
-                .map(|chunk| (index, chunk))
-        };
-        // Collected in batch order and searched front to back, so the error reported is the one of the lowest node.
-        let merged: Vec<Result<(usize, Chunk), GraphError>> = if deltas.len() < 1024 {
-            touched.iter().map(merge).collect()
-        } else {
-            touched.par_iter().map(merge).collect()
-        };
-        let merged: Vec<(usize, Chunk)> = merged.into_iter().collect::<Result<_, _>>()?;
+            let chunk = self.chunks[index].merged(deltas)?;
+            Ok((index, Arc::new(chunk)))
+        })?;
         for (index, chunk) in merged {
             self.edges -= self.chunks[index].edge_count() as u64;
             self.edges += chunk.edge_count() as u64;
-            self.chunks[index] = Arc::new(chunk);
+            self.chunks[index] = chunk;
         }
         self.version += 1;
         Ok(())
@@ -262,14 +242,15 @@ impl Graph {
     }
 
     fn check_node(&self, node: u32) -> Result<(), GraphError> {
-        if node < self.nodes {
-            Ok(())
-        } else {
-            Err(GraphError::NoSuchNode {
-                node,
-                nodes: self.nodes,
-            })
-        }
+        check_node(node, self.nodes)
+    }
+}
+
+fn check_node(node: u32, nodes: u32) -> Result<(), GraphError> {
+    if node < nodes {
+        Ok(())
+    } else {
+        Err(GraphError::NoSuchNode { node, nodes })
     }
 }
 
@@ -294,19 +275,4 @@ fn chunk_of(node: u32) -> usize {
 
 fn local_of(node: u32) -> usize {
     node as usize % CHUNK_NODES
-}
-
-/// The last delta of each edge, sorted by (source, target).
-fn last_of_each_edge(deltas: &[EdgeDelta]) -> Vec<EdgeDelta> {
-    let mut sorted = deltas.to_vec();
-    // Stable, so deltas of one edge keep their order.
-    sorted.par_sort_by_key(|delta| (delta.source, delta.target));
-    sorted.dedup_by(|later, kept| {
-        let same = (later.source, later.target) == (kept.source, kept.target);
-        if same {
-            kept.weight = later.weight;
-        }
-        same
-    });
-    sorted
 }

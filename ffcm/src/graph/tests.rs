@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::testing::Rng;
 
 fn delta(source: u32, target: u32, weight: u64) -> EdgeDelta {
     EdgeDelta {
@@ -142,6 +143,108 @@ fn the_digest_sees_nodes_edges_and_stakes() {
     other.set_stake(1024, 0).unwrap();
     assert_eq!(other.digest(), seen[1]);
     assert_eq!(base.digest(), seen[0]);
+}
+
+/// Seeded deltas of every size and kind: sources and targets few or many, a hub or none, a third of them removals.
+fn deltas(random: &mut Rng, nodes: u32) -> Vec<EdgeDelta> {
+    let mut below = |bound: usize| random.below(bound as u64) as usize;
+    let count = [0, 1, 40, 1023, 1024, 6000, 70_000][below(7)];
+    let few = u64::from([nodes, nodes.min(40), nodes.min(1100)][below(3)]);
+    let heaviest = [3, u64::from(u32::MAX), u64::MAX >> 33][below(3)];
+    let mut batch: Vec<EdgeDelta> = (0..count)
+        .map(|_| EdgeDelta {
+            source: match random.below(4) {
+                0 => nodes / 2,
+                _ => nodes - 1 - random.below(few) as u32,
+            },
+            target: random.below(few) as u32,
+            weight: match random.below(3) {
+                0 => 0,
+                _ => 1 + random.below(heaviest),
+            },
+        })
+        .collect();
+    if random.below(4) == 0 {
+        batch.sort_by_key(|delta| (delta.source, delta.target));
+        batch.dedup_by_key(|delta| (delta.source, delta.target));
+    }
+    batch
+}
+
+/// Large batches go through buckets and several threads; the graph is that of a rebuild from everything at once, in
+/// rows, counts and hashes.
+#[test]
+fn batches_of_every_size_equal_a_rebuild() {
+    for (seed, threads) in [(1, 1), (2, 2), (3, 5), (4, 2), (5, 1), (6, 3)] {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        let mut random = Rng::new(seed);
+        let mut changed = graph(1, &[]);
+        let mut history = vec![];
+        let mut expected = BTreeMap::new();
+        for _ in 0..8 {
+            changed.add_nodes(random.below(9000) as u32).unwrap();
+            let batch = deltas(&mut random, changed.node_count());
+            pool.install(|| changed.apply(&batch)).unwrap();
+            for delta in &batch {
+                expected.insert((delta.source, delta.target), delta.weight);
+            }
+            history.extend(batch);
+        }
+        expected.retain(|_, weight| *weight != 0);
+        let edges = changed.edges().map(|e| ((e.source, e.target), e.weight));
+        assert!(edges.eq(expected), "seed {seed}");
+        let rebuilt = pool.install(|| graph(changed.node_count(), &history));
+        assert_eq!(changed, rebuilt, "seed {seed}");
+        assert_eq!(changed.edge_count(), changed.edges().count() as u64);
+        for (chunk, other) in changed.chunks().iter().zip(rebuilt.chunks()) {
+            assert_eq!(chunk.digest(), other.digest(), "seed {seed}");
+        }
+        assert_eq!(changed.digest(), rebuilt.digest(), "seed {seed}");
+    }
+}
+
+/// The first node in order with too much weight is named, whatever the order of the batch and the number of threads.
+#[test]
+fn a_large_refused_batch_names_the_first_node() {
+    let mut heavy: Vec<EdgeDelta> = (0..9000).map(|n| delta(n, 0, u64::MAX - 1)).collect();
+    let mut changed = graph(9000, &heavy);
+    let before = changed.clone();
+    for delta in &mut heavy {
+        *delta = EdgeDelta {
+            target: 1,
+            weight: 1,
+            ..*delta
+        };
+    }
+    for node in [4711, 77, 8999] {
+        heavy[node].weight = 2;
+    }
+    for turned in [false, true] {
+        let found = changed.apply(&heavy);
+        assert_eq!(
+            found,
+            Err(GraphError::WeightOverflow { node: 77 }),
+            "{turned}"
+        );
+        heavy.reverse();
+    }
+    let mut missing = heavy.clone();
+    missing[5000].target = 9000;
+    missing[6000].source = u32::MAX;
+    let (node, nodes) = (9000, 9000);
+    assert_eq!(
+        changed.apply(&missing),
+        Err(GraphError::NoSuchNode { node, nodes })
+    );
+    assert_eq!((&changed, changed.version()), (&before, before.version()));
+    for node in [4711, 77, 8999] {
+        heavy[node].weight = 1;
+    }
+    changed.apply(&heavy).unwrap();
+    assert_eq!(changed.out_weight(77), u64::MAX);
 }
 
 proptest! {

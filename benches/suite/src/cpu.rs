@@ -5,6 +5,7 @@
 //! failure; a wrong result is a failure, never a row. Rivals from other crates add their rows from outside.
 
 mod focus;
+mod graph;
 mod hash;
 mod memory;
 mod nets;
@@ -31,6 +32,8 @@ pub enum Work {
     Nets,
     /// π from scratch.
     Focus,
+    /// Graphs that change by batches of deltas.
+    Graph,
     /// Memory Arithmetic.
     Memory,
     /// Weight nets.
@@ -43,9 +46,10 @@ pub enum Work {
 
 impl Work {
     /// All of them, in the order of the table.
-    pub const ALL: [Work; 6] = [
+    pub const ALL: [Work; 7] = [
         Work::Nets,
         Work::Focus,
+        Work::Graph,
         Work::Memory,
         Work::Weights,
         Work::Signatures,
@@ -58,6 +62,7 @@ impl fmt::Display for Work {
         f.write_str(match self {
             Work::Nets => "nets",
             Work::Focus => "π",
+            Work::Graph => "graph",
             Work::Memory => "memory",
             Work::Weights => "weights",
             Work::Signatures => "signatures",
@@ -117,6 +122,7 @@ pub fn rows(work: Work, plan: &Plan) -> Result<Vec<Row>, Failure> {
     match work {
         Work::Nets => nets::rows(plan),
         Work::Focus => focus_rows(plan, |_| Vec::new()),
+        Work::Graph => graph::rows(plan),
         Work::Memory => memory::rows(plan),
         Work::Weights => weights::rows(plan),
         Work::Signatures => signatures::rows(plan),

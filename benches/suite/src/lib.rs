@@ -8,6 +8,7 @@ pub mod bandwidth;
 pub mod cpu;
 pub mod failure;
 pub mod focus;
+pub mod graph;
 pub mod hash;
 pub mod kernels;
 pub mod machine;

@@ -1,15 +1,12 @@
 //! Batches of Ed25519 signatures on several threads, as a block verifies them.
 
-use focus_types::{Address, Keypair, Signature, verify, verify_batch};
-use rayon::prelude::*;
+use focus_types::{Address, Keypair, Signature, SignedMessage, verify, verify_batch};
 
 use crate::failure::Failure;
 use crate::options::{Turns, pool};
 use crate::random::SplitMix64;
 use crate::timing::{Summary, interleave, time};
 
-/// Signatures of one equation: as many as a block puts into one.
-const TOGETHER: usize = 256;
 /// Bytes of a message: about those of a transaction.
 const MESSAGE: usize = 120;
 
@@ -40,18 +37,12 @@ impl Signed {
     }
 
     /// What a batch consists of.
-    pub fn items(&self) -> Vec<(Address, &[u8], Signature)> {
+    pub fn items(&self) -> Vec<SignedMessage<'_>> {
         let pairs = self.messages.iter().zip(&self.by);
         pairs
             .map(|(message, (address, signature))| (*address, message.as_slice(), *signature))
             .collect()
     }
-}
-
-/// Whether all signatures are good, on the current rayon pool.
-fn all_good(items: &[(Address, &[u8], Signature)]) -> bool {
-    let parts = items.par_chunks(TOGETHER);
-    parts.all(|part| verify_batch(part).is_ok())
 }
 
 /// A batch must be good exactly when each of its signatures is.
@@ -60,13 +51,13 @@ fn check(signed: &Signed) -> Result<(), Failure> {
     let singly = items
         .iter()
         .all(|(by, message, s)| verify(by, message, s).is_ok());
-    if !singly || !all_good(&items) {
+    if !singly || verify_batch(&items).is_err() {
         return Err(Failure::Mismatch("good signatures are refused".into()));
     }
     if let [.., (_, message, signature), (_, last, with)] = &mut items[..] {
         std::mem::swap(message, last);
         std::mem::swap(signature, with);
-        if all_good(&items) {
+        if verify_batch(&items).is_ok() {
             return Err(Failure::Mismatch(
                 "signatures of others are accepted".into(),
             ));
@@ -83,7 +74,7 @@ pub fn measure(count: usize, turns: &Turns, rounds: usize) -> Result<Vec<Summary
     let pools = turns.threads.iter().map(|&threads| pool(threads));
     let mut pools = pools.collect::<Result<Vec<_>, _>>()?;
     let samples = interleave(&mut pools, rounds, |pool| {
-        let (good, sample) = pool.install(|| time(|| all_good(&items)));
+        let (good, sample) = pool.install(|| time(|| verify_batch(&items).is_ok()));
         if good {
             return Ok(sample);
         }

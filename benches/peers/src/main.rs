@@ -8,6 +8,7 @@ mod hvm2;
 mod hvm2_c;
 mod nets;
 mod random_net;
+mod state;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,9 @@ enum Command {
     /// Times π on a seeded RMAT graph: exact, f32 pull, and the memory-bandwidth floor.
     #[command(after_help = "Example: cargo run --release -p peers -- focus --scale 20 --degree 16")]
     Focus(ffcm_benches::focus::Arguments),
+    /// Times the state root and its durable commit: crates nomt and jmt against this project's tree.
+    #[command(after_help = "Example: cargo run --release -p peers -- state --keys 1000000 --updates 100000")]
+    State(state::Arguments),
     /// Runs one program in this process and prints result, interactions and time.
     #[command(hide = true)]
     One(nets::One),
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         Command::Differential(arguments) => differential::run(&arguments),
         Command::Nets(arguments) => nets::run(&arguments),
         Command::Focus(arguments) => focus::run(&arguments),
+        Command::State(arguments) => state::run(&arguments),
         Command::One(arguments) => nets::one(&arguments),
     };
     match result {

@@ -7,8 +7,8 @@ use ffcm_suite::failure::Failure;
 use ffcm_suite::options::write_json;
 use ffcm_suite::programs::PROGRAMS;
 
-use crate::focus;
 use crate::nets::{self, ProgramReport};
+use crate::{focus, state};
 
 /// Arguments of `peers cpu`.
 #[derive(Debug, clap::Args)]
@@ -28,6 +28,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         eprintln!("measuring {part}");
         rows.extend(match part {
             Work::Focus => cpu::focus_rows(plan, focus::rivals)?,
+            Work::State => state_rows(plan)?,
             Work::Nets => [cpu::rows(part, plan)?, net_rows(plan)?].concat(),
             _ => cpu::rows(part, plan)?,
         });
@@ -38,6 +39,21 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => Ok(()),
         Some(path) => write_json(path, &report),
     }
+}
+
+/// The state tree against both crates, as far as they can be opened here.
+fn state_rows(plan: &Plan) -> Result<Vec<Row>, Failure> {
+    let mut missing = Vec::new();
+    let mut rows = cpu::state_rows(plan, |folder| {
+        let (opened, others) = state::all(folder);
+        missing = others;
+        Ok(opened)
+    })?;
+    let unavailable = missing
+        .into_iter()
+        .map(|(name, reason)| Row::unavailable(Work::State, "root and commit", 1, name, reason));
+    rows.extend(unavailable);
+    Ok(rows)
 }
 
 /// The programs on the published runtime, each engine in a process of its own.

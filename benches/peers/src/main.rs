@@ -9,6 +9,7 @@ mod hvm2;
 mod hvm2_c;
 mod nets;
 mod random_net;
+mod state;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,11 @@ enum Command {
         A missed bar is a word in the table. What a peer needs and lacks is said in its row: see `peers nets --help`."
     )]
     Cpu(cpu::Arguments),
+    /// Times the state root and its durable commit: crates nomt and jmt against this project's tree.
+    #[command(
+        after_help = "Example: cargo run --release -p peers -- state --keys 1000000 --updates 100000"
+    )]
+    State(state::Arguments),
     /// Runs one program in this process and prints result, interactions and time.
     #[command(hide = true)]
     One(nets::One),
@@ -69,6 +75,7 @@ fn main() -> ExitCode {
         Command::Nets(arguments) => nets::run(&arguments),
         Command::Focus(arguments) => focus::run(&arguments),
         Command::Cpu(arguments) => cpu::run(&arguments),
+        Command::State(arguments) => state::run(&arguments),
         Command::One(arguments) => nets::one(&arguments),
     };
     match result {

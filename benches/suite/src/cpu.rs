@@ -11,9 +11,11 @@ mod memory;
 mod nets;
 mod row;
 mod signatures;
+mod state;
 mod weights;
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -21,6 +23,7 @@ use crate::failure::Failure;
 use crate::focus::Kernel;
 use crate::machine::Machine;
 use crate::options::{Options, Turns};
+use crate::state::Contenders;
 use crate::table::Table;
 pub use row::{Bar, Figure, Reading, Row, Verdict};
 
@@ -38,6 +41,8 @@ pub enum Work {
     Memory,
     /// Weight nets.
     Weights,
+    /// The state tree: root and durable commit.
+    State,
     /// Batches of Ed25519 signatures.
     Signatures,
     /// BLAKE3, SHA-256 and the nonce search.
@@ -46,12 +51,13 @@ pub enum Work {
 
 impl Work {
     /// All of them, in the order of the table.
-    pub const ALL: [Work; 7] = [
+    pub const ALL: [Work; 8] = [
         Work::Nets,
         Work::Focus,
         Work::Graph,
         Work::Memory,
         Work::Weights,
+        Work::State,
         Work::Signatures,
         Work::Hash,
     ];
@@ -65,6 +71,7 @@ impl fmt::Display for Work {
             Work::Graph => "graph",
             Work::Memory => "memory",
             Work::Weights => "weights",
+            Work::State => "state",
             Work::Signatures => "signatures",
             Work::Hash => "hash",
         })
@@ -88,6 +95,9 @@ pub struct Plan {
     /// Only these parts
     #[arg(long, value_name = "PART,…", value_delimiter = ',')]
     pub only: Vec<Work>,
+    /// Folder on the disk to measure commits on; a sub-folder is made and removed again
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
 }
 
 impl Plan {
@@ -125,6 +135,7 @@ pub fn rows(work: Work, plan: &Plan) -> Result<Vec<Row>, Failure> {
         Work::Graph => graph::rows(plan),
         Work::Memory => memory::rows(plan),
         Work::Weights => weights::rows(plan),
+        Work::State => state_rows(plan, |_| Ok(Vec::new())),
         Work::Signatures => signatures::rows(plan),
         Work::Hash => hash::rows(plan),
     }
@@ -136,6 +147,14 @@ pub fn focus_rows(
     rivals: impl FnOnce(Vec<(u32, u32)>) -> Vec<Box<dyn Kernel>>,
 ) -> Result<Vec<Row>, Failure> {
     focus::rows(plan, rivals)
+}
+
+/// Measures the state tree with further contenders: see [`crate::state::run`].
+pub fn state_rows(
+    plan: &Plan,
+    rivals: impl FnOnce(&Path) -> Result<Contenders, Failure>,
+) -> Result<Vec<Row>, Failure> {
+    state::rows(plan, rivals)
 }
 
 /// The table, ready to be shown.
@@ -219,6 +238,7 @@ mod tests {
             rounds: 1,
             threads: vec![1, 2],
             only: vec![],
+            folder: std::env::temp_dir(),
         }
     }
 

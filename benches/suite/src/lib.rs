@@ -21,6 +21,7 @@ pub mod random;
 pub mod resident;
 pub mod rmat;
 pub mod signatures;
+pub mod state;
 pub mod table;
 pub mod timing;
 pub mod weights;

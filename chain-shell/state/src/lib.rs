@@ -30,6 +30,8 @@
 //! # Ok::<(), focus_state::StateError>(())
 //! ```
 
+mod forest;
+mod many;
 mod page;
 mod tree;
 mod update;

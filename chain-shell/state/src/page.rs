@@ -9,6 +9,8 @@
 //! A page is stored under its prefix, one byte per nibble, so that the pages of a sub-tree are neighbours. A page of
 //! the store that does not read back as exactly one of these is damaged.
 
+use std::sync::Arc;
+
 use focus_proof::{EMPTY, Hash, bit, leaf_hash, node_hash};
 
 use crate::StateError;
@@ -127,18 +129,21 @@ pub(crate) fn damaged(prefix: &[u8], message: &'static str) -> StateError {
     }
 }
 
-pub(crate) fn encode_bucket(leaves: &[Leaf]) -> Vec<u8> {
+pub(crate) fn encode_bucket(leaves: &[Leaf]) -> Arc<[u8]> {
     debug_assert!(!leaves.is_empty() && leaves.len() <= BUCKET);
-    let mut bytes = Vec::with_capacity(3 + 64 * leaves.len());
-    bytes.extend_from_slice(&[VERSION, KIND_BUCKET, leaves.len() as u8]);
-    for leaf in leaves {
-        bytes.extend_from_slice(&leaf.path);
-        bytes.extend_from_slice(&leaf.value);
+    let mut page: Arc<[u8]> = std::iter::repeat_n(0, 3 + 64 * leaves.len()).collect();
+    // The only owner yet: the page is written in place, to be shared from then on.
+    let bytes = Arc::make_mut(&mut page);
+    let (head, pairs) = bytes.split_at_mut(3);
+    head.copy_from_slice(&[VERSION, KIND_BUCKET, leaves.len() as u8]);
+    for (leaf, pair) in leaves.iter().zip(pairs.as_chunks_mut::<64>().0) {
+        pair[..32].copy_from_slice(&leaf.path);
+        pair[32..].copy_from_slice(&leaf.value);
     }
-    bytes
+    page
 }
 
-pub(crate) fn encode_inner(children: &[Child; 16]) -> Vec<u8> {
+pub(crate) fn encode_inner(children: &[Child; 16]) -> Arc<[u8]> {
     let mut bytes = Vec::with_capacity(4 + 16 * (32 + 4));
     let present = |(i, child): (usize, &Child)| u16::from(child.pairs > 0) << i;
     let bitmap: u16 = children.iter().enumerate().map(present).sum();
@@ -153,7 +158,7 @@ pub(crate) fn encode_inner(children: &[Child; 16]) -> Vec<u8> {
         bytes.push(rest as u8);
         bytes.extend_from_slice(&child.hash);
     }
-    bytes
+    bytes.into()
 }
 
 fn decode(prefix: &[u8], bytes: &[u8]) -> Option<Page> {
@@ -174,14 +179,14 @@ fn decode_bucket(prefix: &[u8], bytes: &[u8]) -> Option<Page> {
     if pairs.is_empty() || pairs.len() != usize::from(count) || pairs.len() > BUCKET {
         return None;
     }
-    let leaf = |pair: &[u8; 64]| {
+    let mut leaves = Vec::with_capacity(pairs.len());
+    for pair in pairs {
         let (path, value) = pair.split_first_chunk()?;
-        Some(Leaf {
+        leaves.push(Leaf {
             path: *path,
             value: *value.first_chunk()?,
-        })
-    };
-    let leaves: Vec<Leaf> = pairs.iter().map(leaf).collect::<Option<_>>()?;
+        });
+    }
     let ascending = leaves.windows(2).all(|w| w[0].path < w[1].path);
     let belongs = |leaf: &Leaf| (0..prefix.len()).all(|d| nibble(&leaf.path, d) == prefix[d]);
     // Between two ascending paths of one prefix all others have it too.
@@ -265,7 +270,10 @@ mod tests {
             ("kind", [&[1, 2], &bucket[2..]].concat()),
             ("no pairs", vec![1, 0, 0]),
             ("count", [&[1, 0, 3], &bucket[3..]].concat()),
-            ("order", encode_bucket(&[leaf([2; 32]), leaf([1; 32])])),
+            (
+                "order",
+                encode_bucket(&[leaf([2; 32]), leaf([1; 32])]).to_vec(),
+            ),
         ];
         for (what, bytes) in wrong {
             assert!(Page::decode(&[], &bytes).is_err(), "{what}");
@@ -312,8 +320,8 @@ mod tests {
 
     fn encode(page: &Page) -> Vec<u8> {
         match page {
-            Page::Bucket(leaves) => encode_bucket(leaves),
-            Page::Inner(children) => encode_inner(children),
+            Page::Bucket(leaves) => encode_bucket(leaves).to_vec(),
+            Page::Inner(children) => encode_inner(children).to_vec(),
         }
     }
 

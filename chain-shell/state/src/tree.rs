@@ -124,10 +124,12 @@ impl<'u> StateTree<'u> {
         let page = match changed {
             Some(None) => None,
             Some(Some(bytes)) => Some(Page::decode(prefix, bytes)?),
-            None => match self.snapshot.get(Table::Pages, prefix)? {
-                None => None,
-                Some(bytes) => Some(Page::decode(prefix, &bytes)?),
-            },
+            None => {
+                let mut page = None;
+                let mut visit = |bytes: &[u8]| page = Some(Page::decode(prefix, bytes));
+                self.snapshot.view(Table::Pages, prefix, &mut visit)?;
+                page.transpose()?
+            }
         };
         match (&page, pairs) {
             (None, Some(1..)) => Err(damaged(prefix, "missing")),

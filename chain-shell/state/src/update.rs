@@ -1,17 +1,16 @@
 //! Changing the tree.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use focus_proof::{Hash, digest};
+use focus_proof::Hash;
 use focus_store::{Batch, Table};
 use rayon::prelude::*;
 
-use crate::StateError;
 use crate::page::{
-    BUCKET, Child, Leaf, Page, children_hash, damaged, encode_bucket, encode_inner, leaves_hash,
-    nibble,
+    BUCKET, Child, Leaf, Page, children_hash, damaged, encode_bucket, encode_inner, nibble,
 };
 use crate::tree::{StateTree, below, present};
+use crate::{StateError, forest, many};
 
 /// From this many changes on, the children of a page are worked on in parallel.
 const PARALLEL: usize = 512;
@@ -21,10 +20,24 @@ const PARALLEL: usize = 512;
 pub struct TreeUpdate {
     root: Hash,
     pairs: u64,
-    pages: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// In order of prefixes; `None` deletes.
+    pages: Edits,
 }
 
 impl TreeUpdate {
+    fn new(tree: Subtree, hash: Hash, mut edits: Edits) -> TreeUpdate {
+        edits.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        debug_assert!(
+            edits.windows(2).all(|w| w[0].0 < w[1].0),
+            "a page edited twice"
+        );
+        TreeUpdate {
+            root: hash,
+            pairs: tree.pairs,
+            pages: edits,
+        }
+    }
+
     /// The new root.
     pub fn root(&self) -> Hash {
         self.root
@@ -40,11 +53,13 @@ impl TreeUpdate {
         self.pages.len()
     }
 
-    /// Adds the changed pages to the batch that commits the changed values.
+    /// Adds the changed pages to the batch that commits the changed values; their bytes are shared, not copied.
     pub fn add_to(&self, batch: &mut Batch) {
         for (prefix, page) in &self.pages {
             match page {
-                Some(bytes) => batch.put(Table::Pages, prefix.as_slice(), bytes.as_slice()),
+                Some(bytes) => {
+                    batch.put_shared(Table::Pages, prefix.as_slice(), Arc::clone(bytes));
+                }
                 None => batch.delete(Table::Pages, prefix.as_slice()),
             }
         }
@@ -52,7 +67,10 @@ impl TreeUpdate {
 
     /// What this update says about the page under `prefix`: `None` if it says nothing.
     pub(crate) fn page(&self, prefix: &[u8]) -> Option<Option<&[u8]>> {
-        self.pages.get(prefix).map(|page| page.as_deref())
+        let at = self
+            .pages
+            .binary_search_by(|(p, _)| p.as_slice().cmp(prefix));
+        at.ok().map(|at| self.pages[at].1.as_deref())
     }
 }
 
@@ -63,15 +81,21 @@ struct Change {
 }
 
 /// Pages written or deleted so far.
-type Edits = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+type Edits = Vec<(Vec<u8>, Option<Arc<[u8]>>)>;
 
-/// A sub-tree after its changes. Its inner pages are among the edits by now; a bucket is not: the parent may take it in.
+/// A sub-tree after its changes.
 struct Subtree {
-    hash: Hash,
     pairs: u64,
-    /// The pairs, if the sub-tree is a bucket or empty.
-    bucket: Option<Vec<Leaf>>,
+    content: Content,
     changed: bool,
+}
+
+enum Content {
+    /// The pairs of a bucket, or none. The parent may take them in; else it writes the page, and it hashes all its buckets
+    /// at once.
+    Bucket(Vec<Leaf>),
+    /// Hash of an inner page, which is among the edits by now.
+    Inner(Hash),
 }
 
 impl StateTree<'_> {
@@ -85,11 +109,10 @@ impl StateTree<'_> {
         let mut edits = Edits::new();
         let tree = self.apply(&[], None, &changes, &mut edits)?;
         settle(&[], &tree, &mut edits);
-        Ok(TreeUpdate {
-            root: tree.hash,
-            pairs: tree.pairs,
-            pages: edits.into_iter().collect(),
-        })
+        let [root] = hashes(0, [&tree])[..] else {
+            unreachable!("one tree has one root");
+        };
+        Ok(TreeUpdate::new(tree, root, edits))
     }
 
     /// Applies `changes`, all below `prefix`, to the sub-tree there, which holds `pairs` pairs if that is known.
@@ -106,20 +129,8 @@ impl StateTree<'_> {
         };
         match page {
             Some(Page::Inner(children)) => self.apply_inner(prefix, *children, changes, edits),
-            Some(Page::Bucket(old)) => {
-                let new = merge(&old, changes);
-                if new == old {
-                    return Ok(Subtree::bucket(prefix, old, false));
-                }
-                Ok(build(prefix, &new, edits))
-            }
-            None => {
-                let new = merge(&[], changes);
-                if new.is_empty() {
-                    return Ok(Subtree::bucket(prefix, new, false));
-                }
-                Ok(build(prefix, &new, edits))
-            }
+            Some(Page::Bucket(old)) => Ok(changed(prefix, old, changes, edits)),
+            None => Ok(changed(prefix, Vec::new(), changes, edits)),
         }
     }
 
@@ -135,27 +146,21 @@ impl StateTree<'_> {
             let pairs = old[usize::from(nibble)].pairs;
             self.apply(&below(prefix, nibble), Some(pairs), part, edits)
         })?;
-        let mut children = old;
+        if results.iter().all(|(_, result)| !result.changed) {
+            return Ok(Subtree {
+                pairs: old.iter().map(|child| child.pairs).sum(),
+                content: Content::Inner(children_hash(&old)),
+                changed: false,
+            });
+        }
+        let mut pairs = old.each_ref().map(|child| child.pairs);
         for (nibble, result) in &results {
-            children[usize::from(*nibble)] = Child {
-                hash: result.hash,
-                pairs: result.pairs,
-            };
+            pairs[usize::from(*nibble)] = result.pairs;
         }
-        let pairs = children.iter().map(|child| child.pairs).sum();
-        let changed = results.iter().any(|(_, result)| result.changed);
-        if changed && pairs <= BUCKET as u64 {
-            return self.collapse(prefix, &old, &children, results, edits);
+        if pairs.iter().sum::<u64>() <= BUCKET as u64 {
+            return self.collapse(prefix, &old, &pairs, results, edits);
         }
-        if changed {
-            finish(prefix, &children, &results, edits);
-        }
-        Ok(Subtree {
-            hash: children_hash(&children),
-            pairs,
-            bucket: None,
-            changed,
-        })
+        Ok(finish(prefix, old, &results, edits))
     }
 
     /// Takes the few pairs left below an inner page into one bucket.
@@ -163,19 +168,21 @@ impl StateTree<'_> {
         &self,
         prefix: &[u8],
         old: &[Child; 16],
-        children: &[Child; 16],
+        pairs: &[u64; 16],
         results: Vec<(u8, Subtree)>,
         edits: &mut Edits,
     ) -> Result<Subtree, StateError> {
         let mut buckets: [Option<Vec<Leaf>>; 16] = Default::default();
         for (nibble, result) in results {
-            buckets[usize::from(nibble)] = result.bucket;
+            if let Content::Bucket(leaves) = result.content {
+                buckets[usize::from(nibble)] = Some(leaves);
+            }
         }
         let mut leaves = Vec::with_capacity(BUCKET);
-        for (nibble, child) in present(children) {
+        for (nibble, &pairs) in (0u8..).zip(pairs).filter(|(_, pairs)| **pairs > 0) {
             match buckets[usize::from(nibble)].take() {
                 Some(bucket) => leaves.extend(bucket),
-                None => match self.load_child(&below(prefix, nibble), child.pairs)? {
+                None => match self.load_child(&below(prefix, nibble), pairs)? {
                     Page::Bucket(bucket) => leaves.extend(bucket),
                     Page::Inner(_) => {
                         return Err(damaged(prefix, "an inner page where a bucket belongs"));
@@ -186,58 +193,90 @@ impl StateTree<'_> {
         for (nibble, _) in present(old) {
             edits.push((below(prefix, nibble), None));
         }
-        Ok(Subtree::bucket(prefix, leaves, true))
+        Ok(Subtree::bucket(leaves, true))
     }
 }
 
 impl Subtree {
-    fn bucket(prefix: &[u8], leaves: Vec<Leaf>, changed: bool) -> Subtree {
+    fn bucket(leaves: Vec<Leaf>, changed: bool) -> Subtree {
         Subtree {
-            hash: leaves_hash(&leaves, 4 * prefix.len()),
             pairs: leaves.len() as u64,
-            bucket: Some(leaves),
+            content: Content::Bucket(leaves),
             changed,
         }
     }
 }
 
-/// The sub-tree of exactly `leaves`, sorted by path; no page below `prefix` exists yet.
-fn build(prefix: &[u8], leaves: &[Leaf], edits: &mut Edits) -> Subtree {
-    if leaves.len() <= BUCKET {
-        return Subtree::bucket(prefix, leaves.to_vec(), true);
+/// The sub-tree that was the bucket `old`, after `changes`.
+fn changed(prefix: &[u8], mut old: Vec<Leaf>, changes: &[Change], edits: &mut Edits) -> Subtree {
+    if let Some(changed) = replace(&mut old, changes) {
+        return Subtree::bucket(old, changed);
     }
-    let parts = by_nibble(leaves, prefix.len(), |leaf| &leaf.path);
+    let new = merge(&old, changes);
+    if new == old {
+        return Subtree::bucket(old, false);
+    }
+    build(prefix, new, edits)
+}
+
+/// The sub-tree of exactly `leaves`, sorted by path; no page below `prefix` exists yet.
+fn build(prefix: &[u8], leaves: Vec<Leaf>, edits: &mut Edits) -> Subtree {
+    if leaves.len() <= BUCKET {
+        return Subtree::bucket(leaves, true);
+    }
+    let parts = by_nibble(&leaves, prefix.len(), |leaf| &leaf.path);
     let results = each(&parts, leaves.len(), edits, |nibble, part, edits| {
-        Ok::<_, std::convert::Infallible>(build(&below(prefix, nibble), part, edits))
+        Ok::<_, std::convert::Infallible>(build(&below(prefix, nibble), part.to_vec(), edits))
     });
     let Ok(results) = results;
-    let mut children = [Child::NONE; 16];
-    for (nibble, result) in &results {
+    finish(prefix, [Child::NONE; 16], &results, edits)
+}
+
+/// Writes an inner page, whose children were `children` before, and those of its children that are changed buckets.
+fn finish(
+    prefix: &[u8],
+    mut children: [Child; 16],
+    results: &[(u8, Subtree)],
+    edits: &mut Edits,
+) -> Subtree {
+    let hashes = hashes(prefix.len() + 1, results.iter().map(|(_, result)| result));
+    for ((nibble, result), hash) in results.iter().zip(hashes) {
         children[usize::from(*nibble)] = Child {
-            hash: result.hash,
+            hash,
             pairs: result.pairs,
         };
+        settle(&below(prefix, *nibble), result, edits);
     }
-    finish(prefix, &children, &results, edits);
+    edits.push((prefix.to_vec(), Some(encode_inner(&children))));
     Subtree {
-        hash: children_hash(&children),
-        pairs: leaves.len() as u64,
-        bucket: None,
+        pairs: children.iter().map(|child| child.pairs).sum(),
+        content: Content::Inner(children_hash(&children)),
         changed: true,
     }
 }
 
-/// Writes an inner page and those of its children that are changed buckets.
-fn finish(prefix: &[u8], children: &[Child; 16], results: &[(u8, Subtree)], edits: &mut Edits) {
-    for (nibble, result) in results {
-        settle(&below(prefix, *nibble), result, edits);
+/// Hashes of sub-trees that begin at nibble `depth`.
+fn hashes<'s>(depth: usize, subtrees: impl IntoIterator<Item = &'s Subtree>) -> Vec<Hash> {
+    let (mut hashes, mut at, mut buckets) = (Vec::new(), Vec::new(), Vec::new());
+    for (i, subtree) in subtrees.into_iter().enumerate() {
+        hashes.push(match &subtree.content {
+            Content::Inner(hash) => *hash,
+            Content::Bucket(leaves) => {
+                at.push(i);
+                buckets.push(leaves.as_slice());
+                focus_proof::EMPTY
+            }
+        });
     }
-    edits.push((prefix.to_vec(), Some(encode_inner(children))));
+    for (i, hash) in at.into_iter().zip(forest::hashes(&buckets, 4 * depth)) {
+        hashes[i] = hash;
+    }
+    hashes
 }
 
 /// Writes a sub-tree's page if it is a changed bucket, or deletes it if nothing is left.
 fn settle(prefix: &[u8], subtree: &Subtree, edits: &mut Edits) {
-    if let Some(leaves) = subtree.bucket.as_ref().filter(|_| subtree.changed) {
+    if let (Content::Bucket(leaves), true) = (&subtree.content, subtree.changed) {
         let page = (!leaves.is_empty()).then(|| encode_bucket(leaves));
         edits.push((prefix.to_vec(), page));
     }
@@ -273,20 +312,33 @@ fn sorted<'c>(
     changes: impl IntoIterator<Item = (&'c [u8], Option<&'c [u8]>)>,
 ) -> Result<Vec<Change>, StateError> {
     let changes: Vec<_> = changes.into_iter().collect();
-    let digests = |(key, value): &(&[u8], Option<&[u8]>)| Change {
-        path: digest(key),
-        value: value.map(digest),
-    };
     let mut changes: Vec<Change> = if changes.len() < PARALLEL {
-        changes.iter().map(digests).collect()
+        digested(&changes)
     } else {
-        changes.par_iter().map(digests).collect()
+        changes
+            .par_chunks(PARALLEL)
+            .flat_map_iter(digested)
+            .collect()
     };
     changes.par_sort_unstable_by_key(|change| change.path);
     if changes.windows(2).any(|w| w[0].path == w[1].path) {
         return Err(StateError::DuplicateKey);
     }
     Ok(changes)
+}
+
+fn digested(changes: &[(&[u8], Option<&[u8]>)]) -> Vec<Change> {
+    let keys: Vec<&[u8]> = changes.iter().map(|(key, _)| *key).collect();
+    let values: Vec<&[u8]> = changes.iter().filter_map(|(_, value)| *value).collect();
+    let (mut paths, mut digests) = (Vec::new(), Vec::new());
+    many::digests(&keys, &mut paths);
+    many::digests(&values, &mut digests);
+    let mut digests = digests.into_iter();
+    let change = |((_, value), path): (&(_, Option<_>), Hash)| Change {
+        path,
+        value: value.and_then(|_| digests.next()),
+    };
+    changes.iter().zip(paths).map(change).collect()
 }
 
 /// `items`, sorted by path, cut by their nibble `depth`; parts without items are left out.
@@ -300,6 +352,22 @@ fn by_nibble<T>(mut items: &[T], depth: usize, path: impl Fn(&T) -> &Hash) -> Ve
         items = rest;
     }
     parts
+}
+
+/// Applies `changes` in place if each sets the value of a pair that is there, as most do; then says whether any differs.
+fn replace(old: &mut [Leaf], changes: &[Change]) -> Option<bool> {
+    let mut at = 0;
+    let mut found = Vec::with_capacity(changes.len());
+    for change in changes {
+        at += old[at..].iter().position(|leaf| leaf.path >= change.path)?;
+        found.push((at, change.value.filter(|_| old[at].path == change.path)?));
+    }
+    let mut changed = false;
+    for (at, value) in found {
+        changed |= old[at].value != value;
+        old[at].value = value;
+    }
+    Some(changed)
 }
 
 /// `old` with `changes` applied, both sorted by path.
@@ -332,13 +400,8 @@ mod tests {
         let mut edits = Edits::new();
         let subtree = tree.apply(&[], None, changes, &mut edits).unwrap();
         settle(&[], &subtree, &mut edits);
-        let keys = edits.len();
-        let update = TreeUpdate {
-            root: subtree.hash,
-            pairs: subtree.pairs,
-            pages: edits.into_iter().collect(),
-        };
-        assert_eq!(update.pages.len(), keys, "a page edited twice");
+        let root = hashes(0, [&subtree])[0];
+        let update = TreeUpdate::new(subtree, root, edits);
         let mut batch = Batch::new();
         update.add_to(&mut batch);
         store.commit(&batch).unwrap();
@@ -376,7 +439,7 @@ mod tests {
         for end in [1u8, 32, 33, 200] {
             let update = commit(&store, &set(0..end));
             let leaves: Vec<Leaf> = merge(&[], &set(0..end));
-            assert_eq!(update.root, leaves_hash(&leaves, 0));
+            assert_eq!(update.root, crate::page::leaves_hash(&leaves, 0));
             assert_eq!(update.pairs, u64::from(end));
         }
         for start in [100u8, 168, 199, 200] {

@@ -65,6 +65,19 @@ pub trait Snapshot: Send + Sync {
     /// The value under `key`.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
+    /// Calls `visit` with the value under `key`, if there is one; a store that can does so without copying it.
+    fn view(
+        &self,
+        table: Table,
+        key: &[u8],
+        visit: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), StoreError> {
+        if let Some(value) = self.get(table, key)? {
+            visit(&value);
+        }
+        Ok(())
+    }
+
     /// Calls `visit` for each key that starts with `prefix`, ascending, until it breaks.
     fn scan(&self, table: Table, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
 }

@@ -50,6 +50,18 @@ impl Snapshot for MemorySnapshot {
         Ok(self.0[table as usize].get(key).cloned())
     }
 
+    fn view(
+        &self,
+        table: Table,
+        key: &[u8],
+        visit: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), StoreError> {
+        if let Some(value) = self.0[table as usize].get(key) {
+            visit(value);
+        }
+        Ok(())
+    }
+
     fn scan(&self, table: Table, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
         let from = (Bound::Included(prefix), Bound::Unbounded);
         for (key, value) in self.0[table as usize].range::<[u8], _>(from) {

@@ -17,14 +17,18 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
+use rayon::prelude::*;
 use redb::{
     Database, DatabaseError, Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase,
-    TableDefinition, TableError,
+    TableDefinition, TableError, WriteTransaction,
 };
 
 use crate::{Batch, Snapshot, Store, StoreError, Table, Visit};
 
 type Bytes = &'static [u8];
+
+/// From this many changes on, tables are filled in parallel.
+const PARALLEL: usize = 512;
 
 const fn definition(table: Table) -> TableDefinition<'static, Bytes, Bytes> {
     TableDefinition::new(table.name())
@@ -131,20 +135,38 @@ impl RedbStore {
                     .map_err(|e| table_error(&self.path, table, e))?;
             }
         }
-        let mut changes = batch.iter().peekable();
-        while let Some(&(table, ..)) = changes.peek() {
-            let mut open = writing
-                .open_table(definition(table))
-                .map_err(|e| table_error(&self.path, table, e))?;
-            while let Some((_, key, value)) = changes.next_if(|(t, ..)| *t == table) {
-                match value {
-                    Some(value) => open.insert(key, value),
-                    None => open.remove(key),
-                }
-                .map_err(|e| fail(e.into()))?;
-            }
+        let changed: Vec<Table> = Table::ALL
+            .into_iter()
+            .filter(|table| batch.table_len(*table) > 0)
+            .collect();
+        let fill = |table: &Table| self.fill(&writing, *table, batch);
+        if batch.len() < PARALLEL {
+            changed.iter().try_for_each(fill)?;
+        } else {
+            // redb lets several threads work on different tables of one transaction.
+            changed.par_iter().try_for_each(fill)?;
         }
         writing.commit().map_err(|e| fail(e.into()))
+    }
+
+    /// Makes the changes of one table.
+    fn fill(
+        &self,
+        writing: &WriteTransaction,
+        table: Table,
+        batch: &Batch,
+    ) -> Result<(), StoreError> {
+        let mut open = writing
+            .open_table(definition(table))
+            .map_err(|e| table_error(&self.path, table, e))?;
+        for (key, value) in batch.table(table) {
+            match value {
+                Some(value) => open.insert(key, value),
+                None => open.remove(key),
+            }
+            .map_err(|e| redb_error(&self.path, e.into()))?;
+        }
+        Ok(())
     }
 }
 
@@ -194,6 +216,19 @@ struct RedbSnapshot {
 impl Snapshot for RedbSnapshot {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         get(&self.path, &self.tables[table as usize], key)
+    }
+
+    fn view(
+        &self,
+        table: Table,
+        key: &[u8],
+        visit: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), StoreError> {
+        let found = self.tables[table as usize].get(key);
+        if let Some(value) = found.map_err(|e| redb_error(&self.path, e.into()))? {
+            visit(value.value());
+        }
+        Ok(())
     }
 
     fn scan(&self, table: Table, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
 //! Measure, verifier included.
 //!
-//! The suites behind the binary of this crate ([`nets`], [`focus`], [`memory`], [`mod@hash`], [`weights`], [`blocks`]) and what they
+//! The suites behind the binary of this crate ([`nets`], [`focus`], [`deltas`], [`memory`], [`mod@hash`], [`signatures`], [`weights`], [`blocks`]) and what they
 //! share: interleaved timing, seeded inputs, plain reference implementations to be compared with, memory-bandwidth
 //! floors, tables and the description of the machine. A suite fails when a result is wrong, never because of a time.
 //! Rival engines live in the `peers` crate, so that a daily build does not compile them.
@@ -8,6 +8,7 @@
 pub mod bandwidth;
 pub mod blocks;
 pub mod conformance;
+pub mod deltas;
 pub mod devices;
 pub mod failure;
 pub mod focus;
@@ -22,6 +23,7 @@ pub mod programs;
 pub mod random;
 pub mod record;
 pub mod rmat;
+pub mod signatures;
 pub mod table;
 pub mod timing;
 pub mod weights;

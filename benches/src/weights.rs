@@ -39,17 +39,21 @@ struct Report {
     rows: Vec<Row>,
 }
 
+/// One way to weigh all links.
 #[derive(Debug, Serialize)]
-struct Row {
-    rule: &'static str,
-    how: &'static str,
-    threads: usize,
+pub struct Row {
+    /// The rule.
+    pub rule: &'static str,
+    /// Net or loop.
+    pub how: &'static str,
+    /// Worker threads.
+    pub threads: usize,
     /// Seconds for all calls.
-    all: Summary,
+    pub all: Summary,
     /// Millions of calls per second, best run.
-    mega_calls: f64,
+    pub mega_calls: f64,
     /// Interactions of one call; none for the loop.
-    interactions: Option<f64>,
+    pub interactions: Option<f64>,
 }
 
 /// A weight net, and the rule it states as ordinary code.
@@ -90,30 +94,46 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         arguments.calls as usize
     };
-    let edges = edges(arguments.seed, calls);
-    let mut report = Report {
+    let batch = arguments.batch as usize;
+    let rounds = arguments.turns.rounds(options);
+    let rows = rows(
+        arguments.seed,
+        calls,
+        batch,
+        &arguments.turns.threads,
+        rounds,
+    )?;
+    let report = Report {
         machine,
         seed: arguments.seed,
         calls,
-        batch: arguments.batch as usize,
-        rows: Vec::new(),
+        batch,
+        rows,
     };
+    print(&report);
+    options.write(&report)
+}
+
+/// Weighs `calls` seeded links in batches of at most `batch` with every rule, as a loop and as nets with every number of
+/// threads; each run's weights must be those of the loop.
+pub fn rows(
+    seed: u64,
+    calls: usize,
+    batch: usize,
+    threads: &[usize],
+    rounds: usize,
+) -> Result<Vec<Row>, Failure> {
+    let edges = edges(seed, calls);
     let mut contenders: Vec<Contender> = vec![None];
-    for &threads in &arguments.turns.threads {
+    for &threads in threads {
         let device = CpuCoprocessor::new(threads).map_err(Failure::failed)?;
         contenders.push(Some(device));
     }
+    let mut rows = vec![];
     for rule in &RULES {
-        report.rows.extend(measure(
-            rule,
-            &mut contenders,
-            &edges,
-            report.batch,
-            arguments.turns.rounds(options),
-        )?);
+        rows.extend(measure(rule, &mut contenders, &edges, batch, rounds)?);
     }
-    print(&report);
-    options.write(&report)
+    Ok(rows)
 }
 
 /// Times every contender; each run's weights must be those of the plain loop.

@@ -63,7 +63,7 @@ struct Report {
     edges: u64,
     nodes: u64,
     state_root: String,
-    /// Seconds to admit one block's transactions to the mempool; signing is not included.
+    /// Seconds to admit one block's transactions to the mempool, all at once; signing is not included.
     admission: Summary,
     /// Seconds to produce one block, durable in store and log.
     production: Summary,
@@ -260,8 +260,8 @@ fn feed(
         };
         let signed: Vec<SignedTx> = bodies.iter().enumerate().map(sign).collect();
         let (admitted, sample) = time(|| {
-            let mut submit = signed.into_iter().map(|tx| node.submit(tx));
-            submit.try_for_each(|result| result.map(|_| ()))
+            let mut answers = node.submit_all(signed).into_iter();
+            answers.try_for_each(|answer| answer.map(|_| ()))
         });
         admitted
             .map_err(|reason| Failure::Mismatch(format!("a transaction is refused: {reason}")))?;

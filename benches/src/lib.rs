@@ -12,6 +12,6 @@ pub mod gpu;
 pub mod record;
 
 pub use ffcm_suite::{
-    bandwidth, failure, focus, hash, machine, memory, nets, options, pagerank, programs, random,
-    rmat, table, timing, weights,
+    bandwidth, deltas, failure, focus, hash, machine, memory, nets, options, pagerank, programs,
+    random, rmat, signatures, state, table, timing, weights,
 };

@@ -6,7 +6,8 @@ use clap::{Parser, Subcommand};
 use ffcm_benches::failure::Failure;
 use ffcm_benches::gpu::Backend;
 use ffcm_benches::{
-    blocks, conformance, devices, dump, focus, gpu, hash, memory, nets, record, weights,
+    blocks, conformance, deltas, devices, dump, focus, gpu, hash, memory, nets, record, signatures,
+    weights,
 };
 
 /// Measures this project's engines. Every result is verified; no time ever decides the exit code.
@@ -27,10 +28,14 @@ enum Suite {
     Nets(OnBackend<nets::Arguments>),
     /// π on a seeded RMAT graph: exact, f32 pull, and the memory-bandwidth floor.
     Focus(OnBackend<focus::Arguments>),
+    /// A batch of edge deltas into a large graph, against building it anew.
+    Deltas(deltas::Arguments),
     /// A batch of Memory Arithmetic against one operation at a time, and the memory-bandwidth floor.
     Memory(OnBackend<memory::Arguments>),
     /// BLAKE3 and SHA-256 of batches, and a nonce search.
     Hash(OnBackend<hash::Arguments>),
+    /// Ed25519 signatures one by one and in batches; single verification checks every verdict.
+    Signatures(signatures::Arguments),
     /// Weight nets against the same arithmetic as a plain loop.
     Weights(weights::Arguments),
     /// A chain of one validator on a temporary folder: blocks, transactions, stages; both replays check it.
@@ -58,7 +63,16 @@ struct OnBackend<A: clap::Args> {
 }
 
 /// The suites that `tiny` runs.
-const SUITES: [&str; 6] = ["nets", "focus", "memory", "hash", "weights", "blocks"];
+const SUITES: [&str; 8] = [
+    "nets",
+    "focus",
+    "deltas",
+    "memory",
+    "hash",
+    "signatures",
+    "weights",
+    "blocks",
+];
 /// Those that it runs on devices too.
 const ON_DEVICES: [&str; 4] = ["nets", "focus", "memory", "hash"];
 
@@ -90,6 +104,8 @@ fn run(suite: &Suite) -> Result<(), Failure> {
             None => hash::run(&suite.arguments),
             Some(device) => gpu::hash::run(&suite.arguments, &device),
         },
+        Suite::Deltas(arguments) => deltas::run(arguments),
+        Suite::Signatures(arguments) => signatures::run(arguments),
         Suite::Weights(arguments) => weights::run(arguments),
         Suite::Blocks(arguments) => blocks::run(arguments),
         Suite::Conformance(suite) => {

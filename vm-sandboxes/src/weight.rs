@@ -27,6 +27,7 @@ use ffcm::coprocessor::{Coprocessor, JobError, RewriteJob};
 use ffcm::net::{Book, Call, Definition, Limits, LoadError, Outcome, ReduceError};
 use ffcm::spec::number::{Kind, sign_extend};
 use ffcm::spec::word::{Class, Term};
+use rayon::prelude::*;
 use thiserror::Error;
 
 /// The rule where none is chosen: the weight is the stake.
@@ -49,6 +50,8 @@ const CALL_NODES: u64 = 8;
 const SLACK_NODES: u64 = 1 << 20;
 /// Numbers are far shorter than this, and nothing longer is a weight.
 const RESULT_BYTES: usize = 1 << 10;
+/// Fewest edges whose calls and verdicts are worth another thread: some 50 µs.
+const SHARE_MIN: usize = 1 << 10;
 
 /// What a net knows of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,38 +234,33 @@ impl WeightNet {
         if edges.is_empty() {
             return Ok(Vec::new());
         }
-        let answers = coprocessor.rewrite(&RewriteJob {
+        let share = share(coprocessor, edges.len());
+        let calls = edges.par_iter().with_min_len(share);
+        let job = RewriteJob {
             book: Arc::clone(&self.book),
-            calls: edges.iter().map(|edge| self.call(edge)).collect(),
+            calls: calls.map(|edge| self.call(edge)).collect(),
             limits: Limits {
                 gas: gas_per_edge,
                 nodes: self.heap_nodes(gas_per_edge),
                 result_bytes: RESULT_BYTES,
             },
-        })?;
+        };
+        let answers = coprocessor.rewrite(&job)?;
         if answers.len() != edges.len() {
             return Err(WeightFailure::Answer {
                 edge: answers.len().min(edges.len()),
                 message: format!("{} answers for {} calls", answers.len(), edges.len()),
             });
         }
-        let weigh = |(edge, answer): (usize, Result<Outcome, ReduceError>)| {
-            let made = answer.as_ref().map(|outcome| outcome.counts.total());
-            let made = made.unwrap_or(gas_per_edge);
-            let verdict = judge(answer).map_err(|error| WeightFailure::Answer {
-                edge,
-                message: error.to_string(),
-            })?;
-            let interactions = match verdict {
-                WeightVerdict::Weight(_) | WeightVerdict::Refused(Refusal::Negative) => made,
-                WeightVerdict::Refused(_) => gas_per_edge,
-            };
-            Ok(Weighed {
-                verdict,
-                interactions,
-            })
+        // A call is let go together with its answer, so that this is shared too.
+        let weigh = |(edge, (answer, _)): (usize, (Result<Outcome, ReduceError>, Call))| {
+            weigh(edge, answer, gas_per_edge)
         };
-        answers.into_iter().enumerate().map(weigh).collect()
+        let answers = answers.into_par_iter().zip(job.calls).enumerate();
+        let weighed: Vec<Result<Weighed, WeightFailure>> =
+            answers.with_min_len(share).map(weigh).collect();
+        // In the order of the edges, so that the failure told is that of the first.
+        weighed.into_iter().collect()
     }
 
     /// The net to reduce for one edge.
@@ -277,6 +275,36 @@ impl WeightNet {
             ],
         }
     }
+}
+
+/// Edges that a thread takes at once, outside the coprocessor: all of them if that has a single thread itself.
+fn share(coprocessor: &dyn Coprocessor, edges: usize) -> usize {
+    match coprocessor.info().threads {
+        1 => edges,
+        _ => SHARE_MIN,
+    }
+}
+
+/// The verdict on the answer for one edge, and what to charge.
+fn weigh(
+    edge: usize,
+    answer: Result<Outcome, ReduceError>,
+    gas_per_edge: u64,
+) -> Result<Weighed, WeightFailure> {
+    let made = answer.as_ref().map(|outcome| outcome.counts.total());
+    let made = made.unwrap_or(gas_per_edge);
+    let verdict = judge(answer).map_err(|error| WeightFailure::Answer {
+        edge,
+        message: error.to_string(),
+    })?;
+    let interactions = match verdict {
+        WeightVerdict::Weight(_) | WeightVerdict::Refused(Refusal::Negative) => made,
+        WeightVerdict::Refused(_) => gas_per_edge,
+    };
+    Ok(Weighed {
+        verdict,
+        interactions,
+    })
 }
 
 /// The verdict on one answer, or the error that is none.

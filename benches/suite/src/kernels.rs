@@ -13,7 +13,7 @@ use ffcm::{cpu::NetEngine, hash};
 use ffcm_sandboxes::weight::{STAKE, WeightNet};
 use focus_state::StateTree;
 use focus_store::{Batch, MemoryStore, Store, Table};
-use focus_types::verify_batch;
+use focus_types::{SignedMessage, verify_batch};
 
 use crate::failure::Failure;
 use crate::focus::{DAMPING, graph, rank};
@@ -23,7 +23,7 @@ use crate::pagerank::{Dangling, PullF32, PullGraph, l1, reference};
 use crate::programs::PROGRAMS;
 use crate::random::SplitMix64;
 use crate::rmat::Rmat;
-use crate::signatures::Signed;
+use crate::signatures::{Workload, signed};
 use crate::weights;
 
 /// Work done inside the region, and what it is counted in.
@@ -239,9 +239,18 @@ fn state_root(quick: bool) -> Result<Units, Failure> {
 
 /// A batch of signatures in one equation.
 fn signatures(quick: bool) -> Result<Units, Failure> {
-    let signed = Signed::new(1, if quick { 4 } else { 256 });
-    let items = signed.items();
-    if measured(|| verify_batch(&items)).is_err() {
+    let count = if quick { 4 } else { 256 };
+    let signed = signed(Workload {
+        signatures: count,
+        senders: count,
+        seed: 1,
+    });
+    let signed = signed.iter();
+    let items: Vec<SignedMessage<'_>> = signed.map(|(by, text, s)| (*by, &text[..], *s)).collect();
+    if pool(1)?
+        .install(|| measured(|| verify_batch(&items)))
+        .is_err()
+    {
         return Err(mismatch("signatures"));
     }
     Ok(Units {

@@ -6,9 +6,9 @@
 
 pub mod bandwidth;
 pub mod cpu;
+pub mod deltas;
 pub mod failure;
 pub mod focus;
-pub mod graph;
 pub mod hash;
 pub mod kernels;
 pub mod machine;

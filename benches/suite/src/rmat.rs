@@ -50,7 +50,7 @@ impl Rmat {
     }
 
     /// One draw: at each level the quadrant of the adjacency matrix.
-    fn edge(&self, random: &mut SplitMix64) -> (u32, u32) {
+    pub(crate) fn edge(&self, random: &mut SplitMix64) -> (u32, u32) {
         let (mut u, mut v) = (0, 0);
         for _ in 0..self.scale {
             let (down, right) = match random.below(100) {

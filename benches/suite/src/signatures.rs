@@ -1,86 +1,271 @@
-//! Batches of Ed25519 signatures on several threads, as a block verifies them.
+//! Suite `signatures`: Ed25519 under ZIP-215 rules, one by one and in batches.
+//!
+//! Before anything is timed, every way must give the verdicts of single verification on a batch with wrong signatures
+//! of each kind in it; while it is timed, every signature must be found good.
 
-use focus_types::{Address, Keypair, Signature, SignedMessage, verify, verify_batch};
+use focus_types::{Address, Keypair, Signature, SignatureError, SignedMessage};
+use focus_types::{verify, verify_batch, verify_each};
+use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::options::{Turns, pool};
+use crate::machine::Machine;
+use crate::options::{Options, Turns, pool};
 use crate::random::SplitMix64;
-use crate::timing::{Summary, interleave, time};
+use crate::table::Table;
+use crate::timing::{Sample, Summary, interleave, time};
 
-/// Bytes of a message: about those of a transaction.
-const MESSAGE: usize = 120;
-
-/// Messages with who signed them.
-pub struct Signed {
-    messages: Vec<Vec<u8>>,
-    by: Vec<(Address, Signature)>,
+/// Arguments of the suite.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Signatures to verify.
+    #[arg(long, default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1 << 22))]
+    signatures: u32,
+    /// Who signed them, in turn.
+    #[arg(long, default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1 << 22))]
+    senders: u32,
+    /// Seed of keys and messages.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    #[command(flatten)]
+    turns: Turns,
+    #[command(flatten)]
+    options: Options,
 }
 
-impl Signed {
-    /// `count` messages, signed by keys of their own.
-    pub fn new(seed: u64, count: usize) -> Signed {
-        let mut random = SplitMix64::new(seed);
-        let mut bytes = |count: usize| -> Vec<u8> {
-            let words = (0..count.div_ceil(8)).flat_map(|_| random.next_u64().to_le_bytes());
-            words.take(count).collect()
+/// What is verified; equal values give equal signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Workload {
+    /// Signatures; at least 1.
+    pub signatures: u32,
+    /// Who signed them, in turn; at least 1.
+    pub senders: u32,
+    /// Seed of keys and messages.
+    pub seed: u64,
+}
+
+/// One way to verify all signatures.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// The way.
+    pub how: &'static str,
+    /// Signatures handed over at once.
+    pub batch: usize,
+    /// Worker threads.
+    pub threads: usize,
+    /// Seconds for all signatures.
+    pub all: Summary,
+    /// Signatures per second of CPU time, all threads together.
+    pub per_cpu_second: f64,
+    /// How many times as fast as the first number of threads this is, if no thread waits for another: threads over
+    /// threads, times CPU time over CPU time.
+    pub scaling: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    machine: Machine,
+    workload: Workload,
+    rows: Vec<Row>,
+}
+
+/// What single verification is called in [`Row::how`].
+pub const ONE_BY_ONE: &str = "one by one";
+/// What a batch is called there.
+pub const BATCH: &str = "batch";
+
+/// A way to verify, and how many at once.
+#[derive(Clone, Copy, Debug)]
+struct Contender {
+    how: How,
+    batch: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum How {
+    /// On one thread, whatever the pool.
+    OneByOne,
+    Batch,
+    Each,
+}
+
+/// Bytes of a message: a transaction's hash with its domain.
+const MESSAGE: usize = 96;
+/// Batches timed, small to large; those above the number of signatures are left out.
+const BATCHES: [usize; 5] = [4, 64, 1024, 2048, 8192];
+
+/// Checks and measures.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let options = &arguments.options;
+    let machine = Machine::here();
+    println!("{machine}");
+    let most = if options.tiny { 100 } else { u32::MAX };
+    let workload = Workload {
+        signatures: arguments.signatures.min(most),
+        senders: arguments.senders.min(most),
+        seed: arguments.seed,
+    };
+    let rounds = arguments.turns.rounds(options);
+    let rows = rows(workload, &arguments.turns.threads, rounds)?;
+    let report = Report {
+        machine,
+        workload,
+        rows,
+    };
+    print(&report);
+    options.write(&report)
+}
+
+/// Measures every way with every number of threads, of which the first is what others are compared with.
+pub fn rows(workload: Workload, threads: &[usize], rounds: usize) -> Result<Vec<Row>, Failure> {
+    let signed = signed(workload);
+    let items: Vec<SignedMessage<'_>> = { signed.iter() }
+        .map(|(sender, message, signature)| (*sender, &message[..], *signature))
+        .collect();
+    check_verdicts(&items[..items.len().min(500)], threads)?;
+    let batches = BATCHES.into_iter().filter(|&batch| batch <= items.len());
+    let mut contenders: Vec<Contender> = [How::Batch, How::Each]
+        .into_iter()
+        .flat_map(|how| batches.clone().map(move |batch| Contender { how, batch }))
+        .collect();
+    contenders.insert(
+        0,
+        Contender {
+            how: How::OneByOne,
+            batch: 1,
+        },
+    );
+    let mut rows: Vec<Row> = vec![];
+    for &threads in threads {
+        let pool = pool(threads)?;
+        let run = |contender: &mut Contender| {
+            let (good, sample) = time(|| pool.install(|| contender.all_good(&items)));
+            good.then_some(sample)
+                .ok_or_else(|| Failure::Mismatch(format!("{contender:?} refuses a good signature")))
         };
-        let (mut messages, mut by) = (Vec::new(), Vec::new());
-        for _ in 0..count {
-            let mut seed = [0; 32];
-            seed.copy_from_slice(&bytes(32));
-            let key = Keypair::from_seed(seed);
-            let message = bytes(MESSAGE);
-            by.push((key.address(), key.sign(&message)));
-            messages.push(message);
+        let samples = interleave(&mut contenders, rounds, run)?;
+        for (place, (contender, samples)) in contenders.iter().zip(&samples).enumerate() {
+            let first = rows.get(place).map(|row| (row.threads, row.all.cpu));
+            rows.push(contender.row(items.len(), threads, samples, first));
         }
-        Signed { messages, by }
+    }
+    Ok(rows)
+}
+
+impl Contender {
+    fn all_good(self, items: &[SignedMessage<'_>]) -> bool {
+        items.chunks(self.batch).all(|items| match self.how {
+            How::OneByOne => items.iter().all(|(a, m, s)| verify(a, m, s).is_ok()),
+            How::Batch => verify_batch(items).is_ok(),
+            How::Each => verify_each(items).iter().all(Result::is_ok),
+        })
     }
 
-    /// What a batch consists of.
-    pub fn items(&self) -> Vec<SignedMessage<'_>> {
-        let pairs = self.messages.iter().zip(&self.by);
-        pairs
-            .map(|(message, (address, signature))| (*address, message.as_slice(), *signature))
-            .collect()
+    fn row(
+        self,
+        signatures: usize,
+        threads: usize,
+        samples: &[Sample],
+        first: Option<(usize, f64)>,
+    ) -> Row {
+        let all = Summary::of(samples);
+        let (first_threads, first_cpu) = first.unwrap_or((threads, all.cpu));
+        Row {
+            how: match self.how {
+                How::OneByOne => ONE_BY_ONE,
+                How::Batch => BATCH,
+                How::Each => "batch, a verdict for each",
+            },
+            batch: self.batch,
+            threads: match self.how {
+                How::OneByOne => 1,
+                _ => threads,
+            },
+            per_cpu_second: signatures as f64 / all.cpu,
+            scaling: match self.how {
+                How::OneByOne => 1.0,
+                _ => threads as f64 / first_threads as f64 * first_cpu / all.cpu,
+            },
+            all,
+        }
     }
 }
 
-/// A batch must be good exactly when each of its signatures is.
-fn check(signed: &Signed) -> Result<(), Failure> {
-    let mut items = signed.items();
-    let singly = items
-        .iter()
-        .all(|(by, message, s)| verify(by, message, s).is_ok());
-    if !singly || verify_batch(&items).is_err() {
-        return Err(Failure::Mismatch("good signatures are refused".into()));
+/// Seeded keys and messages, signed.
+pub fn signed(workload: Workload) -> Vec<(Address, Vec<u8>, Signature)> {
+    let mut random = SplitMix64::new(workload.seed);
+    let mut bytes = |count: usize| -> Vec<u8> {
+        let words = (0..count.div_ceil(8)).flat_map(|_| random.next_u64().to_le_bytes());
+        words.take(count).collect()
+    };
+    let senders = workload.senders.min(workload.signatures) as usize;
+    let key = |seed: Vec<u8>| {
+        let mut exact = [0; 32];
+        exact.copy_from_slice(&seed);
+        Keypair::from_seed(exact)
+    };
+    let keys: Vec<Keypair> = (0..senders).map(|_| key(bytes(32))).collect();
+    let sign = |number: usize| {
+        let key = &keys[number % senders];
+        let message = bytes(MESSAGE);
+        let signature = key.sign(&message);
+        (key.address(), message, signature)
+    };
+    (0..workload.signatures as usize).map(sign).collect()
+}
+
+/// Spoils every eleventh signature, each in another way, and compares the verdicts of all ways.
+fn check_verdicts(items: &[SignedMessage<'_>], threads: &[usize]) -> Result<(), Failure> {
+    let mut items = items.to_vec();
+    let other = items[0].0;
+    for (number, item) in items.iter_mut().skip(2).step_by(11).enumerate() {
+        match number % 4 {
+            0 => item.2.0[7] ^= 4,
+            1 => item.2.0[63] = 0xff,
+            2 => item.1 = &item.1[1..],
+            _ => item.0 = other,
+        }
     }
-    if let [.., (_, message, signature), (_, last, with)] = &mut items[..] {
-        std::mem::swap(message, last);
-        std::mem::swap(signature, with);
-        if verify_batch(&items).is_ok() {
-            return Err(Failure::Mismatch(
-                "signatures of others are accepted".into(),
-            ));
+    let single: Vec<Result<(), SignatureError>> =
+        items.iter().map(|(a, m, s)| verify(a, m, s)).collect();
+    let first = single.iter().position(Result::is_err);
+    let expected = first.map_or(Ok(()), |at| single[at].map_err(|error| (at, error)));
+    for &threads in threads {
+        let pool = pool(threads)?;
+        let (batch, each) = pool.install(|| (verify_batch(&items), verify_each(&items)));
+        if batch != expected || each != single {
+            let what = format!("{threads} threads judge a batch otherwise than its signatures");
+            return Err(Failure::Mismatch(what));
         }
     }
     Ok(())
 }
 
-/// Times batches of `count` signatures at every thread count; one summary each.
-pub fn measure(count: usize, turns: &Turns, rounds: usize) -> Result<Vec<Summary>, Failure> {
-    let signed = Signed::new(1, count);
-    check(&signed)?;
-    let items = signed.items();
-    let pools = turns.threads.iter().map(|&threads| pool(threads));
-    let mut pools = pools.collect::<Result<Vec<_>, _>>()?;
-    let samples = interleave(&mut pools, rounds, |pool| {
-        let (good, sample) = pool.install(|| time(|| verify_batch(&items).is_ok()));
-        if good {
-            return Ok(sample);
-        }
-        Err(Failure::Mismatch("good signatures are refused".into()))
-    })?;
-    Ok(samples.iter().map(|samples| Summary::of(samples)).collect())
+fn print(report: &Report) {
+    let Workload {
+        signatures,
+        senders,
+        seed,
+    } = report.workload;
+    println!("{signatures} signatures of {senders} senders, seed {seed}");
+    let mut table = Table::new([
+        "how",
+        "batch",
+        "threads",
+        "1/CPU s",
+        "scaling",
+        "best wall 1/s",
+    ]);
+    for row in &report.rows {
+        table.row([
+            row.how.to_owned(),
+            row.batch.to_string(),
+            row.threads.to_string(),
+            format!("{:.0}", row.per_cpu_second),
+            format!("{:.2}", row.scaling),
+            format!("{:.0}", f64::from(signatures) / row.all.best),
+        ]);
+    }
+    println!("{table}");
 }
 
 #[cfg(test)]
@@ -88,10 +273,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn good_batches_pass_and_a_wrong_signature_is_noticed() {
-        let mut signed = Signed::new(3, 20);
-        assert!(check(&signed).is_ok());
-        signed.by.swap(4, 9);
-        assert!(matches!(check(&signed), Err(Failure::Mismatch(_))));
+    fn rows_are_there_and_a_wrong_signature_is_noticed() {
+        let workload = Workload {
+            signatures: 70,
+            senders: 9,
+            seed: 2,
+        };
+        let rows = rows(workload, &[1, 2], 1).unwrap();
+        assert_eq!(rows.len(), 2 * (1 + 2 * 2));
+        assert!(rows.iter().all(|row| row.per_cpu_second > 0.0));
+        let mut signed = signed(workload);
+        signed[69].1[0] ^= 1;
+        let items: Vec<SignedMessage<'_>> = { signed.iter() }
+            .map(|(sender, message, signature)| (*sender, &message[..], *signature))
+            .collect();
+        for how in [How::OneByOne, How::Batch, How::Each] {
+            let contender = Contender { how, batch: 64 };
+            assert!(!contender.all_good(&items), "{how:?}");
+            assert!(contender.all_good(&items[..69]), "{how:?}");
+        }
     }
 }

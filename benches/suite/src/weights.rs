@@ -106,29 +106,44 @@ pub fn report(arguments: &Arguments) -> Result<Report, Failure> {
     } else {
         arguments.calls as usize
     };
-    let edges = edges(arguments.seed, calls);
-    let mut report = Report {
+    let batch = arguments.batch as usize;
+    let rounds = arguments.turns.rounds(options);
+    let rows = rows(
+        arguments.seed,
+        calls,
+        batch,
+        &arguments.turns.threads,
+        rounds,
+    )?;
+    Ok(Report {
         machine,
         seed: arguments.seed,
         calls,
-        batch: arguments.batch as usize,
-        rows: Vec::new(),
-    };
+        batch,
+        rows,
+    })
+}
+
+/// Weighs `calls` seeded links in batches of at most `batch` with every rule, as a loop and as nets with every number of
+/// threads; each run's weights must be those of the loop.
+pub fn rows(
+    seed: u64,
+    calls: usize,
+    batch: usize,
+    threads: &[usize],
+    rounds: usize,
+) -> Result<Vec<Row>, Failure> {
+    let edges = edges(seed, calls);
     let mut contenders: Vec<Contender> = vec![None];
-    for &threads in &arguments.turns.threads {
+    for &threads in threads {
         let device = CpuCoprocessor::new(threads).map_err(Failure::failed)?;
         contenders.push(Some(device));
     }
+    let mut rows = vec![];
     for rule in &RULES {
-        report.rows.extend(measure(
-            rule,
-            &mut contenders,
-            &edges,
-            report.batch,
-            arguments.turns.rounds(options),
-        )?);
+        rows.extend(measure(rule, &mut contenders, &edges, batch, rounds)?);
     }
-    Ok(report)
+    Ok(rows)
 }
 
 /// Times every contender; each run's weights must be those of the plain loop.

@@ -1,41 +1,55 @@
 //! Rows of graphs: a batch of deltas against building the changed graph as a whole.
 
 use super::{Figure, Plan, Reading, Row, Work};
+use crate::deltas::{self, Workload};
 use crate::failure::Failure;
-use crate::graph::{Change, measure};
-use crate::rmat::Rmat;
 
 /// Measures batches.
 pub fn rows(plan: &Plan) -> Result<Vec<Row>, Failure> {
-    let (scale, count) = if plan.quick {
-        (10, 300)
-    } else {
-        (20, 1_000_000)
+    let workload = match plan.quick {
+        true => Workload {
+            scale: 10,
+            edges: 5000,
+            changes: 300,
+            seed: 1,
+        },
+        false => Workload {
+            scale: 21,
+            edges: 30_000_000,
+            changes: 1_000_000,
+            seed: 1,
+        },
     };
-    let rmat = Rmat {
-        scale,
-        degree: 16,
-        seed: 1,
-    };
-    let change = Change::new(rmat, count)?;
-    let what = format!("{count} deltas into {} edges", change.edges());
-    let measured = measure(&change, &plan.turns(), plan.rounds())?;
-    let row = |row: crate::graph::Row| {
-        let ours = Figure::Seconds(row.batch.best);
-        Row::new(
-            Work::Graph,
-            what.clone(),
-            row.threads,
-            ours,
-            "equal digests",
-        )
-        .rate(count as f64, "deltas")
-        .against(
-            "full rebuild",
-            Figure::Seconds(row.rebuild.best),
-            Reading::Cost,
-        )
-        .bar(0.1, None)
-    };
-    Ok(measured.into_iter().map(row).collect())
+    let measured = deltas::rows(workload, &plan.threads, plan.rounds())?;
+    let mut rows = Vec::new();
+    for one in measured.chunk_by(|a, b| (a.distribution, a.threads) == (b.distribution, b.threads))
+    {
+        let is_batch = |row: &&deltas::Row| row.how == deltas::DELTAS;
+        let Some(batch) = one.iter().find(is_batch) else {
+            continue;
+        };
+        // Against the faster of the two orders in which edges may come.
+        let rebuilds = one.iter().filter(|row| row.how.starts_with("rebuild"));
+        let Some(rebuild) = rebuilds.min_by(|a, b| a.all.best.total_cmp(&b.all.best)) else {
+            continue;
+        };
+        let what = format!(
+            "{} deltas, {}, into {} edges",
+            workload.changes, batch.distribution, workload.edges
+        );
+        let (ours, theirs) = (batch.all.best, rebuild.all.best);
+        rows.push(
+            Row::new(
+                Work::Graph,
+                what,
+                batch.threads,
+                Figure::Seconds(ours),
+                "equal graphs and digests",
+            )
+            .rate(f64::from(workload.changes), "deltas")
+            .against(rebuild.how, Figure::Seconds(theirs), Reading::Cost)
+            .bar(0.1, None),
+        );
+    }
+    Ok(rows)
 }

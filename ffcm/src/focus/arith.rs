@@ -77,6 +77,18 @@ pub(crate) fn edge_term(twice: u64, quota: u32) -> u64 {
     ((u128::from(twice) * u128::from(u64::from(quota) << 32)) >> 64) as u64
 }
 
+/// A share, given doubled, as `(narrow, shift)`: what an edge carries is `(narrow * quota) >> shift`.
+///
+/// A share has at most [`MANTISSA_BITS`] significant bits, so of its upper 32 none is lost, and the product has 63 bits.
+/// Cheaper than [`edge_term`] where many edges have one source.
+#[inline(always)]
+pub(crate) fn narrow(twice: u64) -> (u64, u32) {
+    let share = twice >> 1;
+    let excess = 32u32.saturating_sub(share.leading_zeros());
+    debug_assert!(share.trailing_zeros() >= excess || share == 0);
+    (share >> excess, QUOTA_BITS - excess)
+}
+
 /// A node's part of `pool` before the left-over units.
 #[inline(always)]
 pub(crate) fn pool_part(pool: u64, teleport: u64) -> u64 {
@@ -134,6 +146,14 @@ mod tests {
             let expected = (u128::from(share) * u128::from(quota)) >> 31;
             prop_assert_eq!(u128::from(edge_term(2 * share, quota)), expected);
             prop_assert_eq!(edge_term(2 * share, QUOTA_ONE), share);
+        }
+
+        #[test]
+        fn a_narrow_share_gives_the_same_terms(bits in 0u32..62, value: u64, quota in 0..=QUOTA_ONE) {
+            for share in [truncate(value & ((1 << bits) - 1)), 0, truncate((1 << 62) - 1)] {
+                let (narrow, shift) = narrow(2 * share);
+                prop_assert_eq!((narrow * u64::from(quota)) >> shift, edge_term(2 * share, quota));
+            }
         }
 
         #[test]

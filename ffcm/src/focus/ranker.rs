@@ -196,7 +196,7 @@ struct Run<'a> {
     double: u32,
     /// Doubled shares of the sources of the overlay.
     overlay_shares: Vec<u64>,
-    /// in; all zero between iterations.
+    /// in.
     arrived: Vec<u64>,
 }
 
@@ -226,15 +226,17 @@ impl<'a> Run<'a> {
 
     /// One iteration; its residual.
     fn iterate(&mut self) -> u64 {
-        match &self.ranker.gather {
+        let carried = match &self.ranker.gather {
             Gather::Blocks(blocks) => blocks.gather(&self.shares, &mut self.arrived),
-            Gather::Shards(shards) => shards.gather(&self.shares, &mut self.arrived),
-        }
-        deliver(
-            &self.ranker.overlay.outbox.combine(&self.overlay_shares),
-            &mut self.arrived,
-        );
-        let arrived: u64 = self.arrived.par_iter().with_min_len(NODE_PIECE).sum();
+            Gather::Shards(shards) => {
+                self.arrived.fill(0);
+                shards.gather(&self.shares, &mut self.arrived);
+                self.arrived.par_iter().with_min_len(NODE_PIECE).sum()
+            }
+        };
+        let messages = self.ranker.overlay.outbox.combine(&self.overlay_shares);
+        deliver(&messages, &mut self.arrived);
+        let arrived = carried + messages.iter().map(|&(_, mass)| mass).sum::<u64>();
         assert!(arrived <= MASS, "more mass arrived than there is");
         self.spread(MASS - arrived)
     }
@@ -245,7 +247,7 @@ impl<'a> Run<'a> {
         let spread = ranker.teleport.spread(pool, ranker.graph.node_count());
         let (damping, double) = (self.damping, self.double);
         let pieces = (self.mass.par_chunks_mut(NODE_PIECE))
-            .zip(self.arrived.par_chunks_mut(NODE_PIECE))
+            .zip(self.arrived.par_chunks(NODE_PIECE))
             .zip(self.shares.par_chunks_mut(NODE_PIECE))
             .enumerate();
         let (total, residual) = pieces
@@ -275,19 +277,18 @@ impl<'a> Run<'a> {
     }
 }
 
-/// y = arrived + part of the pool into `mass`, `arrived` back to zero; Σ y and Σ|y − x|.
+/// y = arrived + part of the pool into `mass`; Σ y and Σ|y − x|.
 #[inline(always)]
 fn settle(
     spread: &Spread<'_>,
     order: &[u32],
     first: usize,
     mass: &mut [u64],
-    arrived: &mut [u64],
+    arrived: &[u64],
 ) -> (u64, u64) {
     let (mut total, mut residual) = (0, 0);
     for (at, ((mass, arrived), &node)) in mass.iter_mut().zip(arrived).zip(order).enumerate() {
-        let y = *arrived + spread.to(first + at, node);
-        *arrived = 0;
+        let y = arrived + spread.to(first + at, node);
         residual += y.abs_diff(*mass);
         total += y;
         *mass = y;

@@ -1,0 +1,21 @@
+//! Measure the CPU engines, verifier included, without a node or a device.
+//!
+//! The suites ([`nets`], [`focus`], [`memory`], [`mod@hash`], [`weights`]) and what they share: interleaved timing, seeded
+//! inputs, plain reference implementations to be compared with, memory-bandwidth floors, tables and the description of the
+//! machine. A suite fails when a result is wrong, never because of a time.
+
+pub mod bandwidth;
+pub mod failure;
+pub mod focus;
+pub mod hash;
+pub mod machine;
+pub mod memory;
+pub mod nets;
+pub mod options;
+pub mod pagerank;
+pub mod programs;
+pub mod random;
+pub mod rmat;
+pub mod table;
+pub mod timing;
+pub mod weights;

@@ -78,6 +78,26 @@ pub(crate) struct Tile {
 }
 
 impl Blocks {
+    pub(crate) fn debug(&self) {
+        for (b, band) in self.bands.iter().enumerate() {
+            let mut st = [[0usize; 4]; 2];
+            for part in band {
+                for (_, t) in &part.tiles {
+                    let k = &mut st[(t.key == Key::Source) as usize];
+                    k[0] += t.ends.len();
+                    k[1] += t.keys.len();
+                    k[2] += 1;
+                }
+            }
+            eprintln!(
+                "band {b} parts {} pull edges/runs/tiles {:?} push {:?} rows {:?}",
+                band.len(),
+                st[0],
+                st[1],
+                band.iter().map(|p| p.row_count).collect::<Vec<_>>()
+            );
+        }
+    }
     /// Makes `arrived[row]` what the edges into each row carry, 0 for rows unknown when this was built; the sum. `shares` has a multiple of [`BLOCK`] entries:
     /// the share of each source, doubled where `weighted`.
     pub(crate) fn gather(&self, shares: &[u64], arrived: &mut [u64]) -> u64 {

@@ -14,7 +14,7 @@ use super::blocks::{BLOCK, Blocks, Key, PART_ROWS, Part, Tile};
 use crate::graph::Graph;
 
 /// A band of blocks is closed when it has this share of all edges.
-const BANDS: u64 = 8;
+const BANDS: u64 = 4;
 
 /// A part is closed at this share of all edges, if that is enough of them.
 const PARTS: u64 = 32;
@@ -60,7 +60,9 @@ pub(crate) fn build(graph: &Graph, sources: &[u32], label: &[u32]) -> Blocks {
         .into_iter()
         .map(|band| parts(graph, sources, band, label, weighted))
         .collect();
-    Blocks { bands, weighted }
+    let b = Blocks { bands, weighted };
+    b.debug();
+    b
 }
 
 /// Runs of blocks, as their labels, with at least a fair share of all edges each but for the last; at least one.

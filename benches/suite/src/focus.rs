@@ -1,6 +1,7 @@
 //! Suite `focus`: the exact π against a floating-point pull kernel, with the memory-bandwidth floor beside both.
 //!
-//! The graph is symmetric RMAT as the GAP benchmark suite generates it. Times are per iteration of a run of fixed length; building
+//! The graph is symmetric RMAT as the GAP benchmark suite generates it, once without weights and once with the token weights
+//! of [`token_weights`]. Times are per iteration of a run of fixed length; building
 //! either form of the graph is timed apart. Results are checked against `f64` power iteration before anything is printed.
 //! Further kernels can be raced under the same rules: see [`Kernel`].
 
@@ -14,6 +15,7 @@ use crate::failure::Failure;
 use crate::machine::Machine;
 use crate::options::{Options, Turns, pool};
 use crate::pagerank::{Dangling, PullF32, PullGraph, l1, reference};
+use crate::random::SplitMix64;
 use crate::rmat::Rmat;
 use crate::table::Table;
 use crate::timing::{Sample, Summary, interleave, seconds, time};
@@ -52,6 +54,13 @@ impl Arguments {
     }
 }
 
+/// Name of the kernel that others are compared with.
+pub const PULL: &str = "f32 pull";
+/// The same kernel on labels by degree, the layout that the exact engine chooses for itself.
+pub const PULL_BY_DEGREE: &str = "f32 pull, by degree";
+/// Name of this project's kernel.
+pub const EXACT: &str = "exact π";
+
 /// Damping of every kernel.
 pub const DAMPING: f64 = 0.85;
 
@@ -81,36 +90,55 @@ pub struct Run {
     pub scores: Option<Vec<f32>>,
 }
 
-/// What the suite found.
+/// What the suite measured.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    machine: Machine,
-    /// log2 of the number of nodes.
+    /// Where.
+    pub machine: Machine,
+    /// log2 of the number of nodes drawn.
     pub scale: u32,
     /// Undirected edges drawn per node.
     pub degree: u32,
-    seed: u64,
-    nodes: usize,
-    arcs: usize,
-    dangling: usize,
-    iterations: u32,
+    /// Seed of the graph.
+    pub seed: u64,
+    /// Iterations of each timed run.
+    pub iterations: u32,
+    /// All weights 1.
+    #[serde(flatten)]
+    pub unweighted: Case,
+    /// With token weights.
+    pub weighted: Case,
+}
+
+/// One graph, with all kernels on it.
+#[derive(Debug, Serialize)]
+pub struct Case {
+    /// Number of nodes.
+    pub nodes: usize,
+    /// Number of arcs.
+    pub arcs: usize,
+    /// Number of nodes without out-edges.
+    pub dangling: usize,
     /// Iterations to a residual below 1e-6, exact engine.
-    converged_after: u32,
+    pub converged_after: u32,
     /// L1 distance of the exact engine's π to the `f64` fixed point.
     pub error: f64,
-    /// The bound that it keeps.
+    /// The bound that distance keeps.
     pub error_bound: f64,
-    digest: String,
-    /// Every kernel at every thread count, the exact one first.
+    /// Of the exact engine's π.
+    pub digest: String,
+    /// Seconds it took to prepare the exact engine's layout.
+    pub prepared: Sample,
+    /// Each kernel at each thread count.
     pub rows: Vec<Row>,
 }
 
 /// One kernel at one thread count.
 #[derive(Debug, Serialize)]
 pub struct Row {
-    /// Name.
+    /// Its name.
     pub kernel: &'static str,
-    /// Workers.
+    /// Worker threads.
     pub threads: usize,
     /// Seconds per iteration.
     pub iteration: Summary,
@@ -118,8 +146,12 @@ pub struct Row {
     pub giga_arcs: f64,
     /// Part of the floor's speed reached: compulsory bytes at the measured bandwidth, over the best time.
     pub of_floor: f64,
+    /// Best time over that of the `f32` pull kernel, labels as given, in the same run.
+    pub of_pull: f64,
+    /// The same of CPU time.
+    pub of_pull_cpu: f64,
     /// Bytes per second of the triad at this thread count.
-    bandwidth: f64,
+    pub bandwidth: f64,
 }
 
 /// This project's engine. Its part before and after the iterations is included.
@@ -127,7 +159,7 @@ struct Exact<'g>(&'g Ranker);
 
 impl Kernel for Exact<'_> {
     fn name(&self) -> &'static str {
-        "exact π"
+        EXACT
     }
 
     fn run(&self, iterations: u32) -> Result<Run, Failure> {
@@ -176,53 +208,86 @@ impl Kernel for Pull<'_> {
     }
 }
 
-/// Generates, verifies, measures and prints. `rivals` makes more kernels from the arcs `(source, target)`, in ascending
-/// order.
+/// Measures, prints and writes. `rivals` as for [`measure_all`].
 pub fn run(
     arguments: &Arguments,
     rivals: impl FnOnce(Vec<(u32, u32)>) -> Vec<Box<dyn Kernel>>,
 ) -> Result<(), Failure> {
-    let report = report(arguments, rivals)?;
+    let report = measure_all(arguments, rivals)?;
     println!("{}", report.machine);
     print(&report);
     arguments.options.write(&report)
 }
 
-/// Generates, verifies, measures: see [`run`].
-pub fn report(
+/// Generates, verifies, measures. `rivals` makes more kernels for the unweighted graph from the arcs `(source, target)`, in
+/// ascending order.
+pub fn measure_all(
     arguments: &Arguments,
     rivals: impl FnOnce(Vec<(u32, u32)>) -> Vec<Box<dyn Kernel>>,
 ) -> Result<Report, Failure> {
-    let options = &arguments.options;
     let rmat = arguments.rmat();
     let machine = Machine::here();
+    let options = &arguments.options;
     let (arcs, sample) = time(|| rmat.arcs());
     let words = seconds(sample.wall);
     options.say(format_args!("generated {} arcs in {words}", arcs.len()));
-    let pull = PullGraph::new(rmat.nodes(), &arcs);
-    let (ordered, labels) = degree_ordered(rmat.nodes(), &arcs);
-    let pull_ordered = PullGraph::new(rmat.nodes(), &ordered);
-    drop(ordered);
-    let (graph, sample) = time(|| graph(rmat.nodes(), &arcs));
+    let weights = token_weights(rmat.seed, arcs.len());
+    let unweighted = case(arguments, &arcs, None, rivals(arcs.clone()))?;
+    let weighted = case(arguments, &arcs, Some(&weights), Vec::new())?;
+    Ok(Report {
+        machine,
+        scale: rmat.scale,
+        degree: rmat.degree,
+        seed: rmat.seed,
+        iterations: arguments.iterations,
+        unweighted,
+        weighted,
+    })
+}
+
+/// Amounts of tokens on `arcs` arcs: Pareto of shape 1 from 100 up, cut at 10^7.
+pub fn token_weights(seed: u64, arcs: usize) -> Vec<u32> {
+    let mut random = SplitMix64::new(seed ^ 0x746f_6b65_6e73);
+    let weight = |_| ((100 << 32) / (random.next_u64() >> 32).max(1)).min(10_000_000) as u32;
+    (0..arcs).map(weight).collect()
+}
+
+/// One graph: the exact engine, the pull kernel twice, and `rivals`.
+fn case(
+    arguments: &Arguments,
+    arcs: &[(u32, u32)],
+    weights: Option<&[u32]>,
+    rivals: Vec<Box<dyn Kernel>>,
+) -> Result<Case, Failure> {
+    let nodes = arguments.rmat().nodes();
+    let pull_graph = |arcs: &[(u32, u32)], weights: Option<&[u32]>| match weights {
+        None => PullGraph::new(nodes, arcs),
+        Some(weights) => PullGraph::weighted(nodes, arcs, weights),
+    };
+    let pull = pull_graph(arcs, weights);
+    let (ordered, ordered_weights, labels) = degree_ordered(nodes, arcs, weights);
+    let pull_ordered = pull_graph(&ordered, weights.is_some().then_some(&ordered_weights[..]));
+    drop((ordered, ordered_weights));
+    let (graph, sample) = time(|| weighted_graph(nodes, arcs, weights));
     let graph = graph?;
+    let options = &arguments.options;
     let words = seconds(sample.wall);
     options.say(format_args!("built the graph in {words}"));
-    let rivals = rivals(arcs);
-    let (ranker, sample) = time(|| Ranker::new(&graph, 1));
+    let (ranker, prepared) = time(|| Ranker::new(&graph, 1));
     let ranker = ranker.map_err(Failure::failed)?;
-    let words = seconds(sample.wall);
+    let words = seconds(prepared.wall);
     options.say(format_args!("prepared it for ranking in {words}"));
 
     let ranking = rank(&ranker, &FocusParams::default())?;
     let (error, error_bound) = verify(&pull, &ranking)?;
     let exact = Exact(&ranker);
     let plain = Pull {
-        name: "f32 pull",
+        name: PULL,
         graph: &pull,
         labels: None,
     };
     let by_degree = Pull {
-        name: "f32 pull, by degree",
+        name: PULL_BY_DEGREE,
         graph: &pull_ordered,
         labels: Some(labels),
     };
@@ -232,7 +297,7 @@ pub fn report(
     let mut rows = Vec::new();
     for &threads in &arguments.turns.threads {
         let mut kernels = kernels.clone();
-        kernels.retain(|kernel| kernel.runs_on(threads, machine.cores));
+        kernels.retain(|kernel| kernel.runs_on(threads, Machine::here().cores));
         rows.extend(measure(
             &pool(threads)?,
             &mut kernels,
@@ -242,26 +307,26 @@ pub fn report(
         )?);
     }
     let digest = ranking.digest();
-    Ok(Report {
-        machine,
-        scale: rmat.scale,
-        degree: rmat.degree,
-        seed: rmat.seed,
+    Ok(Case {
         nodes: pull.nodes(),
         arcs: pull.arcs(),
         dangling: pull.dangling(),
-        iterations: arguments.iterations,
         converged_after: ranking.iterations,
         error,
         error_bound,
         digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        prepared,
         rows,
     })
 }
 
-/// The same arcs with nodes renumbered by falling degree, the layout the exact engine chooses for itself; and each node's
-/// new number.
-fn degree_ordered(nodes: u32, arcs: &[(u32, u32)]) -> (Vec<(u32, u32)>, Vec<u32>) {
+/// The same arcs and weights with nodes renumbered by falling degree, the layout the exact engine chooses for itself; and each
+/// node's new number.
+fn degree_ordered(
+    nodes: u32,
+    arcs: &[(u32, u32)],
+    weights: Option<&[u32]>,
+) -> (Vec<(u32, u32)>, Vec<u32>, Vec<u32>) {
     let mut degree = vec![0u32; nodes as usize];
     for &(source, _) in arcs {
         degree[source as usize] += 1;
@@ -272,24 +337,39 @@ fn degree_ordered(nodes: u32, arcs: &[(u32, u32)]) -> (Vec<(u32, u32)>, Vec<u32>
     for (at, &node) in (0u32..).zip(&order) {
         label[node as usize] = at;
     }
-    let relabel = |&(u, v): &(u32, u32)| (label[u as usize], label[v as usize]);
-    let mut arcs: Vec<(u32, u32)> = arcs.iter().map(relabel).collect();
+    let relabel = |(at, &(u, v)): (usize, &(u32, u32))| {
+        let weight = weights.map_or(1, |weights| weights[at]);
+        ((label[u as usize], label[v as usize]), weight)
+    };
+    let mut arcs: Vec<_> = arcs.iter().enumerate().map(relabel).collect();
     arcs.sort_unstable();
-    (arcs, label)
+    let (arcs, weights) = arcs.into_iter().unzip();
+    (arcs, weights, label)
 }
 
-/// The exact engine's graph: every arc with weight 1, no stakes. In batches, to bound memory.
+/// The exact engine's graph: every arc with weight 1, no stakes.
 pub fn graph(nodes: u32, arcs: &[(u32, u32)]) -> Result<Graph, Failure> {
+    weighted_graph(nodes, arcs, None)
+}
+
+/// The same with a weight for each arc, if any. In batches, to bound memory.
+fn weighted_graph(
+    nodes: u32,
+    arcs: &[(u32, u32)],
+    weights: Option<&[u32]>,
+) -> Result<Graph, Failure> {
     let mut graph = Graph::new();
     graph.add_nodes(nodes).map_err(Failure::failed)?;
+    let mut at = 0;
     for arcs in arcs.chunks(1 << 22) {
-        let delta = |&(source, target): &(u32, u32)| EdgeDelta {
+        let delta = |(at, &(source, target)): (usize, &(u32, u32))| EdgeDelta {
             source,
             target,
-            weight: 1,
+            weight: weights.map_or(1, |weights| u64::from(weights[at])),
         };
-        let deltas: Vec<EdgeDelta> = arcs.iter().map(delta).collect();
+        let deltas: Vec<EdgeDelta> = (at..).zip(arcs).map(delta).collect();
         graph.apply(&deltas).map_err(Failure::failed)?;
+        at += arcs.len();
     }
     Ok(graph)
 }
@@ -366,9 +446,13 @@ fn measure(
     interleave(kernels, 1, &mut run)?;
     let samples = interleave(kernels, rounds, &mut run)?;
     let floor = graph.compulsory_bytes() as f64 / bandwidth;
+    let pull = kernels.iter().position(|kernel| kernel.name() == PULL);
+    let pull = Summary::of(&samples[pull.expect("the pull kernel runs at any thread count")]);
     let row = |(kernel, samples): (&&dyn Kernel, Vec<Sample>)| {
         let iteration = Summary::of(&samples);
         Row {
+            of_pull: iteration.best / pull.best,
+            of_pull_cpu: iteration.cpu / pull.cpu,
             kernel: kernel.name(),
             threads: pool.current_num_threads(),
             giga_arcs: graph.arcs() as f64 / iteration.best / 1e9,
@@ -397,14 +481,29 @@ fn per_iteration(kernel: &dyn Kernel, iterations: u32) -> Result<Sample, Failure
 }
 
 fn print(report: &Report) {
-    println!(
-        "symmetric RMAT, scale {}, degree {}, seed {}: {} nodes ({} without edges), {} arcs",
-        report.scale, report.degree, report.seed, report.nodes, report.dangling, report.arcs
-    );
-    println!(
-        "exact π: residual below 1e-6 after {} iterations, L1 error {:.3e} (bound {:.3e}), digest {}",
-        report.converged_after, report.error, report.error_bound, report.digest
-    );
+    for (what, case) in [
+        ("unweighted", &report.unweighted),
+        ("token weights", &report.weighted),
+    ] {
+        println!(
+            "symmetric RMAT, scale {}, degree {}, seed {}, {what}: {} nodes ({} without edges), {} arcs",
+            report.scale, report.degree, report.seed, case.nodes, case.dangling, case.arcs
+        );
+        println!(
+            "exact π: residual below 1e-6 after {} iterations, L1 error {:.3e} (bound {:.3e}), digest {}, prepared in {} \
+             ({} of CPU)",
+            case.converged_after,
+            case.error,
+            case.error_bound,
+            case.digest,
+            seconds(case.prepared.wall),
+            seconds(case.prepared.cpu)
+        );
+        println!("{}", table(&case.rows));
+    }
+}
+
+fn table(rows: &[Row]) -> Table {
     let mut table = Table::new([
         "per iteration",
         "threads",
@@ -412,10 +511,12 @@ fn print(report: &Report) {
         "median",
         "CPU",
         "G arcs/s",
+        "÷ f32 pull",
+        "of CPU",
         "of floor",
         "triad GB/s",
     ]);
-    for row in &report.rows {
+    for row in rows {
         table.row([
             row.kernel.to_owned(),
             row.threads.to_string(),
@@ -423,11 +524,13 @@ fn print(report: &Report) {
             seconds(row.iteration.median),
             seconds(row.iteration.cpu),
             format!("{:.3}", row.giga_arcs),
+            format!("{:.2}", row.of_pull),
+            format!("{:.2}", row.of_pull_cpu),
             format!("{:.0} %", row.of_floor * 100.0),
             format!("{:.1}", row.bandwidth / 1e9),
         ]);
     }
-    println!("{table}");
+    table
 }
 
 #[cfg(test)]
@@ -469,11 +572,12 @@ mod tests {
             seed: 5,
         };
         let arcs = rmat.arcs();
-        let pull = PullGraph::new(rmat.nodes(), &arcs);
-        let (ordered, labels) = degree_ordered(rmat.nodes(), &arcs);
+        let weights = token_weights(5, arcs.len());
+        let pull = PullGraph::weighted(rmat.nodes(), &arcs, &weights);
+        let (ordered, weights, labels) = degree_ordered(rmat.nodes(), &arcs, Some(&weights));
         let by_degree = Pull {
             name: "by degree",
-            graph: &PullGraph::new(rmat.nodes(), &ordered),
+            graph: &PullGraph::weighted(rmat.nodes(), &ordered, &weights),
             labels: Some(labels),
         };
         assert!(verify_f32(&pull, &[&by_degree]).is_ok());
@@ -502,11 +606,34 @@ mod tests {
             seed: 5,
         };
         let arcs = rmat.arcs();
+        let weights = token_weights(5, arcs.len());
         let pull = PullGraph::new(rmat.nodes(), &arcs);
-        let ranker = Ranker::new(&graph(rmat.nodes(), &arcs).unwrap(), 1).unwrap();
-        let mut ranking = rank(&ranker, &FocusParams::default()).unwrap();
-        assert!(verify(&pull, &ranking).is_ok());
-        ranking.mass.sort_unstable();
-        assert!(mismatch(verify(&pull, &ranking)));
+        let weighted = PullGraph::weighted(rmat.nodes(), &arcs, &weights);
+        for (own, other, weights) in [
+            (&pull, &weighted, None),
+            (&weighted, &pull, Some(&weights[..])),
+        ] {
+            let graph = weighted_graph(rmat.nodes(), &arcs, weights).unwrap();
+            let ranker = Ranker::new(&graph, 1).unwrap();
+            let mut ranking = rank(&ranker, &FocusParams::default()).unwrap();
+            assert!(verify(own, &ranking).is_ok());
+            assert!(mismatch(verify(other, &ranking)));
+            ranking.mass.sort_unstable();
+            assert!(mismatch(verify(own, &ranking)));
+        }
+    }
+
+    #[test]
+    fn token_weights_are_many_small_and_few_large() {
+        let weights = token_weights(1, 10_000);
+        assert!(
+            weights
+                .iter()
+                .all(|weight| (100..=10_000_000).contains(weight))
+        );
+        let beyond = |least: u32| weights.iter().filter(|&&weight| weight >= least).count();
+        // Pareto of shape 1: ten times as much, a tenth as often.
+        assert!((800..1200).contains(&beyond(1000)), "{}", beyond(1000));
+        assert!((60..150).contains(&beyond(10_000)), "{}", beyond(10_000));
     }
 }

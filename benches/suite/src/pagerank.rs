@@ -1,6 +1,8 @@
 //! PageRank in floating point: the pull kernel that fast CPU suites publish, to be raced against, and an `f64` power
 //! iteration, to judge results by.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 /// In-neighbours in compressed rows, out-degrees beside them.
@@ -10,11 +12,33 @@ pub struct PullGraph {
     offsets: Vec<u32>,
     sources: Vec<u32>,
     out_degree: Vec<u32>,
+    values: Option<Values>,
+}
+
+/// What part of its source's score each arc carries, in the order of the rows.
+#[derive(Clone, Debug)]
+struct Values {
+    /// Weight over `total` of the source, as the `f32` kernel reads it.
+    part: Vec<f32>,
+    /// Weights, for the reference.
+    weight: Vec<u32>,
+    /// Sum of the out-weights of each node.
+    total: Vec<u64>,
 }
 
 impl PullGraph {
     /// Builds from arcs `(source, target)` with both ends below `nodes`; fewer than 2^32 arcs.
     pub fn new(nodes: u32, arcs: &[(u32, u32)]) -> PullGraph {
+        PullGraph::build(nodes, arcs, None)
+    }
+
+    /// The same with the positive weight of each arc.
+    pub fn weighted(nodes: u32, arcs: &[(u32, u32)], weights: &[u32]) -> PullGraph {
+        assert_eq!(arcs.len(), weights.len(), "a weight for each arc");
+        PullGraph::build(nodes, arcs, Some(weights))
+    }
+
+    fn build(nodes: u32, arcs: &[(u32, u32)], weights: Option<&[u32]>) -> PullGraph {
         assert!(u32::try_from(arcs.len()).is_ok(), "too many arcs");
         let mut offsets = vec![0u32; nodes as usize + 1];
         let mut out_degree = vec![0u32; nodes as usize];
@@ -27,15 +51,30 @@ impl PullGraph {
         }
         let mut next = offsets.clone();
         let mut sources = vec![0u32; arcs.len()];
-        for &(source, target) in arcs {
+        let mut weight = vec![0u32; weights.map_or(0, <[u32]>::len)];
+        let mut total = vec![0u64; nodes as usize];
+        for (at, &(source, target)) in arcs.iter().enumerate() {
             let slot = &mut next[target as usize];
             sources[*slot as usize] = source;
+            if let Some(weights) = weights {
+                weight[*slot as usize] = weights[at];
+                total[source as usize] += u64::from(weights[at]);
+            }
             *slot += 1;
         }
+        let part = |(&source, &weight): (&u32, &u32)| {
+            (f64::from(weight) / total[source as usize] as f64) as f32
+        };
+        let part = sources.iter().zip(&weight).map(part).collect();
         PullGraph {
             offsets,
             sources,
             out_degree,
+            values: weights.map(|_| Values {
+                part,
+                weight,
+                total,
+            }),
         }
     }
 
@@ -57,22 +96,54 @@ impl PullGraph {
             .count()
     }
 
-    /// Bytes an iteration of the `f32` pull kernel cannot avoid, caches being perfect for gathers: each source index once;
+    /// Bytes an iteration of the `f32` pull kernel cannot avoid, caches being perfect for gathers. Each source index once;
     /// per node its row offset, out-degree, score (read twice, written once) and contribution (written, then read once).
+    /// With weights, each index and value once; per node its row offset, old score (read as a neighbour's and as its own)
+    /// and new score.
     pub fn compulsory_bytes(&self) -> usize {
-        4 * self.arcs() + (4 + 4 + 12 + 8) * self.nodes()
+        match self.values {
+            None => 4 * self.arcs() + (4 + 4 + 12 + 8) * self.nodes(),
+            Some(_) => 8 * self.arcs() + (4 + 8 + 4) * self.nodes(),
+        }
+    }
+
+    /// Whether arcs have weights.
+    pub fn is_weighted(&self) -> bool {
+        self.values.is_some()
+    }
+
+    fn slots(&self, node: usize) -> Range<usize> {
+        self.offsets[node] as usize..self.offsets[node + 1] as usize
     }
 
     fn row(&self, node: usize) -> &[u32] {
-        &self.sources[self.offsets[node] as usize..self.offsets[node + 1] as usize]
+        &self.sources[self.slots(node)]
+    }
+
+    /// What arrives at `node` from `scores`, in `f64`.
+    fn arriving(&self, node: usize, scores: &[f64]) -> f64 {
+        let term = |slot: usize| {
+            let source = self.sources[slot] as usize;
+            match &self.values {
+                None => scores[source] / f64::from(self.out_degree[source]),
+                Some(values) => {
+                    scores[source] * f64::from(values.weight[slot]) / values.total[source] as f64
+                }
+            }
+        };
+        self.slots(node).map(term).sum()
     }
 }
+
+/// Rows of a parallel piece: few, because with labels by degree the first few thousand rows hold most arcs.
+const ROWS: usize = 1 << 8;
 
 /// State of the `f32` kernel.
 #[derive(Clone, Debug)]
 pub struct PullF32 {
     /// Scores; they sum to at most 1, because the mass of nodes without out-edges is dropped.
     pub scores: Vec<f32>,
+    /// Scores over out-degrees; with weights, the scores before.
     contributions: Vec<f32>,
 }
 
@@ -86,10 +157,36 @@ impl PullF32 {
     }
 
     /// One Jacobi iteration with damping `d` on the current rayon pool: divide each score by its out-degree, then sum over
-    /// in-neighbours. Returns the L1 change.
+    /// in-neighbours; with weights, sum the products of value and old score. Returns the L1 change.
     pub fn step(&mut self, graph: &PullGraph, d: f32) -> f64 {
-        // Small pieces, because with labels by degree the first few thousand rows hold most arcs.
-        const ROWS: usize = 1 << 8;
+        match &graph.values {
+            None => self.step_unweighted(graph, d),
+            Some(values) => self.step_weighted(graph, &values.part, d),
+        }
+    }
+
+    fn step_weighted(&mut self, graph: &PullGraph, part: &[f32], d: f32) -> f64 {
+        let base = (1.0 - d) / graph.nodes() as f32;
+        std::mem::swap(&mut self.scores, &mut self.contributions);
+        let old = &self.contributions;
+        self.scores
+            .par_chunks_mut(ROWS)
+            .enumerate()
+            .map(|(chunk, scores)| {
+                let mut change = 0.0;
+                for (node, score) in (chunk * ROWS..).zip(scores) {
+                    let slots = graph.slots(node);
+                    let terms = graph.sources[slots.clone()].iter().zip(&part[slots]);
+                    let sum: f32 = terms.map(|(&u, part)| part * old[u as usize]).sum();
+                    *score = base + d * sum;
+                    change += f64::from((*score - old[node]).abs());
+                }
+                change
+            })
+            .sum()
+    }
+
+    fn step_unweighted(&mut self, graph: &PullGraph, d: f32) -> f64 {
         let base = (1.0 - d) / graph.nodes() as f32;
         let contributions = &mut self.contributions;
         contributions
@@ -137,11 +234,6 @@ pub fn reference(
     let n = graph.nodes();
     let mut scores = vec![1.0 / n as f64; n];
     for _ in 0..max_iterations {
-        let contributions: Vec<f64> = scores
-            .par_iter()
-            .zip(&graph.out_degree)
-            .map(|(&score, &degree)| score / f64::from(degree.max(1)))
-            .collect();
         let lost: f64 = match dangling {
             Dangling::Dropped => 0.0,
             Dangling::Spread => (0..n)
@@ -152,10 +244,7 @@ pub fn reference(
         let base = (1.0 - d + d * lost) / n as f64;
         let new: Vec<f64> = (0..n)
             .into_par_iter()
-            .map(|v| {
-                let row = graph.row(v);
-                base + d * row.iter().map(|&u| contributions[u as usize]).sum::<f64>()
-            })
+            .map(|v| base + d * graph.arriving(v, &scores))
             .collect();
         let change: f64 = l1(&new, &scores);
         scores = new;
@@ -191,21 +280,46 @@ mod tests {
     }
 
     #[test]
-    fn f32_kernel_approaches_the_reference() {
+    fn weights_divide_a_score() {
+        // 0 gives a quarter to 1 and three to 2, which have no out-edges; all mass without them comes back evenly.
+        let graph = PullGraph::weighted(3, &[(0, 1), (0, 2)], &[5, 15]);
+        let x = reference(&graph, D, Dangling::Spread, 1e-15, 1000);
+        let b = 1.0 / (3.0 + D);
+        assert!(
+            l1(&x, &[b, b * (1.0 + D / 4.0), b * (1.0 + D * 0.75)]) < 1e-13,
+            "{x:?}"
+        );
+        let arcs = [(0, 1), (1, 0), (1, 2), (2, 0)];
+        let equal = reference(&PullGraph::new(3, &arcs), D, Dangling::Spread, 1e-15, 1000);
+        let sevens = PullGraph::weighted(3, &arcs, &[7; 4]);
+        let sevens = reference(&sevens, D, Dangling::Spread, 1e-15, 1000);
+        assert!(l1(&equal, &sevens) < 1e-13, "{equal:?} {sevens:?}");
+    }
+
+    #[test]
+    fn f32_kernels_approach_the_reference() {
         let rmat = Rmat {
             scale: 8,
             degree: 8,
             seed: 5,
         };
-        let graph = PullGraph::new(rmat.nodes(), &rmat.arcs());
-        let exact = reference(&graph, D, Dangling::Dropped, 1e-14, 1000);
-        let mut kernel = PullF32::new(&graph);
-        let mut change = 1.0;
-        for _ in 0..60 {
-            change = kernel.step(&graph, D as f32);
+        let arcs = rmat.arcs();
+        let weights: Vec<u32> = (0..arcs.len() as u32)
+            .map(|at| at * 7919 % 1000 + 1)
+            .collect();
+        for graph in [
+            PullGraph::new(rmat.nodes(), &arcs),
+            PullGraph::weighted(rmat.nodes(), &arcs, &weights),
+        ] {
+            let exact = reference(&graph, D, Dangling::Dropped, 1e-14, 1000);
+            let mut kernel = PullF32::new(&graph);
+            let mut change = 1.0;
+            for _ in 0..60 {
+                change = kernel.step(&graph, D as f32);
+            }
+            let scores: Vec<f64> = kernel.scores.iter().copied().map(f64::from).collect();
+            assert!(change < 1e-5, "{change}");
+            assert!(l1(&scores, &exact) < 1e-5, "{}", l1(&scores, &exact));
         }
-        let scores: Vec<f64> = kernel.scores.iter().copied().map(f64::from).collect();
-        assert!(change < 1e-5, "{change}");
-        assert!(l1(&scores, &exact) < 1e-5, "{}", l1(&scores, &exact));
     }
 }

@@ -1,196 +1,327 @@
-//! The fast gather: sources relabelled by degree, edges cut into column blocks.
+//! The fast gather: sources relabelled by degree, edges cut into tiles of 2^16 by 2^16 at most.
 //!
-//! The sources a gather reads are random, so its speed is the speed of the memory that holds them. Labels are dealt by
-//! falling out-degree, which puts the sources of most edges side by side, and edges are stored by block of
-//! [`BLOCK`] sources, one block after the other, so that the shares being read (512 KiB) stay in a core's own cache and
-//! an edge is a `u16`. Each block is cut into tiles of up to [`TILE_ROWS`] target rows that threads take one by one.
+//! A gather is as fast as the memory behind its random accesses and as the branch predictor lets it be. So
+//!
+//! * labels are dealt by falling out-degree, which puts the sources of most edges side by side, and the edges from
+//!   [`BLOCK`] sources to a *part*, a run of target rows, form a tile, in which an edge is a `u16`;
+//! * a tile keeps its edges by row and sums them up (*pull*), or by source and adds the source's share to the rows
+//!   (*push*), whichever leaves the shorter list or the random accesses in the nearer cache: most edges lead to few
+//!   rows, whose sums fit the first-level cache, while no useful number of sources does;
+//! * the edges of one key (the row or source they are kept by) are cut into *runs* of [`RUN`] and a remainder, and runs
+//!   are ordered by length: loops over runs of one length are unrolled and have no branch to guess.
+//!
+//! A part is summed up in a window of the thread's own, so that no index needs a check, and written once. Sources come in
+//! *bands* of blocks that hold a fair part of all edges; each band has parts of its own, of about equally many edges, that
+//! threads take one by one.
+
+use std::cell::RefCell;
 
 use rayon::prelude::*;
 
-use super::arith::edge_term;
+use super::arith::{edge_term, narrow};
 
 /// Sources per column block: what a `u16` tells apart.
 pub(crate) const BLOCK: usize = 1 << 16;
 
-/// Most rows in a tile, likewise.
-pub(crate) const TILE_ROWS: usize = 1 << 16;
+/// Most rows in a part, likewise.
+pub(crate) const PART_ROWS: usize = 1 << 16;
 
-/// Below this many edges per non-empty row a tile names the row of every edge.
-const SPARSE: usize = 8;
+/// Longest run.
+pub(crate) const RUN: usize = 16;
 
-/// In-edges of all rows, by block of sources.
+/// Sums of a part's rows.
+type Window = [u64; PART_ROWS];
+
+thread_local! {
+    /// Half a megabyte for each thread that ever gathered; nothing in it is kept.
+    static WINDOW: RefCell<Box<[u64]>> = RefCell::new(vec![0; PART_ROWS].into_boxed_slice());
+}
+
+/// In-edges of all rows.
 #[derive(Debug)]
 pub(crate) struct Blocks {
-    /// Tiles of each block of sources, by row.
-    pub(crate) blocks: Vec<Vec<Tile>>,
+    /// Parts of each band of sources. Those of a band cover all rows in order; there is at least one band.
+    pub(crate) bands: Vec<Vec<Part>>,
     /// Whether tiles have quotas, and shares are to be given doubled.
     pub(crate) weighted: bool,
 }
 
-/// The edges from one block of sources to a run of rows.
+/// The edges from a band of sources to a run of rows.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) row_count: usize,
+    /// With the blocks they read.
+    pub(crate) tiles: Vec<(usize, Tile)>,
+}
+
+/// Which end of its edges a tile keeps them by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// By row: the shares of a run's sources are summed up.
+    Row,
+    /// By source: its share is added to a run's rows.
+    Source,
+}
+
+/// The edges from one block of sources to a part. Sources count from the first of the block, rows from the part's.
 #[derive(Debug)]
 pub(crate) struct Tile {
-    first_row: usize,
-    /// Rows of the run.
-    row_count: usize,
-    /// Source of each edge, counted from the first of the block; by row, then ascending.
-    columns: Vec<u16>,
+    key: Key,
+    /// Number of runs of each length, [`RUN`] first, 1 last. Runs come in this order, ascending by key for each length.
+    counts: [usize; RUN],
+    /// Key of each run.
+    keys: Vec<u16>,
+    /// Other end of each edge.
+    ends: Vec<u16>,
     /// Quota of each edge; empty when none is needed.
     quotas: Vec<u32>,
-    rows: Rows,
-}
-
-/// Which edges of a tile belong to which row, counted from the first of the tile.
-#[derive(Debug)]
-enum Rows {
-    /// Rows and their numbers of edges.
-    Dense(Vec<Segment>),
-    /// Row of each edge.
-    Sparse(Vec<u16>),
-}
-
-/// A non-empty row of a dense tile.
-#[derive(Clone, Copy, Debug)]
-struct Segment {
-    row: u16,
-    /// Number of edges less one: there are 1 to 65 536.
-    more: u16,
-}
-
-/// An edge on its way into a tile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Entry {
-    /// Row, counted from the first of the tile.
-    pub(crate) row: u16,
-    /// Label of the source.
-    pub(crate) source: u32,
-    /// Quota.
-    pub(crate) quota: u32,
 }
 
 impl Blocks {
-    /// Adds to `arrived[row]` what the edges into each row carry. `shares` has a multiple of [`BLOCK`] entries: the
-    /// share of each source, doubled where `weighted`.
-    pub(crate) fn gather(&self, shares: &[u64], arrived: &mut [u64]) {
-        let (shares, rest) = shares.as_chunks::<BLOCK>();
-        debug_assert!(rest.is_empty());
-        for (tiles, shares) in self.blocks.iter().zip(shares) {
-            let mut pieces = Vec::with_capacity(tiles.len());
-            let (mut rest, mut at) = (&mut *arrived, 0);
-            for tile in tiles {
-                let (_, from) = rest.split_at_mut(tile.first_row - at);
-                let (piece, after) = from.split_at_mut(tile.row_count);
-                pieces.push((tile, piece));
-                (rest, at) = (after, tile.first_row + tile.row_count);
+    pub(crate) fn debug(&self) {
+        for (b, band) in self.bands.iter().enumerate() {
+            let mut st = [[0usize; 4]; 2];
+            for part in band {
+                for (_, t) in &part.tiles {
+                    let k = &mut st[(t.key == Key::Source) as usize];
+                    k[0] += t.ends.len();
+                    k[1] += t.keys.len();
+                    k[2] += 1;
+                }
             }
-            pieces
-                .into_par_iter()
-                .for_each(|(tile, piece)| tile.gather(shares, piece));
+            eprintln!(
+                "band {b} parts {} pull edges/runs/tiles {:?} push {:?} rows {:?}",
+                band.len(),
+                st[0],
+                st[1],
+                band.iter().map(|p| p.row_count).collect::<Vec<_>>()
+            );
         }
+    }
+    /// Makes `arrived[row]` what the edges into each row carry, 0 for rows unknown when this was built; the sum. `shares` has a multiple of [`BLOCK`] entries:
+    /// the share of each source, doubled where `weighted`.
+    pub(crate) fn gather(&self, shares: &[u64], arrived: &mut [u64]) -> u64 {
+        let (blocks, rest) = shares.as_chunks::<BLOCK>();
+        debug_assert!(rest.is_empty());
+        let mut total = 0;
+        for (band, parts) in self.bands.iter().enumerate() {
+            let mut rest = &mut *arrived;
+            let mut pieces = Vec::with_capacity(parts.len());
+            for part in parts {
+                let (piece, after) = rest.split_at_mut(part.row_count);
+                pieces.push((part, piece));
+                rest = after;
+            }
+            if band == 0 {
+                rest.fill(0);
+            }
+            total += pieces
+                .into_par_iter()
+                .map(|(part, piece)| part.gather(blocks, piece, band == 0))
+                .sum::<u64>();
+        }
+        total
+    }
+}
+
+impl Part {
+    /// Adds up all tiles, into `arrived` or in its place; the sum.
+    fn gather(&self, blocks: &[[u64; BLOCK]], arrived: &mut [u64], first: bool) -> u64 {
+        WINDOW.with_borrow_mut(|window| {
+            let window: &mut Window = (&mut **window).try_into().expect("the window's length");
+            let sums = self.row_count;
+            window[..sums].fill(0);
+            for (block, tile) in &self.tiles {
+                tile.gather(&blocks[*block], window);
+            }
+            if first {
+                arrived.copy_from_slice(&window[..sums]);
+            } else {
+                for (arrived, sum) in arrived.iter_mut().zip(&window[..sums]) {
+                    *arrived += sum;
+                }
+            }
+            window[..sums].iter().sum()
+        })
     }
 }
 
 impl Tile {
-    /// A tile of `entries`, ordered by row, then source, of `row_count` rows.
-    pub(crate) fn new(
-        first_row: usize,
-        row_count: usize,
-        entries: &[Entry],
-        weighted: bool,
-    ) -> Tile {
-        debug_assert!(entries.is_sorted() && row_count <= TILE_ROWS);
-        let runs = || entries.chunk_by(|a, b| a.row == b.row);
-        let count = runs().count();
-        let rows = if entries.len() < SPARSE * count {
-            Rows::Sparse(entries.iter().map(|entry| entry.row).collect())
-        } else {
-            let mut segments = Vec::with_capacity(count);
-            // A row has each source of the block at most once, so at most 65 536.
-            let segment = |run: &[Entry]| Segment {
-                row: run[0].row,
-                more: (run.len() - 1) as u16,
-            };
-            segments.extend(runs().map(segment));
-            Rows::Dense(segments)
-        };
-        let columns = entries
-            .iter()
-            .map(|entry| (entry.source as usize % BLOCK) as u16)
-            .collect();
-        let quotas = match weighted {
-            true => entries.iter().map(|entry| entry.quota).collect(),
-            false => Vec::new(),
-        };
-        Tile {
-            first_row,
-            row_count,
-            columns,
-            quotas,
-            rows,
-        }
-    }
-
-    fn gather(&self, shares: &[u64; BLOCK], arrived: &mut [u64]) {
-        let (columns, quotas) = (&self.columns, &self.quotas);
-        match (&self.rows, quotas.is_empty()) {
-            (Rows::Dense(segments), true) => dense(segments, columns, shares, arrived),
-            (Rows::Sparse(rows), true) => sparse(rows, columns, shares, arrived),
-            (Rows::Dense(segments), false) => {
-                dense_weighted(segments, columns, quotas, shares, arrived);
+    /// A tile of edges `key << 16 | end`, ordered by key, with their quotas or none.
+    pub(crate) fn new(key: Key, edges: &[u32], quotas: &[u32]) -> Tile {
+        debug_assert!(quotas.is_empty() || quotas.len() == edges.len());
+        let by_key = || edges.chunk_by(|a, b| a >> 16 == b >> 16);
+        let mut counts = [0; RUN];
+        for edges in by_key() {
+            counts[0] += edges.len() / RUN;
+            if edges.len() % RUN > 0 {
+                counts[RUN - edges.len() % RUN] += 1;
             }
-            (Rows::Sparse(rows), false) => sparse_weighted(rows, columns, quotas, shares, arrived),
+        }
+        // Where the next run of each length goes: among the keys, and among the edges.
+        let mut next = [(0, 0); RUN];
+        for at in 1..RUN {
+            let (keys, ends) = next[at - 1];
+            let (count, length) = (counts[at - 1], RUN - (at - 1));
+            next[at] = (keys + count, ends + count * length);
+        }
+        let mut tile = Tile {
+            key,
+            counts,
+            keys: vec![0; counts.iter().sum()],
+            ends: vec![0; edges.len()],
+            quotas: vec![0; quotas.len()],
+        };
+        let mut from = 0;
+        for run in by_key().flat_map(|edges| edges.chunks(RUN)) {
+            let (at_key, at) = &mut next[RUN - run.len()];
+            tile.keys[*at_key] = (run[0] >> 16) as u16;
+            for (end, edge) in tile.ends[*at..].iter_mut().zip(run) {
+                *end = *edge as u16;
+            }
+            if let Some(quotas) = quotas.get(from..from + run.len()) {
+                tile.quotas[*at..*at + run.len()].copy_from_slice(quotas);
+            }
+            *at_key += 1;
+            *at += run.len();
+            from += run.len();
+        }
+        tile
+    }
+
+    fn gather(&self, shares: &[u64; BLOCK], window: &mut Window) {
+        match (self.key, self.quotas.is_empty()) {
+            (Key::Row, true) => self.each_length::<Pull>(shares, window),
+            (Key::Source, true) => self.each_length::<Push>(shares, window),
+            (Key::Row, false) => self.each_length::<PullWeighted>(shares, window),
+            (Key::Source, false) => self.each_length::<PushWeighted>(shares, window),
+        }
+    }
+
+    fn each_length<L: Loop>(&self, shares: &[u64; BLOCK], window: &mut Window) {
+        let (mut keys, mut ends, mut quotas) = (&self.keys[..], &self.ends[..], &self.quotas[..]);
+        for (at, &count) in self.counts.iter().enumerate() {
+            let length = RUN - at;
+            let runs;
+            (runs, keys) = keys.split_at(count);
+            let edges;
+            (edges, ends) = ends.split_at(count * length);
+            let parts;
+            (parts, quotas) = quotas.split_at((count * length).min(quotas.len()));
+            match length {
+                1 => L::runs::<1>(runs, edges, parts, shares, window),
+                2 => L::runs::<2>(runs, edges, parts, shares, window),
+                3 => L::runs::<3>(runs, edges, parts, shares, window),
+                4 => L::runs::<4>(runs, edges, parts, shares, window),
+                5 => L::runs::<5>(runs, edges, parts, shares, window),
+                6 => L::runs::<6>(runs, edges, parts, shares, window),
+                7 => L::runs::<7>(runs, edges, parts, shares, window),
+                8 => L::runs::<8>(runs, edges, parts, shares, window),
+                9 => L::runs::<9>(runs, edges, parts, shares, window),
+                10 => L::runs::<10>(runs, edges, parts, shares, window),
+                11 => L::runs::<11>(runs, edges, parts, shares, window),
+                12 => L::runs::<12>(runs, edges, parts, shares, window),
+                13 => L::runs::<13>(runs, edges, parts, shares, window),
+                14 => L::runs::<14>(runs, edges, parts, shares, window),
+                15 => L::runs::<15>(runs, edges, parts, shares, window),
+                _ => L::runs::<RUN>(runs, edges, parts, shares, window),
+            }
         }
     }
 }
 
-fn dense(segments: &[Segment], columns: &[u16], shares: &[u64; BLOCK], arrived: &mut [u64]) {
-    let mut rest = columns;
-    for segment in segments {
-        let (columns, after) = rest.split_at(usize::from(segment.more) + 1);
-        let sum: u64 = columns
+/// What is done with runs of `N` edges each.
+trait Loop {
+    fn runs<const N: usize>(
+        keys: &[u16],
+        ends: &[u16],
+        quotas: &[u32],
+        shares: &[u64; BLOCK],
+        window: &mut Window,
+    );
+}
+
+struct Pull;
+
+impl Loop for Pull {
+    fn runs<const N: usize>(
+        keys: &[u16],
+        ends: &[u16],
+        _: &[u32],
+        shares: &[u64; BLOCK],
+        window: &mut Window,
+    ) {
+        for (&row, sources) in keys.iter().zip(ends.as_chunks::<N>().0) {
+            let sum: u64 = sources.iter().map(|&at| shares[usize::from(at)]).sum();
+            window[usize::from(row)] += sum;
+        }
+    }
+}
+
+struct Push;
+
+impl Loop for Push {
+    fn runs<const N: usize>(
+        keys: &[u16],
+        ends: &[u16],
+        _: &[u32],
+        shares: &[u64; BLOCK],
+        window: &mut Window,
+    ) {
+        for (&source, rows) in keys.iter().zip(ends.as_chunks::<N>().0) {
+            let share = shares[usize::from(source)];
+            for &row in rows {
+                window[usize::from(row)] += share;
+            }
+        }
+    }
+}
+
+struct PullWeighted;
+
+impl Loop for PullWeighted {
+    fn runs<const N: usize>(
+        keys: &[u16],
+        ends: &[u16],
+        quotas: &[u32],
+        twice: &[u64; BLOCK],
+        window: &mut Window,
+    ) {
+        let runs = ends
+            .as_chunks::<N>()
+            .0
             .iter()
-            .map(|&column| shares[usize::from(column)])
-            .sum();
-        arrived[usize::from(segment.row)] += sum;
-        rest = after;
+            .zip(quotas.as_chunks::<N>().0);
+        for (&row, (sources, quotas)) in keys.iter().zip(runs) {
+            let terms = sources.iter().zip(quotas);
+            let sum: u64 = terms
+                .map(|(&at, &quota)| edge_term(twice[usize::from(at)], quota))
+                .sum();
+            window[usize::from(row)] += sum;
+        }
     }
 }
 
-fn sparse(rows: &[u16], columns: &[u16], shares: &[u64; BLOCK], arrived: &mut [u64]) {
-    for (&row, &column) in rows.iter().zip(columns) {
-        arrived[usize::from(row)] += shares[usize::from(column)];
-    }
-}
+struct PushWeighted;
 
-fn dense_weighted(
-    segments: &[Segment],
-    columns: &[u16],
-    quotas: &[u32],
-    twice: &[u64; BLOCK],
-    arrived: &mut [u64],
-) {
-    let (mut columns_rest, mut quotas_rest) = (columns, quotas);
-    for segment in segments {
-        let count = usize::from(segment.more) + 1;
-        let (columns, columns_after) = columns_rest.split_at(count);
-        let (quotas, quotas_after) = quotas_rest.split_at(count);
-        let terms = columns.iter().zip(quotas);
-        let sum: u64 = terms
-            .map(|(&c, &quota)| edge_term(twice[usize::from(c)], quota))
-            .sum();
-        arrived[usize::from(segment.row)] += sum;
-        (columns_rest, quotas_rest) = (columns_after, quotas_after);
-    }
-}
-
-fn sparse_weighted(
-    rows: &[u16],
-    columns: &[u16],
-    quotas: &[u32],
-    twice: &[u64; BLOCK],
-    arrived: &mut [u64],
-) {
-    for ((&row, &column), &quota) in rows.iter().zip(columns).zip(quotas) {
-        arrived[usize::from(row)] += edge_term(twice[usize::from(column)], quota);
+impl Loop for PushWeighted {
+    fn runs<const N: usize>(
+        keys: &[u16],
+        ends: &[u16],
+        quotas: &[u32],
+        twice: &[u64; BLOCK],
+        window: &mut Window,
+    ) {
+        let runs = ends
+            .as_chunks::<N>()
+            .0
+            .iter()
+            .zip(quotas.as_chunks::<N>().0);
+        for (&source, (rows, quotas)) in keys.iter().zip(runs) {
+            let (share, shift) = narrow(twice[usize::from(source)]);
+            for (&row, &quota) in rows.iter().zip(quotas) {
+                window[usize::from(row)] += (share * u64::from(quota)) >> shift;
+            }
+        }
     }
 }

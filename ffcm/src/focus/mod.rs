@@ -54,6 +54,7 @@ mod blocks;
 mod outbox;
 pub mod prepare;
 mod ranker;
+mod settle;
 mod shards;
 mod teleport;
 #[cfg(test)]

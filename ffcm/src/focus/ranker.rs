@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::arith::{Ratio, quota};
+use super::arith::{Factor, Ratio, quota};
 use super::blocks::{BLOCK, Blocks};
 use super::outbox::{Outbox, Push, deliver};
+use super::settle::{Nodes, Settle};
 use super::shards::{Shards, shard_of};
-use super::teleport::{Spread, Teleport};
+use super::teleport::Teleport;
 use super::tiles;
 use super::{FocusError, FocusParams, MASS, Ranking, missing_mass};
 use crate::graph::{CHUNK_NODES, Graph};
@@ -189,6 +190,8 @@ impl Ranker {
 struct Run<'a> {
     ranker: &'a Ranker,
     damping: u32,
+    /// Ratios of the sources of the base.
+    factors: Vec<Factor>,
     /// x.
     mass: Vec<u64>,
     /// Shares of the sources of the base, doubled where `double` is 1; padded to whole blocks.
@@ -196,7 +199,7 @@ struct Run<'a> {
     double: u32,
     /// Doubled shares of the sources of the overlay.
     overlay_shares: Vec<u64>,
-    /// in; all zero between iterations.
+    /// in.
     arrived: Vec<u64>,
 }
 
@@ -210,6 +213,11 @@ impl<'a> Run<'a> {
         let mut run = Run {
             ranker,
             damping,
+            factors: ranker
+                .ratios
+                .par_iter()
+                .map(|&ratio| ratio.into())
+                .collect(),
             mass: vec![0; nodes],
             shares: vec![0; nodes.next_multiple_of(BLOCK)],
             double,
@@ -226,15 +234,17 @@ impl<'a> Run<'a> {
 
     /// One iteration; its residual.
     fn iterate(&mut self) -> u64 {
-        match &self.ranker.gather {
+        let carried = match &self.ranker.gather {
             Gather::Blocks(blocks) => blocks.gather(&self.shares, &mut self.arrived),
-            Gather::Shards(shards) => shards.gather(&self.shares, &mut self.arrived),
-        }
-        deliver(
-            &self.ranker.overlay.outbox.combine(&self.overlay_shares),
-            &mut self.arrived,
-        );
-        let arrived: u64 = self.arrived.par_iter().with_min_len(NODE_PIECE).sum();
+            Gather::Shards(shards) => {
+                self.arrived.fill(0);
+                shards.gather(&self.shares, &mut self.arrived);
+                self.arrived.par_iter().with_min_len(NODE_PIECE).sum()
+            }
+        };
+        let messages = self.ranker.overlay.outbox.combine(&self.overlay_shares);
+        deliver(&messages, &mut self.arrived);
+        let arrived = carried + messages.iter().map(|&(_, mass)| mass).sum::<u64>();
         assert!(arrived <= MASS, "more mass arrived than there is");
         self.spread(MASS - arrived)
     }
@@ -242,21 +252,26 @@ impl<'a> Run<'a> {
     /// Makes `arrived` and its pool the new mass, and prepares the shares; the residual to the old mass.
     fn spread(&mut self, pool: u64) -> u64 {
         let ranker = self.ranker;
-        let spread = ranker.teleport.spread(pool, ranker.graph.node_count());
-        let (damping, double) = (self.damping, self.double);
+        let settle = Settle {
+            spread: ranker.teleport.spread(pool, ranker.graph.node_count()),
+            damping: self.damping,
+            double: self.double,
+        };
         let pieces = (self.mass.par_chunks_mut(NODE_PIECE))
-            .zip(self.arrived.par_chunks_mut(NODE_PIECE))
+            .zip(self.arrived.par_chunks(NODE_PIECE))
             .zip(self.shares.par_chunks_mut(NODE_PIECE))
             .enumerate();
         let (total, residual) = pieces
             .map(|(piece, ((mass, arrived), shares))| {
                 let first = piece * NODE_PIECE;
-                let sums = settle(&spread, &ranker.order[first..], first, mass, arrived);
-                let ratios = ranker.ratios.get(first..).unwrap_or(&[]);
-                for ((share, &mass), ratio) in shares.iter_mut().zip(&*mass).zip(ratios) {
-                    *share = ratio.share(damping, mass) << double;
-                }
-                sums
+                settle.run(Nodes {
+                    first,
+                    order: &ranker.order[first..first + mass.len()],
+                    arrived,
+                    mass,
+                    factors: self.factors.get(first..).unwrap_or(&[]),
+                    shares,
+                })
             })
             .reduce(|| (0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
         assert_eq!(total, MASS, "mass is conserved");
@@ -273,26 +288,6 @@ impl<'a> Run<'a> {
             self.shares[source as usize] = 0;
         }
     }
-}
-
-/// y = arrived + part of the pool into `mass`, `arrived` back to zero; Σ y and Σ|y − x|.
-#[inline(always)]
-fn settle(
-    spread: &Spread<'_>,
-    order: &[u32],
-    first: usize,
-    mass: &mut [u64],
-    arrived: &mut [u64],
-) -> (u64, u64) {
-    let (mut total, mut residual) = (0, 0);
-    for (at, ((mass, arrived), &node)) in mass.iter_mut().zip(arrived).zip(order).enumerate() {
-        let y = *arrived + spread.to(first + at, node);
-        *arrived = 0;
-        residual += y.abs_diff(*mass);
-        total += y;
-        *mass = y;
-    }
-    (total, residual)
 }
 
 /// All nodes by falling out-degree, then ascending.

@@ -1,179 +1,235 @@
-//! Builds the blocks: all edges dealt to tiles in two passes, both in parallel.
+//! Builds the blocks: all edges dealt to parts in two passes, both in parallel, band by band.
 //!
 //! Sources come in order of their labels. The first pass cuts them into pieces and drops every edge into the bucket of
-//! its row, per piece; the second takes the buckets, whose edges then are in order of sources and so of blocks, and
-//! orders each block's part by row. A bucket is a run of rows, so the part is a tile.
+//! its part, per piece; the second takes the buckets, whose edges then are in order of sources and so of blocks, and makes
+//! a tile of each block's edges.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
 
 use super::arith::quota;
-use super::blocks::{BLOCK, Blocks, Entry, TILE_ROWS, Tile};
+use super::blocks::{BLOCK, Blocks, Key, PART_ROWS, Part, Tile};
 use crate::graph::Graph;
 
-/// Buckets are closed at this share of all edges, if that is enough of them.
-const BUCKETS: usize = 256;
+/// A band of blocks is closed when it has this share of all edges.
+const BANDS: u64 = 4;
 
-/// Edges below which a bucket is not closed for its edges.
-const BUCKET_EDGES_MIN: usize = 1 << 15;
+/// A part is closed at this share of all edges, if that is enough of them.
+const PARTS: u64 = 32;
+
+/// Edges below which a part is not closed for its edges.
+const PART_EDGES_MIN: u64 = 1 << 15;
 
 /// Pieces of the first pass.
-const PIECES: usize = 16;
+const PIECES: u64 = 16;
 
-/// Where the edges into a node go.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    bucket: u32,
-    /// Label, counted from the bucket's first.
-    row: u16,
+/// Every so manieth edge is counted to find parts of equally many edges.
+const SAMPLE: usize = 8;
+
+/// Sums or shares that the first-level cache holds, beside what streams through it.
+const NEAR: usize = 1 << 12;
+
+/// What a run costs beside its edges, in accesses to the first-level cache; an access beyond it costs two.
+const RUN_COST: usize = 6;
+
+/// Edges of a piece into one part, by source.
+#[derive(Clone, Debug, Default)]
+struct Bucket {
+    /// `source << 16 | row`, counted from the first of the block and of the part.
+    edges: Vec<u32>,
+    /// Quotas, where there are any.
+    quotas: Vec<u32>,
+}
+
+/// Sources of one block, in order.
+#[derive(Debug)]
+struct Piece<'a> {
+    block: usize,
+    /// Label of the first, counted from the block's.
+    first: usize,
+    sources: &'a [u32],
 }
 
 /// Cuts the edges of `graph` into blocks. `sources` are the nodes with out-edges in the order of their labels.
 pub(crate) fn build(graph: &Graph, sources: &[u32], label: &[u32]) -> Blocks {
     let equal = |&node: &u32| graph.row(node).1.windows(2).all(|pair| pair[0] == pair[1]);
     let weighted = !sources.par_iter().all(equal);
-    let starts = bucket_starts(&in_degrees(graph, sources, label));
-    let places: Vec<Place> = label
-        .par_iter()
-        .map(|&label| {
-            let bucket = starts.partition_point(|&start| start <= label as usize) - 1;
-            // A bucket has at most TILE_ROWS rows.
-            Place {
-                bucket: bucket as u32,
-                row: (label as usize - starts[bucket]) as u16,
-            }
-        })
+    let bands = bands(graph, sources)
+        .into_iter()
+        .map(|band| parts(graph, sources, band, label, weighted))
         .collect();
-    let dealt: Vec<Vec<Vec<Entry>>> = pieces(graph, sources)
-        .into_par_iter()
-        .map(|(first, piece)| deal(graph, first, piece, &places, starts.len() - 1))
-        .collect();
-    let blocks = sources.len().div_ceil(BLOCK);
-    let cut: Vec<Vec<(usize, Tile)>> = starts
-        .par_windows(2)
-        .enumerate()
-        .map(|(bucket, rows)| {
-            let entries: Vec<Entry> = dealt
-                .iter()
-                .flat_map(|piece| piece[bucket].iter().copied())
-                .collect();
-            tiles(entries, rows[0], rows[1] - rows[0], weighted)
-        })
-        .collect();
-    let mut by_block: Vec<Vec<Tile>> = (0..blocks).map(|_| Vec::new()).collect();
-    for (block, tile) in cut.into_iter().flatten() {
-        by_block[block].push(tile);
-    }
-    Blocks {
-        blocks: by_block,
-        weighted,
-    }
+    let b = Blocks { bands, weighted };
+    b.debug();
+    b
 }
 
-/// In-degree of each label.
-fn in_degrees(graph: &Graph, sources: &[u32], label: &[u32]) -> Vec<u32> {
+/// Runs of blocks, as their labels, with at least a fair share of all edges each but for the last; at least one.
+fn bands(graph: &Graph, sources: &[u32]) -> Vec<Range<usize>> {
+    let (mut bands, mut first, mut edges) = (Vec::new(), 0, 0);
+    for (block, nodes) in sources.chunks(BLOCK).enumerate() {
+        edges += edge_count(graph, nodes);
+        if edges > graph.edge_count() / BANDS {
+            let end = block * BLOCK + nodes.len();
+            bands.push(first..end);
+            (first, edges) = (end, 0);
+        }
+    }
+    if first < sources.len() || bands.is_empty() {
+        bands.push(first..sources.len());
+    }
+    bands
+}
+
+fn edge_count(graph: &Graph, nodes: &[u32]) -> u64 {
+    let degree = |&node: &u32| u64::from(graph.out_degree(node));
+    nodes.par_iter().with_min_len(1024).map(degree).sum()
+}
+
+/// The parts of the edges from the sources in `band`.
+fn parts(
+    graph: &Graph,
+    sources: &[u32],
+    band: Range<usize>,
+    label: &[u32],
+    weighted: bool,
+) -> Vec<Part> {
+    let starts = part_starts(graph, &sources[band.clone()], label);
+    let place: Vec<u32> = label
+        .par_iter()
+        .map(|&label| {
+            let part = starts.partition_point(|&start| start <= label as usize) - 1;
+            // A part has at most PART_ROWS rows, and there are at most 2^32 / PART_ROWS + BANDS * PARTS parts.
+            (part << 16 | (label as usize - starts[part])) as u32
+        })
+        .collect();
+    let dealt: Vec<(usize, Vec<Bucket>)> = pieces(graph, sources, band)
+        .into_par_iter()
+        .map(|piece| {
+            (
+                piece.block,
+                deal(graph, &piece, &place, starts.len() - 1, weighted),
+            )
+        })
+        .collect();
+    (starts.par_windows(2).enumerate())
+        .map(|(part, rows)| Part {
+            row_count: rows[1] - rows[0],
+            tiles: dealt
+                .chunk_by(|a, b| a.0 == b.0)
+                .filter_map(|pieces| {
+                    let buckets = || pieces.iter().map(|(_, buckets)| &buckets[part]);
+                    let edges: Vec<u32> = buckets().flat_map(|b| &b.edges).copied().collect();
+                    let quotas: Vec<u32> = buckets().flat_map(|b| &b.quotas).copied().collect();
+                    (!edges.is_empty())
+                        .then(|| (pieces[0].0, tile(edges, quotas, rows[1] - rows[0])))
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+/// First rows of the parts, and the number of rows.
+fn part_starts(graph: &Graph, sources: &[u32], label: &[u32]) -> Vec<usize> {
     let counts: Vec<AtomicU32> = label.iter().map(|_| AtomicU32::new(0)).collect();
     sources.par_iter().with_min_len(1024).for_each(|&node| {
-        for &target in graph.row(node).0 {
+        // From a different edge at each source: most have few.
+        for &target in graph
+            .row(node)
+            .0
+            .iter()
+            .skip(node as usize % SAMPLE)
+            .step_by(SAMPLE)
+        {
             // Only the sums matter, and the loop's end orders them before their reading.
             counts[label[target as usize] as usize].fetch_add(1, Ordering::Relaxed);
         }
     });
-    counts.into_iter().map(AtomicU32::into_inner).collect()
-}
-
-/// First rows of the buckets, and the number of rows.
-fn bucket_starts(degrees: &[u32]) -> Vec<usize> {
-    let total: usize = degrees.iter().map(|&degree| degree as usize).sum();
-    let most = BUCKET_EDGES_MIN.max(total / BUCKETS);
+    let most = PART_EDGES_MIN.max(graph.edge_count() / PARTS);
     let (mut starts, mut edges) = (vec![0], 0);
-    for (row, &degree) in degrees.iter().enumerate() {
+    for (row, count) in counts.into_iter().enumerate() {
         let start = starts[starts.len() - 1];
-        if row > start && (edges + degree as usize > most || row - start == TILE_ROWS) {
+        let more = u64::from(count.into_inner()) * SAMPLE as u64;
+        if row > start && (edges + more > most || row - start == PART_ROWS) {
             starts.push(row);
             edges = 0;
         }
-        edges += degree as usize;
+        edges += more;
     }
-    starts.push(degrees.len());
+    starts.push(label.len());
     starts
 }
 
-/// Runs of sources of about equally many edges, each with the label of its first.
-fn pieces<'a>(graph: &Graph, sources: &'a [u32]) -> Vec<(usize, &'a [u32])> {
-    let most = graph.edge_count() / PIECES as u64;
-    let (mut pieces, mut first, mut edges) = (Vec::new(), 0, 0);
-    for (at, &node) in sources.iter().enumerate() {
-        edges += u64::from(graph.out_degree(node));
-        if edges > most {
-            pieces.push((first, &sources[first..=at]));
-            (first, edges) = (at + 1, 0);
+/// The sources of a band in runs of about equally many edges, each within a block.
+fn pieces<'a>(graph: &Graph, sources: &'a [u32], band: Range<usize>) -> Vec<Piece<'a>> {
+    let most = edge_count(graph, &sources[band.clone()]) / PIECES;
+    let mut pieces = Vec::new();
+    let (mut first, mut edges) = (band.start, 0);
+    for label in band.clone() {
+        edges += u64::from(graph.out_degree(sources[label]));
+        let end = label + 1;
+        if edges > most || end % BLOCK == 0 || end == band.end {
+            pieces.push(Piece {
+                block: first / BLOCK,
+                first: first % BLOCK,
+                sources: &sources[first..end],
+            });
+            (first, edges) = (end, 0);
         }
     }
-    pieces.push((first, &sources[first..]));
     pieces
 }
 
-/// The edges of a piece by bucket.
+/// The edges of a piece by part.
 fn deal(
     graph: &Graph,
-    first: usize,
-    piece: &[u32],
-    places: &[Place],
-    buckets: usize,
-) -> Vec<Vec<Entry>> {
-    let mut dealt = vec![Vec::new(); buckets];
-    for (source, &node) in (first as u32..).zip(piece) {
+    piece: &Piece<'_>,
+    place: &[u32],
+    parts: usize,
+    weighted: bool,
+) -> Vec<Bucket> {
+    let mut dealt = vec![Bucket::default(); parts];
+    for (source, &node) in (piece.first..).zip(piece.sources) {
         let (targets, weights) = graph.row(node);
         let largest = weights.iter().copied().max().unwrap_or(0);
         for (&target, &weight) in targets.iter().zip(weights) {
-            let Place { bucket, row } = places[target as usize];
-            let quota = quota(weight, largest);
-            dealt[bucket as usize].push(Entry { row, source, quota });
+            let place = place[target as usize];
+            let bucket = &mut dealt[(place >> 16) as usize];
+            bucket.edges.push((source as u32) << 16 | (place & 0xffff));
+            if weighted {
+                bucket.quotas.push(quota(weight, largest));
+            }
         }
     }
     dealt
 }
 
-/// The tiles of a bucket, each with its block; `entries` come by source.
-fn tiles(
-    entries: Vec<Entry>,
-    first_row: usize,
-    row_count: usize,
-    weighted: bool,
-) -> Vec<(usize, Tile)> {
-    let block = |entry: &Entry| entry.source as usize / BLOCK;
-    let mut sorted = Vec::new();
-    let mut tiles = Vec::new();
-    for run in entries.chunk_by(|a, b| block(a) == block(b)) {
-        sort_by_row(run, row_count, &mut sorted);
-        tiles.push((
-            block(&run[0]),
-            Tile::new(first_row, row_count, &sorted, weighted),
-        ));
+/// The tile of edges `source << 16 | row`, ordered by source, into a part of `row_count` rows.
+fn tile(edges: Vec<u32>, quotas: Vec<u32>, row_count: usize) -> Tile {
+    let mut next = vec![0u32; row_count];
+    for edge in &edges {
+        next[usize::from(*edge as u16)] += 1;
     }
-    tiles
-}
-
-/// Orders by row what is ordered by source.
-fn sort_by_row(run: &[Entry], row_count: usize, sorted: &mut Vec<Entry>) {
-    sorted.clear();
-    sorted.extend_from_slice(run);
-    if run.len() < row_count / 4 {
-        sorted.sort_unstable();
-        return;
+    let rows = next.iter().filter(|&&count| count > 0).count();
+    let sources = edges.chunk_by(|a, b| a >> 16 == b >> 16).count();
+    let cost = |runs, window| RUN_COST * runs + edges.len() * (1 + usize::from(window > NEAR));
+    if cost(sources, row_count) < cost(rows, sources) {
+        return Tile::new(Key::Source, &edges, &quotas);
     }
-    let mut next = vec![0u32; row_count + 1];
-    for entry in run {
-        next[usize::from(entry.row) + 1] += 1;
+    let mut sum = 0;
+    for count in &mut next {
+        (*count, sum) = (sum, sum + *count);
     }
-    for row in 0..row_count {
-        next[row + 1] += next[row];
-    }
-    for &entry in run {
-        let at = &mut next[usize::from(entry.row)];
-        sorted[*at as usize] = entry;
+    let mut by_row = vec![0; edges.len()];
+    let mut quotas_by_row = vec![0; quotas.len()];
+    for (from, edge) in edges.iter().enumerate() {
+        let at = &mut next[usize::from(*edge as u16)];
+        by_row[*at as usize] = edge.rotate_left(16);
+        if let Some(&quota) = quotas.get(from) {
+            quotas_by_row[*at as usize] = quota;
+        }
         *at += 1;
     }
+    Tile::new(Key::Row, &by_row, &quotas_by_row)
 }

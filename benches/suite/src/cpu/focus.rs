@@ -2,9 +2,9 @@
 
 use super::{Figure, Plan, Reading, Row, Work};
 use crate::failure::Failure;
-use crate::focus::{self, Arguments, Kernel};
+use crate::focus::{self, Arguments, Case, EXACT, Kernel, PULL_BY_DEGREE};
 
-/// Measures π.
+/// Measures π, on the graph without weights and with them.
 pub fn rows(
     plan: &Plan,
     rivals: impl FnOnce(Vec<(u32, u32)>) -> Vec<Box<dyn Kernel>>,
@@ -17,50 +17,55 @@ pub fn rows(
         turns: plan.turns(),
         options: plan.options(),
     };
-    Ok(of_report(plan, &focus::report(&arguments, rivals)?))
+    let report = focus::measure_all(&arguments, rivals)?;
+    let what = |kind: &str| {
+        let (scale, degree) = (report.scale, report.degree);
+        format!("{kind} RMAT, scale {scale}, degree {degree}, an iteration")
+    };
+    let unweighted = of_case(plan, &what("unweighted"), &report.unweighted, 0.7);
+    let weighted = of_case(plan, &what("weighted"), &report.weighted, 0.75);
+    Ok([unweighted, weighted].concat())
 }
 
-fn of_report(plan: &Plan, report: &focus::Report) -> Vec<Row> {
-    let what = format!(
-        "RMAT scale {} degree {}, an iteration",
-        report.scale, report.degree
-    );
-    let checked = format!("L1 error {:.1e} ≤ {:.1e}", report.error, report.error_bound);
+/// The rows of one graph; `must` is the bar against other kernels.
+fn of_case(plan: &Plan, what: &str, case: &Case, must: f64) -> Vec<Row> {
+    let checked = format!("L1 error {:.1e} ≤ {:.1e}", case.error, case.error_bound);
+    let new = |threads, time| {
+        let figure = Figure::Seconds(time);
+        Row::new(Work::Focus, what, threads, figure, checked.clone())
+    };
+    let exact = |threads| {
+        let mut exact = case.rows.iter().filter(|row| row.kernel == EXACT);
+        exact.find(|row| row.threads == threads)
+    };
     let mut rows = Vec::new();
     for &threads in &plan.threads {
-        let mut of_threads = report.rows.iter().filter(|row| row.threads == threads);
-        let Some(exact) = of_threads.next() else {
+        let Some(exact) = exact(threads) else {
             continue;
         };
         let time = exact.iteration.best;
-        let arcs = exact.giga_arcs * 1e9 * time;
-        let new = || {
-            let figure = Figure::Seconds(time);
-            Row::new(Work::Focus, what.clone(), threads, figure, checked.clone())
-        };
-        for (at, rival) in of_threads.enumerate() {
+        let of_threads = case.rows.iter().filter(|row| row.threads == threads);
+        for rival in of_threads.filter(|row| row.kernel != EXACT) {
             let theirs = Figure::Seconds(rival.iteration.best);
-            let row = new().against(rival.kernel, theirs, Reading::Cost);
-            let row = match rival.kernel {
+            let row = new(threads, time).rate(case.arcs as f64, "arcs").against(
+                rival.kernel,
+                theirs,
+                Reading::Cost,
+            );
+            rows.push(match rival.kernel {
                 // The same kernel on the layout that is ours: for comparison.
-                "f32 pull, by degree" => row,
-                _ => row.bar(0.7, 0.45),
-            };
-            rows.push(if at == 0 { row.rate(arcs, "arcs") } else { row });
+                PULL_BY_DEGREE => row,
+                _ => row.bar(must, 0.45),
+            });
         }
         let floor = Figure::Seconds(time * exact.of_floor);
-        let floor = new().against("bandwidth floor", floor, Reading::OfFloor);
-        rows.push(floor.bar(None, 100.0 / 3.0));
+        let row = new(threads, time).against("bandwidth floor", floor, Reading::OfFloor);
+        rows.push(row.bar(None, 33.3));
     }
-    let best = |threads| {
-        let mut exact = report.rows.iter().filter(|row| row.kernel == "exact π");
-        exact.find(|row| row.threads == threads)
-    };
     for (one, threads, _) in plan.more_threads() {
-        if let (Some(first), Some(row)) = (best(one), best(threads)) {
-            let ours = Figure::Seconds(row.iteration.median);
+        if let (Some(first), Some(row)) = (exact(one), exact(threads)) {
             let theirs = Figure::Seconds(first.iteration.median);
-            let row = Row::new(Work::Focus, what.clone(), threads, ours, checked.clone());
+            let row = new(threads, row.iteration.median);
             rows.push(row.against(format!("{one} thread, median"), theirs, Reading::Speed));
         }
     }

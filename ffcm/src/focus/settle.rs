@@ -1,0 +1,142 @@
+//! The pass over all nodes that ends an iteration: what arrived and the pool become mass, and mass becomes shares.
+//!
+//! It streams some 44 bytes a node and works out a share from two products, so it is written in 64-bit words without a
+//! branch, which compilers vectorise: one source, compiled for plain x86-64 or any other machine, and for AVX-512 where
+//! there is one.
+
+use super::arith::Factor;
+use super::teleport::Spread;
+
+/// What all nodes have in common in one pass.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settle<'a> {
+    /// The pool.
+    pub(crate) spread: Spread<'a>,
+    /// d.
+    pub(crate) damping: u32,
+    /// Shares are multiplied by 2 to this.
+    pub(crate) double: u32,
+}
+
+/// A run of labels, by label.
+#[derive(Debug)]
+pub(crate) struct Nodes<'a> {
+    /// The first.
+    pub(crate) first: usize,
+    pub(crate) order: &'a [u32],
+    pub(crate) arrived: &'a [u64],
+    /// x before, y after.
+    pub(crate) mass: &'a mut [u64],
+    /// Of those that are sources: the first ones.
+    pub(crate) factors: &'a [Factor],
+    /// At least as many as factors.
+    pub(crate) shares: &'a mut [u64],
+}
+
+impl Settle<'_> {
+    /// y = arrived + part of the pool, and the shares of y; Σ y and Σ|y − x|.
+    pub(crate) fn run(&self, nodes: Nodes<'_>) -> (u64, u64) {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512cd")
+            && is_x86_feature_detected!("avx512dq")
+        {
+            // SAFETY: the machine has what the function is compiled for.
+            return unsafe { self.run_avx512(nodes) };
+        }
+        self.run_portable(nodes)
+    }
+
+    /// The same, compiled for registers of eight words: a third of the time.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512cd,avx512dq")]
+    fn run_avx512(&self, nodes: Nodes<'_>) -> (u64, u64) {
+        self.run_portable(nodes)
+    }
+
+    #[inline(always)]
+    fn run_portable(&self, nodes: Nodes<'_>) -> (u64, u64) {
+        let sources = nodes.factors.len().min(nodes.order.len());
+        let (order, order_rest) = nodes.order.split_at(sources);
+        let (arrived, arrived_rest) = nodes.arrived.split_at(sources);
+        let (mass, mass_rest) = nodes.mass.split_at_mut(sources);
+        let (mut total, mut residual) = (0, 0);
+        let mut settle = |label: usize, node: u32, arrived: u64, mass: &mut u64| {
+            let y = arrived + self.spread.to(label, node);
+            residual += y.abs_diff(*mass);
+            total += y;
+            *mass = y;
+            y
+        };
+        let ends = arrived.iter().zip(nodes.factors).zip(nodes.shares);
+        let nodes_and_masses = order.iter().zip(mass).enumerate();
+        for ((at, (&node, mass)), ((&arrived, factor), share)) in nodes_and_masses.zip(ends) {
+            let y = settle(nodes.first + at, node, arrived, mass);
+            *share = factor.share(self.damping, y) << self.double;
+        }
+        let nodes_and_masses = order_rest.iter().zip(mass_rest).enumerate();
+        for ((at, (&node, mass)), &arrived) in nodes_and_masses.zip(arrived_rest) {
+            settle(nodes.first + sources + at, node, arrived, mass);
+        }
+        (total, residual)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::arith::Ratio;
+    use super::super::teleport::Teleport;
+    use super::*;
+    use crate::graph::Graph;
+
+    /// What the machine's best form gives is what the portable form gives.
+    #[test]
+    fn all_forms_give_the_same_bits() {
+        let mut graph = Graph::new();
+        graph.add_nodes(1000).unwrap();
+        let order: Vec<u32> = (0..1000).rev().collect();
+        let teleport = Teleport::new(&graph, &order);
+        let weights = |at: u64| match at % 4 {
+            0 => vec![u64::MAX],
+            1 => vec![1; at as usize % 29 + 1],
+            2 => vec![1, u64::MAX - 1],
+            _ => vec![at + 1, 3 * at, 1 << 40],
+        };
+        let factors: Vec<Factor> = (0..900).map(|at| Ratio::of(&weights(at)).into()).collect();
+        for (bits, damping) in [(62, u32::MAX), (62, 3_650_722_202), (40, 1 << 31), (7, 5)] {
+            // Every eleventh is nothing, and one has half of all there is.
+            let start: Vec<u64> = (0..1000u64)
+                .map(|at| match at {
+                    7 => 1 << (bits - 1),
+                    _ if at % 11 == 0 => 0,
+                    _ => (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits)) / 2000,
+                })
+                .collect();
+            let settle = Settle {
+                spread: teleport.spread(12_345_678, 1000),
+                damping,
+                double: 1,
+            };
+            let run = |portable: bool| {
+                let (mut mass, mut shares) = (vec![7; 1000], vec![9; 1024]);
+                let nodes = Nodes {
+                    first: 0,
+                    order: &order,
+                    arrived: &start,
+                    mass: &mut mass,
+                    factors: &factors,
+                    shares: &mut shares,
+                };
+                let sums = match portable {
+                    true => settle.run_portable(nodes),
+                    false => settle.run(nodes),
+                };
+                (sums, mass, shares)
+            };
+            let (sums, mass, shares) = run(true);
+            assert_eq!(sums.0, mass.iter().sum::<u64>());
+            assert!(shares[900..].iter().all(|&share| share == 9));
+            assert_eq!(run(false), (sums, mass, shares));
+        }
+    }
+}

@@ -46,7 +46,9 @@ enum Command {
     #[command(after_help = "Example: cargo run --release -p peers -- focus --scale 20 --degree 16")]
     Focus(ffcm_benches::focus::Arguments),
     /// Times the state root and its durable commit: crates nomt and jmt against this project's tree.
-    #[command(after_help = "Example: cargo run --release -p peers -- state --keys 1000000 --updates 100000")]
+    #[command(
+        after_help = "Example: cargo run --release -p peers -- state --keys 1000000 --updates 100000"
+    )]
     State(state::Arguments),
     /// Runs one program in this process and prints result, interactions and time.
     #[command(hide = true)]

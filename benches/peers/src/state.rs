@@ -239,11 +239,7 @@ impl State {
 
 type Contenders = [(PathBuf, Box<dyn Contender>)];
 
-fn load(
-    arguments: &Arguments,
-    contenders: &mut Contenders,
-    state: &State,
-) -> Result<(), Failure> {
+fn load(arguments: &Arguments, contenders: &mut Contenders, state: &State) -> Result<(), Failure> {
     let threads = arguments.threads.iter().copied().max().unwrap_or(1);
     let pool = pool(threads)?;
     let pairs = state.all();
@@ -287,23 +283,25 @@ fn measure(
     }
     let shown = contenders.iter().zip(&measured);
     let shown = shown.filter(|((_, contender), _)| first || contender.parallel());
-    let row = |((folder, contender), measured): (&(PathBuf, Box<dyn Contender>), &Vec<(Update, u64)>)| {
-        let summary = |sample: fn(&Update) -> Sample| {
-            Summary::of(&measured.iter().map(|(u, _)| sample(u)).collect::<Vec<_>>())
+    let row =
+        |((folder, contender), measured): (&(PathBuf, Box<dyn Contender>), &Vec<(Update, u64)>)| {
+            let summary = |sample: fn(&Update) -> Sample| {
+                Summary::of(&measured.iter().map(|(u, _)| sample(u)).collect::<Vec<_>>())
+            };
+            Ok(Row {
+                name: contender.name(),
+                threads,
+                root: summary(|u| u.rooted),
+                commit: summary(|u| u.committed),
+                total: summary(|u| Sample {
+                    wall: u.rooted.wall + u.committed.wall,
+                    cpu: u.rooted.cpu + u.committed.cpu,
+                }),
+                written: measured.iter().map(|(_, bytes)| bytes).sum::<u64>()
+                    / measured.len() as u64,
+                files: size(folder)?,
+            })
         };
-        Ok(Row {
-            name: contender.name(),
-            threads,
-            root: summary(|u| u.rooted),
-            commit: summary(|u| u.committed),
-            total: summary(|u| Sample {
-                wall: u.rooted.wall + u.committed.wall,
-                cpu: u.rooted.cpu + u.committed.cpu,
-            }),
-            written: measured.iter().map(|(_, bytes)| bytes).sum::<u64>() / measured.len() as u64,
-            files: size(folder)?,
-        })
-    };
     shown.map(row).collect()
 }
 

@@ -113,12 +113,7 @@ pub(crate) fn digests(inputs: &[&[u8]], out: &mut Vec<Hash>) {
 /// Below this many inputs a pass costs more than hashing them one by one.
 const WORTH_A_PASS: usize = 6;
 
-fn keyed(
-    mode: Mode,
-    single: fn(&Hash, &Hash) -> Hash,
-    inputs: &[[Hash; 2]],
-    out: &mut Vec<Hash>,
-) {
+fn keyed(mode: Mode, single: fn(&Hash, &Hash) -> Hash, inputs: &[[Hash; 2]], out: &mut Vec<Hash>) {
     let passes = Passes::detect();
     for inputs in inputs.chunks(LANES) {
         match &passes {
@@ -194,11 +189,7 @@ fn pass_avx512(
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn pass_avx2(
-    mode: &Mode,
-    blocks: &[[u8; BLOCK]; LANES],
-    lengths: &[u32; LANES],
-) -> [Hash; LANES] {
+fn pass_avx2(mode: &Mode, blocks: &[[u8; BLOCK]; LANES], lengths: &[u32; LANES]) -> [Hash; LANES] {
     let mut out = [[0; 32]; LANES];
     for half in [0, 8] {
         let (Some(blocks), Some(lengths), Some(out)) = (
@@ -278,7 +269,9 @@ fn mix<const L: usize>(
 ) {
     for (message, rotate_d, rotate_b) in [(x, 16, 12), (y, 8, 7)] {
         for l in 0..L {
-            state[a][l] = state[a][l].wrapping_add(state[b][l]).wrapping_add(message[l]);
+            state[a][l] = state[a][l]
+                .wrapping_add(state[b][l])
+                .wrapping_add(message[l]);
         }
         for l in 0..L {
             state[d][l] = (state[d][l] ^ state[a][l]).rotate_right(rotate_d);
@@ -345,7 +338,10 @@ mod tests {
             node_hashes(&halves, &mut nodes);
             assert_eq!(leaves.len(), count + 1);
             for (i, [a, b]) in halves.iter().enumerate() {
-                assert_eq!((leaves[i + 1], nodes[i]), (leaf_hash(a, b), node_hash(a, b)));
+                assert_eq!(
+                    (leaves[i + 1], nodes[i]),
+                    (leaf_hash(a, b), node_hash(a, b))
+                );
             }
             let inputs: Vec<Vec<u8>> = (0..count).map(|i| vec![i as u8; i * 3]).collect();
             let slices: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();

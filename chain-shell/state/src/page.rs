@@ -270,7 +270,10 @@ mod tests {
             ("kind", [&[1, 2], &bucket[2..]].concat()),
             ("no pairs", vec![1, 0, 0]),
             ("count", [&[1, 0, 3], &bucket[3..]].concat()),
-            ("order", encode_bucket(&[leaf([2; 32]), leaf([1; 32])]).to_vec()),
+            (
+                "order",
+                encode_bucket(&[leaf([2; 32]), leaf([1; 32])]).to_vec(),
+            ),
         ];
         for (what, bytes) in wrong {
             assert!(Page::decode(&[], &bytes).is_err(), "{what}");

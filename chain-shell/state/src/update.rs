@@ -67,7 +67,9 @@ impl TreeUpdate {
 
     /// What this update says about the page under `prefix`: `None` if it says nothing.
     pub(crate) fn page(&self, prefix: &[u8]) -> Option<Option<&[u8]>> {
-        let at = self.pages.binary_search_by(|(p, _)| p.as_slice().cmp(prefix));
+        let at = self
+            .pages
+            .binary_search_by(|(p, _)| p.as_slice().cmp(prefix));
         at.ok().map(|at| self.pages[at].1.as_deref())
     }
 }
@@ -313,7 +315,10 @@ fn sorted<'c>(
     let mut changes: Vec<Change> = if changes.len() < PARALLEL {
         digested(&changes)
     } else {
-        changes.par_chunks(PARALLEL).flat_map_iter(digested).collect()
+        changes
+            .par_chunks(PARALLEL)
+            .flat_map_iter(digested)
+            .collect()
     };
     changes.par_sort_unstable_by_key(|change| change.path);
     if changes.windows(2).any(|w| w[0].path == w[1].path) {

@@ -17,11 +17,11 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
+use rayon::prelude::*;
 use redb::{
     Database, DatabaseError, Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase,
     TableDefinition, TableError, WriteTransaction,
 };
-use rayon::prelude::*;
 
 use crate::{Batch, Snapshot, Store, StoreError, Table, Visit};
 

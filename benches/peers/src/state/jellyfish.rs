@@ -175,9 +175,7 @@ impl Contender for Jmt {
 
     fn reopen(&mut self) -> Result<(), Failure> {
         drop(self.database.take());
-        let opened = Database::builder()
-            .set_cache_size(CACHE)
-            .create(&self.file);
+        let opened = Database::builder().set_cache_size(CACHE).create(&self.file);
         self.database = Some(opened.map_err(failed)?);
         Ok(())
     }

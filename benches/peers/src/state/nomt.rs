@@ -94,7 +94,7 @@ impl Contender for NomtStore {
         let session = self.nomt().begin_session(SessionParams::default());
         let value = session.read(path).map_err(Failure::failed)?;
         let proof = session.prove(path).map_err(Failure::failed)?;
-                let verified = proof
+        let verified = proof
             .verify::<Blake3Hasher>(path.view_bits::<Msb0>(), *root)
             .map_err(|_| wrong("a proof does not lead to the root"))?;
         let holds = match &value {

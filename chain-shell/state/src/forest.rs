@@ -163,9 +163,11 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn a_forest_hashes_as_its_trees_do(
-            sets in proptest::collection::vec(set(), 0..20), depth in 0usize..=8,
+            sets in proptest::collection::vec(set(), 0..8), depth in 0usize..=8,
         ) {
             let slices: Vec<&[Leaf]> = sets.iter().map(Vec::as_slice).collect();
             let expected: Vec<Hash> = sets.iter().map(|set| leaves_hash(set, depth)).collect();

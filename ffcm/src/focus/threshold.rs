@@ -59,6 +59,16 @@ impl Threshold {
         self.per_edge
     }
 
+    /// Edges to divide a residual by, at least 1.
+    pub fn edges(&self) -> u64 {
+        self.edges
+    }
+
+    /// Above this residual θ is 0.
+    pub fn residual_max(&self) -> u64 {
+        self.residual_max
+    }
+
     /// Takes note of an iteration's residual.
     pub fn follow(&mut self, residual: u64) {
         let hardly = |before: u64| residual > before - (before >> FALL_BITS);
@@ -74,5 +84,58 @@ impl Threshold {
             true => 0,
             false => (each + each / 4) >> self.failures,
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_halve_the_threshold_and_end_it() {
+        let params = FocusParams::default();
+        let mut threshold = Threshold::new(1 << 20, &params, false);
+        let each = params.epsilon * 128 >> 20;
+        assert_eq!(threshold.per_edge(), each + each / 4);
+        for (residual, per_edge) in [
+            (64 << 30, 80 << 10),
+            // Falls by 1/32, then by less.
+            (62 << 30, 79_360),
+            ((62 << 30) - (62 << 25) + 1, 38_440),
+            (1 << 40, 655_360 * 2 / 4),
+            (1 << 41, 2_621_440 / 8),
+            (1 << 40, 1_310_720 / 8),
+            (1 << 40, 0),
+            (1, 0),
+        ] {
+            threshold.follow(residual);
+            assert_eq!(threshold.per_edge(), per_edge, "after {residual}");
+        }
+    }
+
+    #[test]
+    fn far_from_the_end_and_in_cold_runs_all_take_part() {
+        let params = FocusParams::default();
+        for (epsilon, cold) in [(params.epsilon, true), (0, false), (0, true)] {
+            let params = FocusParams { epsilon, ..params };
+            let mut threshold = Threshold::new(10, &params, cold);
+            assert!(!threshold.is_on() && threshold.per_edge() == 0);
+            threshold.follow(1 << 40);
+            assert_eq!(threshold.per_edge(), 0);
+        }
+        for damping in [0, params.damping, u32::MAX] {
+            let params = FocusParams { damping, ..params };
+            let mut threshold = Threshold::new(10, &params, false);
+            let most = threshold.residual_max();
+            threshold.follow(most);
+            assert_eq!(threshold.per_edge(), most / 10 + most / 10 / 4);
+            threshold.follow(most + 1);
+            assert_eq!(threshold.per_edge(), 0);
+        }
+        let all = FocusParams {
+            epsilon: u64::MAX,
+            ..params
+        };
+        assert_eq!(Threshold::new(0, &all, false).per_edge(), 0);
     }
 }

@@ -200,8 +200,14 @@ impl<'a> Warm<'a> {
             Gather::Blocks(blocks) => blocks.gather(&shares, &mut arrived),
             Gather::Shards(shards) => shards.gather(&shares, &mut arrived),
         };
-        deliver(&ranker.overlay.outbox.combine(&overlay_shares), &mut arrived);
-        let by_node = ranker.label.par_iter().map(|&label| arrived[label as usize]);
+        deliver(
+            &ranker.overlay.outbox.combine(&overlay_shares),
+            &mut arrived,
+        );
+        let by_node = ranker
+            .label
+            .par_iter()
+            .map(|&label| arrived[label as usize]);
         self.arrived = by_node.collect();
         self.arrived_total = self.arrived.par_iter().with_min_len(NODE_PIECE).sum();
         self.effort.edge_visits += ranker.graph.edge_count();

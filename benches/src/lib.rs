@@ -1,6 +1,6 @@
 //! Measure, verifier included.
 //!
-//! The suites behind the binary of this crate ([`nets`], [`focus`], [`memory`], [`mod@hash`], [`weights`], [`blocks`]) and what they
+//! The suites behind the binary of this crate ([`nets`], [`focus`], [`incremental`], [`memory`], [`mod@hash`], [`weights`], [`blocks`]) and what they
 //! share: interleaved timing, seeded inputs, plain reference implementations to be compared with, memory-bandwidth
 //! floors, tables and the description of the machine. A suite fails when a result is wrong, never because of a time.
 //! Rival engines live in the `peers` crate, so that a daily build does not compile them.
@@ -13,6 +13,7 @@ pub mod failure;
 pub mod focus;
 pub mod gpu;
 pub mod hash;
+pub mod incremental;
 pub mod machine;
 pub mod memory;
 pub mod nets;

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ffcm_benches::failure::Failure;
 use ffcm_benches::gpu::Backend;
-use ffcm_benches::{blocks, conformance, devices, focus, hash, memory, nets, record, weights};
+use ffcm_benches::{
+    blocks, conformance, devices, focus, hash, incremental, memory, nets, record, weights,
+};
 
 /// Measures this project's engines. Every result is verified; no time ever decides the exit code.
 #[derive(Debug, Parser)]
@@ -25,6 +27,8 @@ enum Suite {
     Nets(OnBackend<nets::Arguments>),
     /// π on a seeded RMAT graph: exact, f32 pull, and the memory-bandwidth floor.
     Focus(OnBackend<focus::Arguments>),
+    /// Edges visited to follow a small change of a graph from its π before, against a run from nothing.
+    Incremental(incremental::Arguments),
     /// A batch of Memory Arithmetic against one operation at a time, and the memory-bandwidth floor.
     Memory(OnBackend<memory::Arguments>),
     /// BLAKE3 and SHA-256 of batches, and a nonce search.
@@ -54,7 +58,15 @@ struct OnBackend<A: clap::Args> {
 }
 
 /// The suites that `tiny` runs.
-const SUITES: [&str; 6] = ["nets", "focus", "memory", "hash", "weights", "blocks"];
+const SUITES: [&str; 7] = [
+    "nets",
+    "focus",
+    "incremental",
+    "memory",
+    "hash",
+    "weights",
+    "blocks",
+];
 /// Those that it runs on devices too.
 const ON_DEVICES: [&str; 4] = ["nets", "focus", "memory", "hash"];
 
@@ -86,6 +98,7 @@ fn run(suite: &Suite) -> Result<(), Failure> {
             None => hash::run(&suite.arguments),
             Some(device) => hash::gpu::run(&suite.arguments, &device),
         },
+        Suite::Incremental(arguments) => incremental::run(arguments),
         Suite::Weights(arguments) => weights::run(arguments),
         Suite::Blocks(arguments) => blocks::run(arguments),
         Suite::Conformance(suite) => {

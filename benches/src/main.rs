@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 use ffcm_benches::failure::Failure;
 use ffcm_benches::gpu::Backend;
 use ffcm_benches::{
-    blocks, conformance, deltas, devices, dump, focus, gpu, hash, memory, nets, record, signatures,
-    weights,
+    blocks, conformance, deltas, devices, dump, focus, gpu, hash, incremental, memory, nets,
+    record, signatures, weights,
 };
 
 /// Measures this project's engines. Every result is verified; no time ever decides the exit code.
@@ -28,6 +28,8 @@ enum Suite {
     Nets(OnBackend<nets::Arguments>),
     /// π on a seeded RMAT graph: exact, f32 pull, and the memory-bandwidth floor.
     Focus(OnBackend<focus::Arguments>),
+    /// Edges visited to follow a small change of a graph from its π before, against a run from nothing.
+    Incremental(incremental::Arguments),
     /// A batch of edge deltas into a large graph, against building it anew.
     Deltas(deltas::Arguments),
     /// A batch of Memory Arithmetic against one operation at a time, and the memory-bandwidth floor.
@@ -63,9 +65,10 @@ struct OnBackend<A: clap::Args> {
 }
 
 /// The suites that `tiny` runs.
-const SUITES: [&str; 8] = [
+const SUITES: [&str; 9] = [
     "nets",
     "focus",
+    "incremental",
     "deltas",
     "memory",
     "hash",
@@ -104,6 +107,7 @@ fn run(suite: &Suite) -> Result<(), Failure> {
             None => hash::run(&suite.arguments),
             Some(device) => gpu::hash::run(&suite.arguments, &device),
         },
+        Suite::Incremental(arguments) => incremental::run(arguments),
         Suite::Deltas(arguments) => deltas::run(arguments),
         Suite::Signatures(arguments) => signatures::run(arguments),
         Suite::Weights(arguments) => weights::run(arguments),

@@ -65,6 +65,22 @@ const LIES: &[(&str, Edit)] = &[
         ),
     ),
     (
+        "focus",
+        edit(
+            "focus/settle",
+            "moved <= threshold * (ratio >> 38)",
+            "moved <= 2 * threshold * (ratio >> 38)",
+        ),
+    ),
+    (
+        "focus",
+        edit(
+            "focus/commit",
+            "mass[label] = here[label]",
+            "mass[label] = (label & 1) + here[label]",
+        ),
+    ),
+    (
         "memory",
         edit(
             "memory/apply",

@@ -7,6 +7,7 @@
 mod focus;
 mod graph;
 mod hash;
+mod incremental;
 mod memory;
 mod nets;
 mod row;
@@ -35,6 +36,8 @@ pub enum Work {
     Nets,
     /// π from scratch.
     Focus,
+    /// π after a small change.
+    Incremental,
     /// Graphs that change by batches of deltas.
     Graph,
     /// Memory Arithmetic.
@@ -51,9 +54,10 @@ pub enum Work {
 
 impl Work {
     /// All of them, in the order of the table.
-    pub const ALL: [Work; 8] = [
+    pub const ALL: [Work; 9] = [
         Work::Nets,
         Work::Focus,
+        Work::Incremental,
         Work::Graph,
         Work::Memory,
         Work::Weights,
@@ -68,6 +72,7 @@ impl fmt::Display for Work {
         f.write_str(match self {
             Work::Nets => "nets",
             Work::Focus => "π",
+            Work::Incremental => "incremental π",
             Work::Graph => "graph",
             Work::Memory => "memory",
             Work::Weights => "weights",
@@ -132,6 +137,7 @@ pub fn rows(work: Work, plan: &Plan) -> Result<Vec<Row>, Failure> {
     match work {
         Work::Nets => nets::rows(plan),
         Work::Focus => focus_rows(plan, |_| Vec::new()),
+        Work::Incremental => incremental::rows(plan),
         Work::Graph => graph::rows(plan),
         Work::Memory => memory::rows(plan),
         Work::Weights => weights::rows(plan),

@@ -10,6 +10,7 @@ pub mod deltas;
 pub mod failure;
 pub mod focus;
 pub mod hash;
+pub mod incremental;
 pub mod kernels;
 pub mod machine;
 pub mod memory;

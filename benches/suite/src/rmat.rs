@@ -49,6 +49,22 @@ impl Rmat {
         arcs
     }
 
+    /// Arcs `(source, target)` drawn in one direction only, labels permuted, in the order drawn: `degree` per node, without
+    /// self-loops, with duplicates.
+    pub fn directed_arcs(&self) -> impl Iterator<Item = (u32, u32)> {
+        assert!(self.scale <= 31, "scale {} is above 31", self.scale);
+        let mut labels: Vec<u32> = (0..self.nodes()).collect();
+        SplitMix64::new(self.seed ^ 0x6c61_6265_6c73).shuffle(&mut labels);
+        let mut random = SplitMix64::new(self.seed);
+        let rmat = *self;
+        (0..u64::from(self.nodes()) * u64::from(self.degree))
+            .map(move |_| {
+                let (u, v) = rmat.edge(&mut random);
+                (labels[u as usize], labels[v as usize])
+            })
+            .filter(|(u, v)| u != v)
+    }
+
     /// One draw: at each level the quadrant of the adjacency matrix.
     pub(crate) fn edge(&self, random: &mut SplitMix64) -> (u32, u32) {
         let (mut u, mut v) = (0, 0);

@@ -368,9 +368,7 @@ impl DeviceGraph {
 
     /// The launches behind the gathers.
     fn tail(&self, gpu: &Gpu, kernels: &Kernels) -> Result<Vec<Launch>, CudaError> {
-        let labels = u64::from(self.graph.node_count()) + 1;
-        let blocks = Grid::covering(labels, LABELS_PER_BLOCK).blocks;
-        let grid = Grid::new(blocks, THREADS);
+        let grid = self.label_grid();
         let of = &self.labels;
         let mut launches = Vec::with_capacity(2);
         if let (Teleport::Stakes(_), Some(teleport)) = (&self.teleport, &of.teleport) {
@@ -394,6 +392,28 @@ impl DeviceGraph {
         ];
         launches.push(gpu.prepare(&kernels.settle, grid, &arguments)?);
         Ok(launches)
+    }
+
+    /// Queues what makes the last y of a warm run, which is over, the mass.
+    pub(super) fn commit(&self, gpu: &Gpu, kernels: &Kernels) -> Result<(), CudaError> {
+        let of = &self.labels;
+        // Where stakes are equal the kernel reads no teleport share.
+        let teleport = of.teleport.as_ref().unwrap_or(&of.ratios);
+        let arguments = [
+            (&self.control).into(),
+            (&of.arrived).into(),
+            (&of.mass).into(),
+            teleport.into(),
+            (&of.order).into(),
+            self.capacity.into(),
+        ];
+        gpu.run(&gpu.prepare(&kernels.commit, self.label_grid(), &arguments)?)
+    }
+
+    /// Blocks that go through all labels.
+    fn label_grid(&self) -> Grid {
+        let labels = u64::from(self.graph.node_count()) + 1;
+        Grid::new(Grid::covering(labels, LABELS_PER_BLOCK).blocks, THREADS)
     }
 
     /// The mass of each node.

@@ -30,11 +30,14 @@ pub(super) mod control {
     pub(crate) const FAULT: usize = 18;
     pub(crate) const CONVERGED: usize = 19;
     pub(crate) const COUNTS: usize = 20;
-    pub(crate) const RESIDUALS: usize = 24;
+    pub(crate) const EDGES: usize = 24;
+    pub(crate) const THRESHOLD: usize = 25;
+    pub(crate) const RESIDUAL_MAX: usize = 26;
+    pub(crate) const RESIDUALS: usize = 33;
 }
 
 /// Words of the buffer of sums, as in `control.cuh`: what arrived is the first.
-pub(super) const SUM_WORDS: usize = 80;
+pub(super) const SUM_WORDS: usize = 96;
 
 const GATHER: Source = Source {
     name: "focus/gather",
@@ -57,6 +60,13 @@ const SETTLE: Source = Source {
     defines: &[],
 };
 
+const COMMIT: Source = Source {
+    name: "focus/commit",
+    text: include_str!("../kernels/focus/commit.cu"),
+    entries: &["commit"],
+    defines: &[],
+};
+
 const PATCH: Source = Source {
     name: "focus/patch",
     text: include_str!("../kernels/focus/patch.cu"),
@@ -66,7 +76,7 @@ const PATCH: Source = Source {
 
 /// The units of this module.
 pub(crate) fn sources() -> Vec<Source> {
-    vec![GATHER, POOL_STAKES, SETTLE, PATCH]
+    vec![GATHER, POOL_STAKES, SETTLE, COMMIT, PATCH]
 }
 
 /// Every kernel, compiled.
@@ -76,6 +86,7 @@ pub(super) struct Kernels {
     pub(super) gather_quota: Arc<Kernel>,
     pub(super) pool_stakes: Arc<Kernel>,
     pub(super) settle: Arc<Kernel>,
+    pub(super) commit: Arc<Kernel>,
     pub(super) patch: Arc<Kernel>,
 }
 
@@ -86,6 +97,7 @@ impl Kernels {
             gather_quota: entry(gpu, &GATHER, 1)?,
             pool_stakes: entry(gpu, &POOL_STAKES, 0)?,
             settle: entry(gpu, &SETTLE, 0)?,
+            commit: entry(gpu, &COMMIT, 0)?,
             patch: entry(gpu, &PATCH, 0)?,
         })
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use crate::device::{CudaError, Gpu};
 use ffcm::coprocessor::{FocusJob, JobError};
-use ffcm::focus::{Ranking, missing_mass};
+use ffcm::focus::{Ranking, Threshold, missing_mass};
 use ffcm::graph::Graph;
 
 use device_graph::DeviceGraph;
@@ -212,6 +212,12 @@ impl FocusEngine {
         words[control::EPSILON] = job.params.epsilon;
         words[control::ROUNDS] = self.options.rounds as u64;
         words[control::START] = 1;
+        let threshold = Threshold::new(held.layout.edges, &job.params, start.is_empty());
+        if threshold.is_on() {
+            words[control::EDGES] = threshold.edges();
+            words[control::THRESHOLD] = threshold.per_edge();
+            words[control::RESIDUAL_MAX] = threshold.residual_max();
+        }
         gpu.upload(&held.control, 0, &words)?;
         held.start(&gpu, &self.kernels, start, missing)?;
 
@@ -240,6 +246,9 @@ impl FocusEngine {
                 self.stats.dense_rounds += found[control::COUNTS];
                 self.stats.frontier_rounds += found[control::COUNTS + 1];
                 self.stats.still_rounds += found[control::COUNTS + 2];
+                if threshold.is_on() {
+                    held.commit(&gpu, &self.kernels)?;
+                }
                 return Ok(Ranking {
                     mass: held.read_mass(&gpu)?,
                     iterations: residuals.len() as u32,

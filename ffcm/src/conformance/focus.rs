@@ -1,4 +1,5 @@
-//! Random graphs: weights from equal to extreme, stakes, dangling nodes, self-loops, shards, warm starts, changes.
+//! Random graphs: weights from equal to extreme, stakes, dangling nodes, self-loops, shards, warm starts, changes,
+//! and warm runs in which few nodes take part.
 
 use super::{Run, Stop, shorten};
 use crate::coprocessor::{FocusJob, ranking_digest};
@@ -77,8 +78,47 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<(), Stop> {
                 Some(&early.mass),
             )?;
         }
+        block_by_block(run, &name, graph, &mut rng)?;
     }
     refused(run)
+}
+
+/// Warm runs from one π to the next, as few edges change: small ε, where only some nodes take part, and a cap.
+fn block_by_block(
+    run: &mut Run<'_>,
+    name: &str,
+    mut graph: Graph,
+    rng: &mut Rng,
+) -> Result<(), Stop> {
+    let params = FocusParams::default();
+    let mut mass = rank(run, name, &graph, params, None)?.mass;
+    for (block, (epsilon, damping, max_iterations)) in [
+        (params.epsilon, params.damping, 2048),
+        (params.epsilon, params.damping, 3),
+        (MASS >> 30, params.damping, 2048),
+        (MASS >> 24, 1 << 31, 2048),
+        (MASS >> 26, 4_080_218_931, 2048),
+        (MASS >> 36, u32::MAX, 20),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("{name}, block {block}");
+        graph
+            .apply(&deltas(rng, graph.node_count(), 3, 20))
+            .map_err(|error| Stop::Failed {
+                case: name.clone(),
+                message: error.to_string(),
+            })?;
+        let params = FocusParams {
+            damping,
+            epsilon,
+            max_iterations,
+            shards: 1,
+        };
+        mass = rank(run, &name, &graph, params, Some(&mass))?.mass;
+    }
+    Ok(())
 }
 
 /// Random edges, some removed again, none for a graph without nodes; a third of the sources get none.

@@ -55,7 +55,7 @@ const JOBS: [(&str, Run, &str); 4] = [
     (
         "focus",
         run_focus,
-        "bbf13f2f6f660d21ea90b9cc495482e4c7ec9c17839d225a0b4087ee31a40f18",
+        "1a8e0a089bad055ce6b531c62e52309b6a2b49b7207ae186bf9e1a05266f608d",
     ),
     (
         "memory",

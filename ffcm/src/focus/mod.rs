@@ -41,13 +41,40 @@
 //! Σ y = M always: what an edge cannot carry stays in the pool. Sums of integers do not depend on their order, so
 //! neither threads, shards, layout nor device can change a bit. The first x is the start vector with the mass it
 //! misses spread as a pool: an empty start vector gives x = τ, nodes appended since start with their part of that pool,
-//! nothing otherwise. Iteration ends when ρ < ε, or at the cap.
+//! nothing otherwise. Iteration ends when ρ < ε, or at the cap, and π is the last y. The next x is y, except in warm runs.
+//!
+//! # Warm runs
+//!
+//! A run is *warm* if its start vector is not empty and ε > 0. It starts near its end: a few sources have much to tell, the
+//! rest so little that ε covers it. So in iteration k only nodes with enough to tell take part; the others wait:
+//!
+//! ```text
+//! next    x[v] = y[v] if |y[v] − x[v]| > θ[k] · δ[v], else x[v] as it is          δ[v]: out-edges of v, at most 2^26 − 1
+//! waiting    κ = M − Σ x                                       what x misses, or has too much, since some nodes wait
+//! residual   ρ = Σ |y[v] − x[v]| + |κ|
+//! threshold θ[k] = ⌊t / 2^f⌋ , t = q + ⌊q/4⌋ , q = ⌊ρ[k−1] / m⌋     m: number of edges; ρ[−1] = 128 ε
+//!              0 if ρ[k−1] > (1−d)·M/2 or f = 4
+//! failures   f : how many of the residuals ρ\[1\] … ρ[k−1] were above ρ[i−1] − ⌊ρ[i−1]/32⌋, counted to 4 at most
+//! ```
+//!
+//! θ is a threshold per out-edge, because edges are what taking part costs: a node takes part if each of its edges gets
+//! rid of more than 5/4 of the residual that falls to an edge on average. Sources that wait have the share they had, so
+//! `in` changes only by the differences c(e) − c(e) before over the out-edges of those that do not. A backend may keep `in` and
+//! add such differences, or gather it anew: it is the same function of x. θ\[k\] is known before iteration k begins, so
+//! an iteration stays one pass over the nodes. With θ = 0 all take part, and the iteration is that of a cold run.
+//!
+//! Warm runs end. A residual that falls by less than 1/32 is a failure, which halves what waiting may keep back; after the
+//! fourth all take part, and then ρ falls by d per iteration up to rounding. Nodes that wait keep back at most
+//! m·θ ≤ 5/8·(1−d)·M, so what arrives, at most d·Σ x, stays below M, and no sum exceeds 64 bits.
 //!
 //! # Error
 //!
-//! One iteration contracts L1 distances by d up to rounding, hence the distance to the fixed point is at most ρ·d/(1−d)
-//! plus rounding. Rounding loses per source less than 2^-26 of its share (the 27-bit mantissa), 2^-31 of it (r), at most
-//! 2^-31 of the heaviest edge's part per edge (q), and a unit per edge (c); what is lost teleports.
+//! One iteration contracts L1 distances between vectors of equal sum by d up to rounding, hence the distance of π to the
+//! fixed point is at most ρ·d/(1−d) plus rounding. In warm runs, where Σ x = M − κ, think of κ as the mass of one more node
+//! that gives all of it to the pool: the vectors (x, κ) have equal sums, y is what an iteration makes of them with nothing
+//! left on that node, and ρ is the L1 distance between the two. So the bound holds as it stands. Rounding loses per source
+//! less than 2^-26 of its share (the 27-bit mantissa), 2^-31 of it (r), at most 2^-31 of the heaviest edge's part per edge
+//! (q), and a unit per edge (c); what is lost teleports.
 
 mod arith;
 mod blocks;
@@ -59,12 +86,15 @@ mod shards;
 mod teleport;
 #[cfg(test)]
 mod tests;
+mod threshold;
 mod tiles;
+mod warm;
 
 use thiserror::Error;
 
-pub use ranker::Ranker;
+pub use ranker::{Effort, Ranker};
 pub use shards::shard_of;
+pub use threshold::{DEGREE_MAX, Threshold};
 
 use crate::graph::Graph;
 
@@ -129,7 +159,7 @@ pub struct Ranking {
     pub mass: Vec<u64>,
     /// Iterations made; none for the empty graph.
     pub iterations: u32,
-    /// Last residual: Σ|y − x| in units of mass.
+    /// Last residual ρ in units of mass.
     pub residual: u64,
     /// Residual after each iteration.
     pub residuals: Vec<u64>,
@@ -147,6 +177,14 @@ impl Ranking {
             residuals: vec![],
             converged: true,
         }
+    }
+
+    /// Takes note of an iteration that left this residual.
+    pub(crate) fn note(&mut self, residual: u64, epsilon: u64) {
+        self.iterations += 1;
+        self.residual = residual;
+        self.residuals.push(residual);
+        self.converged = residual < epsilon;
     }
 
     /// BLAKE3 over the masses as little-endian `u64`, in node order.

@@ -15,12 +15,14 @@ use super::outbox::{Outbox, Push, deliver};
 use super::settle::{Nodes, Settle};
 use super::shards::{Shards, shard_of};
 use super::teleport::Teleport;
+use super::threshold::Threshold;
 use super::tiles;
+use super::warm::Warm;
 use super::{FocusError, FocusParams, MASS, Ranking, missing_mass};
 use crate::graph::{CHUNK_NODES, Graph};
 
 /// Nodes per parallel piece of the work done per node.
-const NODE_PIECE: usize = 1 << 14;
+pub(super) const NODE_PIECE: usize = 1 << 14;
 
 /// A new base is prepared when the overlay has more than this many edges and 1/8 of the base's.
 const OVERLAY_EDGES_MIN: u64 = 1 << 12;
@@ -31,34 +33,46 @@ const OVERLAY_EDGES_MIN: u64 = 1 << 12;
 #[derive(Debug)]
 pub struct Ranker {
     /// The graph ranked now.
-    graph: Graph,
+    pub(super) graph: Graph,
     /// The graph the base was prepared from.
     base: Graph,
     shards: u32,
     /// Node of each label.
-    order: Vec<u32>,
+    pub(super) order: Vec<u32>,
     /// Label of each node.
-    label: Vec<u32>,
+    pub(super) label: Vec<u32>,
     /// Ratio of each source of the base: labels below this length have out-edges, the others have none.
-    ratios: Vec<Ratio>,
-    gather: Gather,
-    overlay: Overlay,
-    teleport: Teleport,
+    pub(super) ratios: Vec<Ratio>,
+    pub(super) gather: Gather,
+    pub(super) overlay: Overlay,
+    pub(super) teleport: Teleport,
+}
+
+/// What a ranking took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Edges whose term was worked out: all of them where what arrives was gathered anew, the out-edges of changed sources
+    /// where those were followed.
+    pub edge_visits: u64,
+    /// Iterations of the former kind.
+    pub dense: u32,
+    /// Iterations of the latter kind.
+    pub frontier: u32,
 }
 
 /// The edges of the base.
 #[derive(Debug)]
-enum Gather {
+pub(super) enum Gather {
     Blocks(Blocks),
     Shards(Shards),
 }
 
 /// Sources whose rows differ from the base.
 #[derive(Debug, Default)]
-struct Overlay {
+pub(super) struct Overlay {
     /// Their labels, and their ratios if they have out-edges now.
-    sources: Vec<(u32, Option<Ratio>)>,
-    outbox: Outbox,
+    pub(super) sources: Vec<(u32, Option<Ratio>)>,
+    pub(super) outbox: Outbox,
 }
 
 impl Ranker {
@@ -155,8 +169,27 @@ impl Ranker {
         stale
     }
 
+    /// Ratio of each node that has out-edges, by node.
+    pub(super) fn ratios_by_node(&self) -> Vec<Option<Ratio>> {
+        let ratio = |&label: &u32| self.ratios.get(label as usize).copied();
+        let mut ratios: Vec<Option<Ratio>> = self.label.par_iter().map(ratio).collect();
+        for &(source, ratio) in &self.overlay.sources {
+            ratios[self.order[source as usize] as usize] = ratio;
+        }
+        ratios
+    }
+
     /// π of the graph last given, as [`super::rank`] gives it. `params.shards` is the number prepared for.
     pub fn rank(&self, params: &FocusParams, start: Option<&[u64]>) -> Result<Ranking, FocusError> {
+        self.rank_counted(params, start).map(|(ranking, _)| ranking)
+    }
+
+    /// The same, and what it took. The effort depends on choices of this engine; the ranking does not.
+    pub fn rank_counted(
+        &self,
+        params: &FocusParams,
+        start: Option<&[u64]>,
+    ) -> Result<(Ranking, Effort), FocusError> {
         params.check()?;
         if params.shards != self.shards {
             return Err(FocusError::InvalidParameter(format!(
@@ -166,23 +199,33 @@ impl Ranker {
         }
         let start = start.unwrap_or(&[]);
         let missing = missing_mass(self.graph.node_count(), start)?;
-        let mut ranking = Ranking::of_empty_graph();
         if self.order.is_empty() {
-            return Ok(ranking);
+            return Ok((Ranking::of_empty_graph(), Effort::default()));
         }
+        let edges = self.graph.edge_count();
+        let threshold = Threshold::new(edges, params, start.is_empty());
+        if threshold.is_on() {
+            let warm = Warm::new(self, params.damping, start, missing);
+            return Ok(warm.rank(params, threshold));
+        }
+        let mut ranking = Ranking {
+            converged: false,
+            ..Ranking::of_empty_graph()
+        };
         let mut run = Run::new(self, params.damping, start, missing);
-        ranking.converged = false;
         while ranking.iterations < params.max_iterations && !ranking.converged {
-            ranking.residual = run.iterate();
-            ranking.residuals.push(ranking.residual);
-            ranking.iterations += 1;
-            ranking.converged = ranking.residual < params.epsilon;
+            ranking.note(run.iterate(), params.epsilon);
         }
         ranking.mass = vec![0; run.mass.len()];
         for (&node, &mass) in self.order.iter().zip(&run.mass) {
             ranking.mass[node as usize] = mass;
         }
-        Ok(ranking)
+        let effort = Effort {
+            edge_visits: edges * u64::from(ranking.iterations),
+            dense: ranking.iterations,
+            frontier: 0,
+        };
+        Ok((ranking, effort))
     }
 }
 

@@ -327,9 +327,43 @@ proptest! {
     }
 
     #[test]
-    fn error_is_within_the_bound(graph in any_graph()) {
+    fn warm_runs_give_the_oracles_bits(
+        mut graph in any_graph(),
+        blocks in prop::collection::vec(
+            (10u32..50, any_params(), prop::collection::vec((any::<u32>(), any::<u32>(), 0u64..9), 0..3)),
+            1..5,
+        ),
+    ) {
+        let mut start = rank(&graph, &FocusParams::default(), None).unwrap().mass;
+        for (bits, params, edges) in blocks {
+            let nodes = graph.node_count();
+            let edges: Vec<_> = edges.iter().map(|&(s, t, w)| (s % nodes, t % nodes, w)).collect();
+            apply(&mut graph, &edges);
+            let params = FocusParams { epsilon: MASS >> bits, ..params };
+            let expected = oracle::focus::rank(&graph, &params, Some(&start)).unwrap();
+            prop_assert_eq!(expected.mass.iter().sum::<u64>(), MASS);
+            for (threads, shards) in [(1, 1), (3, 1), (2, 4)] {
+                let params = FocusParams { shards, ..params };
+                let ranking = with_threads(threads, || rank(&graph, &params, Some(&start)).unwrap());
+                prop_assert_eq!(&ranking, &expected);
+            }
+            start = expected.mass;
+        }
+    }
+
+    #[test]
+    fn error_is_within_the_bound(
+        graph in any_graph(),
+        earlier in prop::collection::vec((any::<u32>(), any::<u32>(), 0u64..9), 0..4),
+    ) {
         let params = FocusParams { epsilon: MASS / 1_000_000, ..FocusParams::default() };
-        let ranking = rank(&graph, &params, None).unwrap();
+        let nodes = graph.node_count();
+        let edges: Vec<_> = earlier.iter().map(|&(s, t, w)| (s % nodes, t % nodes, w)).collect();
+        let mut earlier = graph.clone();
+        apply(&mut earlier, &edges);
+        let start = rank(&earlier, &params, None).unwrap().mass;
+        for start in [None, Some(&start[..])] {
+        let ranking = rank(&graph, &params, start).unwrap();
         prop_assert!(ranking.converged);
         let d = f64::from(params.damping) / 2f64.powi(32);
         let amplified = d / (1.0 - d);
@@ -339,7 +373,53 @@ proptest! {
         let bound = amplified * (ranking.residual as f64 / MASS as f64 + 2.0 * rounding);
         let error = l1(&ranking, &reference(&graph, d));
         prop_assert!(error <= bound + 1e-12, "{} > {}", error, bound);
+        }
     }
+}
+
+/// Communities with few links between them mix slowly, and a change concerns few of them.
+#[test]
+fn a_small_change_is_followed_over_few_edges() {
+    let (communities, size) = (128u32, 32u32);
+    let nodes = communities * size;
+    let mut state = 7u64;
+    let mut random = move |below: u32| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) % u64::from(below)) as u32
+    };
+    let edges: Vec<_> = (0..nodes * 8)
+        .map(|edge| {
+            let source = edge / 8;
+            let home = source / size + u32::from(random(32) == 0);
+            let target = home % communities * size + random(size);
+            (source, target, u64::from(random(9)) + 1)
+        })
+        .collect();
+    let mut graph = graph(nodes, &edges);
+    let params = FocusParams::default();
+    let mut ranker = Ranker::new(&graph, 1).unwrap();
+    let (cold, all) = ranker.rank_counted(&params, None).unwrap();
+    let edges = graph.edge_count();
+    let expected = Effort {
+        edge_visits: edges * u64::from(cold.iterations),
+        dense: cold.iterations,
+        frontier: 0,
+    };
+    assert_eq!(all, expected);
+    apply(&mut graph, &[(5, 9, 3), (700, 701, 20), (2_000, 3_900, 4)]);
+    ranker.refresh(&graph).unwrap();
+    let (warm, few) = ranker.rank_counted(&params, Some(&cold.mass)).unwrap();
+    assert_eq!(
+        warm,
+        oracle::focus::rank(&graph, &params, Some(&cold.mass)).unwrap()
+    );
+    assert!(
+        warm.converged && few.dense >= 1 && few.frontier > few.dense,
+        "{few:?}"
+    );
+    assert!(few.edge_visits * 5 < all.edge_visits, "{few:?} of {all:?}");
 }
 
 /// A graph of several blocks and tiles, dense and sparse, against the oracle.

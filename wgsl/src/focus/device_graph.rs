@@ -50,6 +50,7 @@ struct Tail {
     pool_stakes: Option<Bound>,
     settle: Bound,
     finish: Bound,
+    commit: Bound,
 }
 
 /// A graph on the device.
@@ -249,6 +250,12 @@ impl DeviceGraph {
         self.settle(commands);
     }
 
+    /// Adds what makes the last y of a warm run, which is over, the mass.
+    pub(super) fn commit<'a>(&'a self, commands: &mut crate::device::Commands<'a>) {
+        let groups = (self.graph.node_count() + 1).div_ceil(LABELS_PER_GROUP);
+        commands.dispatch(&self.tail.commit, Groups::Count(groups));
+    }
+
     fn settle<'a>(&'a self, commands: &mut crate::device::Commands<'a>) {
         let groups = (self.graph.node_count() + 1).div_ceil(LABELS_PER_GROUP);
         let tail = &self.tail;
@@ -408,12 +415,20 @@ impl Tail {
             (&labels.order).into(),
             (&labels.shares).into(),
         ];
+        let commit = [
+            control,
+            arrived,
+            (&labels.mass).into(),
+            (&labels.order).into(),
+            teleport.into(),
+        ];
         Ok(Tail {
             sum: gpu.bind(&kernels.sum, &[control, sums, arrived])?,
             pool_equal: gpu.bind(&kernels.pool_equal, &[control, sums])?,
             pool_stakes,
             settle: gpu.bind(&kernels.settle, &settle)?,
             finish: gpu.bind(&kernels.finish, &[control, sums])?,
+            commit: gpu.bind(&kernels.commit, &commit)?,
         })
     }
 }

@@ -15,6 +15,8 @@ const SUM: &str = include_str!("../kernels/focus/sum.wgsl");
 const POOL_EQUAL: &str = include_str!("../kernels/focus/pool_equal.wgsl");
 const POOL_STAKES: &str = include_str!("../kernels/focus/pool_stakes.wgsl");
 const SETTLE: &str = include_str!("../kernels/focus/settle.wgsl");
+const COMMIT: &str = include_str!("../kernels/focus/commit.wgsl");
+const TELEPORT: &str = include_str!("../kernels/focus/teleport.wgsl");
 const FINISH: &str = include_str!("../kernels/focus/finish.wgsl");
 const PATCH: &str = include_str!("../kernels/focus/patch.wgsl");
 
@@ -42,11 +44,14 @@ pub(super) mod control {
     pub(crate) const START: usize = 17;
     pub(crate) const CHANGED: usize = 18;
     pub(crate) const COUNTS: usize = 20;
-    pub(crate) const RESIDUALS: usize = 32;
+    pub(crate) const THRESHOLD: usize = 24;
+    pub(crate) const RESIDUAL_MAX: usize = 26;
+    pub(crate) const EDGES: usize = 35;
+    pub(crate) const RESIDUALS: usize = 40;
 }
 
 /// Words of the buffer of sums.
-pub(super) const SUM_WORDS: u64 = 8;
+pub(super) const SUM_WORDS: u64 = 10;
 
 /// Every kernel, compiled.
 #[derive(Debug)]
@@ -58,6 +63,7 @@ pub(super) struct Kernels {
     pub(super) pool_stakes: Arc<Kernel>,
     pub(super) settle: Arc<Kernel>,
     pub(super) finish: Arc<Kernel>,
+    pub(super) commit: Arc<Kernel>,
     pub(super) patch: Arc<Kernel>,
 }
 
@@ -71,6 +77,7 @@ impl Kernels {
             pool_stakes: gpu.kernel(&pool_stakes())?,
             settle: gpu.kernel(&settle())?,
             finish: gpu.kernel(&finish())?,
+            commit: gpu.kernel(&commit())?,
             patch: gpu.kernel(&patch())?,
         })
     }
@@ -86,6 +93,7 @@ pub(crate) fn sources() -> Vec<Source> {
         pool_stakes(),
         settle(),
         finish(),
+        commit(),
         patch(),
     ]
 }
@@ -146,13 +154,21 @@ fn pool_stakes() -> Source {
 fn settle() -> Source {
     source(
         "focus.settle",
-        &[WIDE, CONTROL, REDUCE, SETTLE],
+        &[WIDE, CONTROL, REDUCE, TELEPORT, SETTLE],
         &[Read, Write, Read, Write, Read, Read, Read, Write],
     )
 }
 
 fn finish() -> Source {
     source("focus.finish", &[WIDE, CONTROL, FINISH], &[Write, Write])
+}
+
+fn commit() -> Source {
+    source(
+        "focus.commit",
+        &[WIDE, CONTROL, TELEPORT, COMMIT],
+        &[Read, Read, Write, Read, Read],
+    )
 }
 
 fn patch() -> Source {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use ffcm::coprocessor::{FocusJob, JobError};
 use ffcm::device::focus::{Cuts, LANES, Shape};
 use ffcm::focus::prepare::Teleport;
-use ffcm::focus::{Ranking, missing_mass};
+use ffcm::focus::{Ranking, Threshold, missing_mass};
 use ffcm::graph::Graph;
 
 use crate::device::{Gpu, GpuError};
@@ -208,6 +208,19 @@ impl FocusEngine {
         words[control::EPSILON + 1] = (params.epsilon >> 32) as u32;
         words[control::ROUNDS] = self.options.rounds as u32;
         words[control::START] = 1;
+        let threshold = Threshold::new(held.layout.edges, params, start.is_empty());
+        if threshold.is_on() {
+            // A layout has fewer than 2^32 edges.
+            words[control::EDGES] = threshold.edges() as u32;
+            let pairs = [
+                (control::THRESHOLD, threshold.per_edge()),
+                (control::RESIDUAL_MAX, threshold.residual_max()),
+            ];
+            for (at, pair) in pairs {
+                words[at] = pair as u32;
+                words[at + 1] = (pair >> 32) as u32;
+            }
+        }
         gpu.upload(&held.control, 0, &words)?;
 
         let mut commands = gpu.commands("focus");
@@ -234,6 +247,11 @@ impl FocusEngine {
                 self.stats.dense_rounds += u64::from(found[control::COUNTS]);
                 self.stats.frontier_rounds += u64::from(found[control::COUNTS + 1]);
                 self.stats.still_rounds += u64::from(found[control::COUNTS + 2]);
+                if threshold.is_on() {
+                    let mut commands = gpu.commands("focus");
+                    held.commit(&mut commands);
+                    commands.submit()?;
+                }
                 return Ok(Ranking {
                     mass: held.read_mass(gpu)?,
                     iterations: residuals.len() as u32,

@@ -40,8 +40,23 @@ constexpr u32 FAULT = 18;
 constexpr u32 CONVERGED = 19;
 // Rounds made so far: dense, frontier, and without any change to gather.
 constexpr u32 COUNTS = 20;
+// Warm runs, as `ffcm::focus` defines them. How many edges there are; 0 where the threshold is 0 throughout.
+constexpr u32 EDGES = 24;
+// What a node may keep back per out-edge in this iteration.
+constexpr u32 THRESHOLD = 25;
+// Above this residual the threshold is 0.
+constexpr u32 RESIDUAL_MAX = 26;
+// Residual of the last iteration, and how many have hardly fallen.
+constexpr u32 BEFORE = 27;
+constexpr u32 FAILURES = 28;
+// What the mass misses since some nodes wait, modulo 2^64.
+constexpr u32 WAITING = 29;
+// The pool as it was spread last, the units its parts left, and the half of `arrived` that it belongs to.
+constexpr u32 POOL = 30;
+constexpr u32 LEFT = 31;
+constexpr u32 POOL_SIDE = 32;
 // Residuals of this batch.
-constexpr u32 RESIDUALS = 24;
+constexpr u32 RESIDUALS = 33;
 
 // All edges are gathered.
 constexpr u64 DENSE = 0;
@@ -51,12 +66,13 @@ constexpr u64 FRONTIER = 1;
 constexpr u64 NOTHING = 2;
 
 // Words of the buffer of sums, each in a line of its own, as whole grids add to them: sum of what arrived, which outlives
-// frontier rounds; sum of pool parts; residual; out-degrees of changed shares; blocks that are through.
+// frontier rounds; sum of pool parts; residual; out-degrees of changed shares; blocks that are through; what waits.
 constexpr u32 SUM_ARRIVED = 0;
 constexpr u32 SUM_GIVEN = 16;
 constexpr u32 SUM_RESIDUAL = 32;
 constexpr u32 SUM_CHANGES = 48;
 constexpr u32 SUM_BLOCKS = 64;
+constexpr u32 SUM_WAITING = 80;
 
 // Threads of a block of the kernels that add up.
 constexpr u32 THREADS = 256;

@@ -16,9 +16,23 @@ FFCM_DEVICE u64 next_mode(const u64* control, u64 changes) {
     return changes < control[FRONTIER_BELOW] ? FRONTIER : DENSE;
 }
 
+// Notes the residual of an iteration of a warm run, and sets the threshold of the next.
+FFCM_DEVICE void next_threshold(u64* control, u64 residual) {
+    const u64 before = control[BEFORE];
+    if (control[ITERATION] != 0 && residual > before - (before >> 5)) {
+        control[FAILURES] += 1;
+    }
+    control[BEFORE] = residual;
+    const u64 each = residual / control[EDGES];
+    const bool none = residual > control[RESIDUAL_MAX] || control[FAILURES] >= 4;
+    control[THRESHOLD] = none ? 0 : (each + each / 4) >> control[FAILURES];
+}
+
 // `pool` as it was spread, `left` what its parts left of it.
 FFCM_DEVICE void finish(u64* control, u64* sums, u64 pool, u64 left) {
-    const u64 residual = load_acquire(&sums[SUM_RESIDUAL]);
+    // What waits counts as distance too, whichever sign it has.
+    const u64 waiting = control[WAITING];
+    const u64 residual = load_acquire(&sums[SUM_RESIDUAL]) + (waiting >> 63 != 0 ? 0 - waiting : waiting);
     const u64 changes = load_acquire(&sums[SUM_CHANGES]);
     if (pool > MASS || left >= control[NODES]) {
         control[FAULT] = 1;
@@ -28,6 +42,13 @@ FFCM_DEVICE void finish(u64* control, u64* sums, u64 pool, u64 left) {
         control[START] = 0;
         control[MODE] = DENSE;
     } else {
+        if (control[EDGES] != 0) {
+            next_threshold(control, residual);
+            control[WAITING] = load_acquire(&sums[SUM_WAITING]);
+            control[POOL] = pool;
+            control[LEFT] = left;
+            control[POOL_SIDE] = control[ARRIVED_SIDE];
+        }
         control[RESIDUALS + control[ITERATION] - control[BATCH]] = residual;
         control[ITERATION] += 1;
         control[COUNTS + control[MODE]] += 1;
@@ -49,4 +70,5 @@ FFCM_DEVICE void finish(u64* control, u64* sums, u64 pool, u64 left) {
     sums[SUM_RESIDUAL] = 0;
     sums[SUM_CHANGES] = 0;
     sums[SUM_BLOCKS] = 0;
+    sums[SUM_WAITING] = 0;
 }

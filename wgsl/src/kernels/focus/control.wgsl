@@ -29,8 +29,23 @@ const START: u32 = 17u;
 const CHANGED: u32 = 18u;
 // Rounds made so far: dense, frontier, and without any change to gather.
 const COUNTS: u32 = 20u;
+// Warm runs, as `ffcm::focus` defines them. What a node may keep back per out-edge in this iteration.
+const THRESHOLD: u32 = 24u;
+// Above this residual the threshold is 0.
+const RESIDUAL_MAX: u32 = 26u;
+// Residual of the last iteration.
+const BEFORE: u32 = 28u;
+// What the mass misses since some nodes wait, modulo 2^64.
+const WAITING: u32 = 30u;
+// The pool as it was spread last, and the units its parts left.
+const POOL: u32 = 32u;
+const LEFT: u32 = 34u;
+// How many edges there are; 0 where the threshold is 0 throughout.
+const EDGES: u32 = 35u;
+// How many residuals have hardly fallen.
+const FAILURES: u32 = 36u;
 // Residuals of this batch, two words each.
-const RESIDUALS: u32 = 32u;
+const RESIDUALS: u32 = 40u;
 
 // All edges are gathered.
 const DENSE: u32 = 0u;
@@ -39,8 +54,10 @@ const FRONTIER: u32 = 1u;
 // No share changed: what arrived stays.
 const NOTHING: u32 = 2u;
 
-// Pairs of words of the buffer of sums: sum of arrived; sum of pool parts; residual; out-degrees of changed shares.
+// Pairs of words of the buffer of sums: sum of arrived; sum of pool parts; residual; out-degrees of changed shares; what
+// waits.
 const ARRIVED: u32 = 0u;
 const GIVEN: u32 = 2u;
 const RESIDUAL: u32 = 4u;
 const CHANGES: u32 = 6u;
+const WAITS: u32 = 8u;

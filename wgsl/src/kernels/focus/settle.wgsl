@@ -1,11 +1,9 @@
-// Makes what arrived and its pool the new mass: y, its distance to x, the new shares and which of them changed. 1024
-// labels to a workgroup, each written by one lane.
+// Makes what arrived and its pool the new mass: y, its distance to x, who takes part, the new shares and which of them
+// changed. 1024 labels to a workgroup, each written by one lane.
 
-@group(0) @binding(0) var<storage, read> control: array<u32>;
 @group(0) @binding(1) var<storage, read_write> sums: array<atomic<u32>>;
 @group(0) @binding(2) var<storage, read> arrived: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read_write> mass: array<vec2<u32>>;
-@group(0) @binding(4) var<storage, read> teleport: array<vec2<u32>>;
 // Ratio; scale in bits 0 to 5, out-degree above (as many as fit).
 @group(0) @binding(5) var<storage, read> ratios: array<vec2<u32>>;
 // Node of each label.
@@ -14,14 +12,6 @@
 @group(0) @binding(7) var<storage, read_write> shares: array<u32>;
 
 var<workgroup> changed: array<atomic<u32>, 32>;
-
-fn teleport_of(label: u32, node: u32) -> vec2<u32> {
-    if (control[STAKES] != 0u) {
-        return teleport[label];
-    }
-    let one = select(0u, 1u, node < control[MORE]);
-    return add64(vec2<u32>(control[EACH], control[EACH + 1u]), vec2<u32>(one, 0u));
-}
 
 @compute @workgroup_size(256)
 fn main(
@@ -37,6 +27,10 @@ fn main(
     let left = sub64(pool, given).x;
     var residual = vec2<u32>(0u, 0u);
     var changes = vec2<u32>(0u, 0u);
+    // All take part in the start.
+    let starts = control[START] != 0u;
+    let threshold = select(vec2<u32>(control[THRESHOLD], control[THRESHOLD + 1u]), vec2<u32>(0u, 0u), starts);
+    var waiting = vec2<u32>(0u, 0u);
     for (var step = 0u; step < 4u; step += 1u) {
         let label = piece * 1024u + step * 256u + lane;
         if (label > 0u && label < labels) {
@@ -45,14 +39,17 @@ fn main(
             let unit = vec2<u32>(select(0u, 1u, node < left), 0u);
             let y = add64(add64(arrived[label], part), unit);
             let x = mass[label];
-            if (less64(y, x)) {
-                residual = add64(residual, sub64(x, y));
-            } else {
-                residual = add64(residual, sub64(y, x));
-            }
-            mass[label] = y;
+            let moved = select(sub64(y, x), sub64(x, y), less64(y, x));
+            residual = add64(residual, moved);
             let ratio = ratios[label];
-            let share = packed_share(y, control[DAMPING], ratio.x, ratio.y & 63u);
+            // At most the residual that the threshold comes from.
+            let waits = !less64(multiply64(threshold, ratio.y >> 6u), moved);
+            if (waits) {
+                waiting = add64(waiting, sub64(y, x));
+            }
+            let next = select(y, x, waits);
+            mass[label] = next;
+            let share = packed_share(next, control[DAMPING], ratio.x, ratio.y & 63u);
             if (share != shares[label]) {
                 shares[label] = share;
                 changes = add64(changes, vec2<u32>(ratio.y >> 6u, 0u));
@@ -64,6 +61,14 @@ fn main(
     if (lane == 0u && labels > 0u) {
         accumulate(RESIDUAL, totals.xy);
         accumulate(CHANGES, totals.zw);
+    }
+    if (any(threshold != vec2<u32>(0u, 0u))) {
+        // Lane 0 may still be reading the sums before.
+        workgroupBarrier();
+        let waits = reduce(lane, waiting, vec2<u32>(0u, 0u)).xy;
+        if (lane == 0u && labels > 0u) {
+            accumulate(WAITS, waits);
+        }
     }
     if (lane < 32u && piece * 1024u < labels) {
         shares[control[CHANGED] + piece * 32u + lane] = atomicLoad(&changed[lane]);

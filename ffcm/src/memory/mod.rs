@@ -255,12 +255,14 @@ impl Memory {
 
     /// Applies one operation.
     pub fn apply(&mut self, target: SlotId, op: &MemoryOp) -> Result<(), MemoryError> {
-        let op = self.check(target, op)?;
-        let position = target.position();
-        if let Some(step) = Step::new(position as u32, op) {
-            let first = position - usize::from(target.slot);
-            let layer = &mut self.slots[first..first + SLOTS_PER_LAYER];
-            Instructions::widest().one(layer, step);
+        let position = self.index(target)?;
+        // A tensor has at most 2^24 slots.
+        let Some(step) = Step::decode(position as u32, op) else {
+            return op.check().map(|_| ());
+        };
+        let (layers, _) = self.slots.as_chunks_mut();
+        if !matches!(op, MemoryOp::Clip) {
+            Instructions::widest().apply(&mut layers[position / SLOTS_PER_LAYER], &step);
         }
         Ok(())
     }
@@ -288,23 +290,19 @@ impl Memory {
     }
 
     /// Position of a slot in `slots`.
+    #[inline]
     fn index(&self, id: SlotId) -> Result<usize, MemoryError> {
-        index(self.shards, id)
+        if id.shard >= self.shards {
+            return Err(MemoryError::BadShard);
+        }
+        if id.layer >= LAYERS {
+            return Err(MemoryError::BadLayer);
+        }
+        if id.slot >= SLOTS {
+            return Err(MemoryError::BadSlot);
+        }
+        Ok(id.position())
     }
-}
-
-/// Position of a slot of a tensor.
-fn index(shards: u16, id: SlotId) -> Result<usize, MemoryError> {
-    if id.shard >= shards {
-        return Err(MemoryError::BadShard);
-    }
-    if id.layer >= LAYERS {
-        return Err(MemoryError::BadLayer);
-    }
-    if id.slot >= SLOTS {
-        return Err(MemoryError::BadSlot);
-    }
-    Ok(id.position())
 }
 
 #[cfg(test)]

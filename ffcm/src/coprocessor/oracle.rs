@@ -39,7 +39,7 @@ impl Coprocessor for OracleCoprocessor {
     ) -> Result<Vec<Result<(), MemoryError>>, JobError> {
         Ok(ops
             .iter()
-            .map(|(target, op)| memory.apply(*target, op))
+            .map(|(target, op)| oracle::memory::apply(memory, *target, op))
             .collect())
     }
 

@@ -14,13 +14,16 @@
 //! Scaling rounds each component by itself, so the L1 norm of a scaled vector can exceed the bound by the rounding,
 //! at most half a unit per dimension.
 
+mod batch;
 mod kernels;
+mod layer;
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use kernels::Slot;
+use kernels::{Slot, Step};
+use layer::Instructions;
 
 /// Fixed-point scale: 1.0 is 1024.
 pub const SCALE: i32 = 1024;
@@ -179,7 +182,7 @@ impl Memory {
     pub fn zero(shards: u16) -> Memory {
         Memory {
             shards,
-            slots: vec![[0; DIMENSION]; usize::from(shards) * SLOTS_PER_SHARD],
+            slots: vec![Slot([0; DIMENSION]); usize::from(shards) * SLOTS_PER_SHARD],
         }
     }
 
@@ -198,7 +201,7 @@ impl Memory {
             .enumerate()
             .for_each(|(index, slot)| {
                 let first = index as u64 * BLOCKS_PER_SLOT;
-                for (block, values) in (first..).zip(slot.chunks_exact_mut(WORDS)) {
+                for (block, values) in (first..).zip(slot.0.chunks_exact_mut(WORDS)) {
                     let hash = prefix.clone().chain_update(block.to_le_bytes()).finalize();
                     for (value, word) in values.iter_mut().zip(hash.as_chunks::<2>().0) {
                         let word = i32::from(u16::from_le_bytes(*word));
@@ -216,7 +219,7 @@ impl Memory {
 
     /// The values of one slot, [`DIMENSION`] of them.
     pub fn slot(&self, id: SlotId) -> Result<&[i32], MemoryError> {
-        Ok(&self.slots[self.index(id)?])
+        Ok(&self.slots[self.index(id)?].0)
     }
 
     /// Every slot with its address, in tensor order.
@@ -224,18 +227,18 @@ impl Memory {
         self.slots
             .iter()
             .enumerate()
-            .map(|(index, values)| (SlotId::at(index), values.as_slice()))
+            .map(|(index, values)| (SlotId::at(index), values.0.as_slice()))
     }
 
     /// Overwrites one slot with stored values; [`MemoryError::BadVector`] unless there are [`DIMENSION`] of them,
     /// each within ±[`CLIP`].
     pub fn load_slot(&mut self, id: SlotId, values: &[i32]) -> Result<(), MemoryError> {
         let index = self.index(id)?;
-        let values: &Slot = values.try_into().map_err(|_| MemoryError::BadVector)?;
+        let values: &[i32; DIMENSION] = values.try_into().map_err(|_| MemoryError::BadVector)?;
         if values.iter().any(|v| v.unsigned_abs() > CLIP as u32) {
             return Err(MemoryError::BadVector);
         }
-        self.slots[index] = *values;
+        self.slots[index] = Slot(*values);
         Ok(())
     }
 
@@ -252,12 +255,16 @@ impl Memory {
 
     /// Applies one operation.
     pub fn apply(&mut self, target: SlotId, op: &MemoryOp) -> Result<(), MemoryError> {
-        let first = self.index(target)? - usize::from(target.slot);
-        apply_in_layer(
-            &mut self.slots[first..first + SLOTS_PER_LAYER],
-            target.slot,
-            op,
-        )
+        let position = self.index(target)?;
+        // A tensor has at most 2^24 slots.
+        let Some(step) = Step::decode(position as u32, op) else {
+            return op.check().map(|_| ());
+        };
+        let (layers, _) = self.slots.as_chunks_mut();
+        if !matches!(op, MemoryOp::Clip) {
+            Instructions::widest().apply(&mut layers[position / SLOTS_PER_LAYER], &step);
+        }
+        Ok(())
     }
 
     /// Applies a batch on the current rayon pool, the same bits as [`Memory::apply`] one by one. Refused operations
@@ -266,41 +273,7 @@ impl Memory {
     /// Mix ties the slots of one layer together, so a layer's operations run in batch order on one thread; layers
     /// and shards never touch each other and run in parallel.
     pub fn apply_batch(&mut self, ops: &[(SlotId, MemoryOp)]) -> Vec<Result<(), MemoryError>> {
-        let mut results = vec![Ok(()); ops.len()];
-        let mut order: Vec<(usize, usize)> = Vec::with_capacity(ops.len());
-        for (number, ((target, _), result)) in ops.iter().zip(&mut results).enumerate() {
-            match self.index(*target) {
-                Ok(index) => order.push((index / SLOTS_PER_LAYER, number)),
-                Err(error) => *result = Err(error),
-            }
-        }
-        order.sort_unstable();
-
-        let runs: Vec<_> = order.chunk_by(|a, b| a.0 == b.0).collect();
-        let mut layers = self.slots.chunks_exact_mut(SLOTS_PER_LAYER).enumerate();
-        let work: Vec<_> = runs
-            .iter()
-            .filter_map(|run| {
-                let (_, layer) = layers.find(|(index, _)| *index == run[0].0)?;
-                Some((layer, *run))
-            })
-            .collect();
-        debug_assert_eq!(work.len(), runs.len());
-
-        let refused: Vec<(usize, MemoryError)> = work
-            .into_par_iter()
-            .flat_map_iter(|(layer, run)| {
-                run.iter().filter_map(move |&(_, number)| {
-                    let (target, op) = &ops[number];
-                    let result = apply_in_layer(layer, target.slot, op);
-                    result.err().map(|error| (number, error))
-                })
-            })
-            .collect();
-        for (number, error) in refused {
-            results[number] = Err(error);
-        }
-        results
+        batch::apply(self, ops)
     }
 
     /// BLAKE3 over all values as little-endian `i32`, in tensor order.
@@ -308,7 +281,7 @@ impl Memory {
         let mut hasher = blake3::Hasher::new();
         let mut bytes = [0; 4 * DIMENSION];
         for slot in &self.slots {
-            for (out, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(slot) {
+            for (out, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(&slot.0) {
                 *out = value.to_le_bytes();
             }
             hasher.update(&bytes);
@@ -317,6 +290,7 @@ impl Memory {
     }
 
     /// Position of a slot in `slots`.
+    #[inline]
     fn index(&self, id: SlotId) -> Result<usize, MemoryError> {
         if id.shard >= self.shards {
             return Err(MemoryError::BadShard);
@@ -329,21 +303,6 @@ impl Memory {
         }
         Ok(id.position())
     }
-}
-
-/// Applies `op` to slot `target` (already checked) of one layer.
-fn apply_in_layer(layer: &mut [Slot], target: u8, op: &MemoryOp) -> Result<(), MemoryError> {
-    let target = usize::from(target);
-    match op.check()? {
-        CheckedOp::Add(vector) => kernels::add(&mut layer[target], vector),
-        CheckedOp::Decay(factor) => kernels::decay(&mut layer[target], factor),
-        CheckedOp::Mix { alpha, source } => {
-            let source = layer[usize::from(source)];
-            kernels::mix(&mut layer[target], &source, alpha);
-        }
-        CheckedOp::Clip => kernels::clip(&mut layer[target]),
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! Memory Arithmetic against `f64` references, and batches against one-by-one application.
+//! Memory Arithmetic against `f64` references and the oracle, and batches against one-by-one application.
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::oracle;
 use crate::testing::Rng;
 
 const ID: SlotId = SlotId {
@@ -283,7 +284,7 @@ fn a_million_operations_stay_within_the_bound() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn a_batch_equals_one_by_one(seed: u64, length in 0_usize..400, threads in 1_usize..4) {
+    fn a_batch_equals_one_by_one_and_the_oracle(seed: u64, length in 0_usize..1500, threads in 1_usize..4) {
         let mut rng = Rng::new(seed);
         let refused = refused_ops();
         let ops: Vec<(SlotId, MemoryOp)> = (0..length)
@@ -304,6 +305,10 @@ proptest! {
         let mut one_by_one = Memory::from_seed(2, [3; 32]);
         let mut batched = one_by_one.clone();
         let expected: Vec<_> = ops.iter().map(|(id, op)| one_by_one.apply(*id, op)).collect();
+        let mut defined = batched.clone();
+        let results: Vec<_> = ops.iter().map(|(id, op)| oracle::memory::apply(&mut defined, *id, op)).collect();
+        prop_assert_eq!(&results, &expected);
+        prop_assert_eq!(&defined, &one_by_one);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         prop_assert_eq!(pool.install(|| batched.apply_batch(&ops)), expected);
         prop_assert_eq!(batched.digest(), one_by_one.digest());

@@ -1,6 +1,7 @@
 //! Sequential, obvious implementations: the living definition every engine must agree with.
 
 pub mod focus;
+pub mod memory;
 mod net;
 
 pub use net::reduce;

@@ -38,6 +38,7 @@ racecheck-nets racecheck-focus racecheck-memory racecheck-hash
 nets-cpu nets-cuda nets-wgpu nets-persistent-cuda nets-local-cuda
 nets-large-cpu nets-large-cuda nets-large-persistent-cuda nets-large-local-cuda nets-large-both-cuda
 focus-cpu focus-cuda focus-wgpu focus-large-cuda
+cusparse-focus cusparse-focus-large
 memory-cpu memory-cuda memory-wgpu
 hash-cpu hash-cuda hash-wgpu"
 
@@ -157,6 +158,7 @@ run_part() {
             note "$name" failed $((SECONDS - start)) "not done after $left s"
         fi
         ;;
+    4) note "$name" not-run $((SECONDS - start)) "$(tail -n 1 "$work/$name.err" | tr '\t' ' ')" ;;
     3) note "$name" wrong $((SECONDS - start)) "$(tail -n 1 "$work/$name.err" | tr '\t' ' ')" ;;
     *) note "$name" failed $((SECONDS - start)) "exit code $code: $(tail -n 1 "$work/$name.err" | tr '\t' ' ')" ;;
     esac
@@ -213,6 +215,33 @@ sanitize() {
     fi
     run_part "$tool-$suite" "$sanitizer" --tool "$tool" --error-exitcode 99 --log-file "$work/$tool-$suite.log" \
         "$benches" "$suite" --tiny --backend "${state#*	}" --json '{}'
+}
+
+# The rival of π on the same graph: its name, arguments of `ffcm-benches dump`. Wants Python and CuPy; with --software
+# NumPy, to try it.
+cusparse() {
+    local name=$1 state on=
+    shift
+    state=$(device_of cuda)
+    case $state in
+    usable*) ;;
+    *)
+        if [ "$software" = no ]; then
+            not_run "$name" "${state#*	}"
+            return
+        fi
+        on=--cpu
+        ;;
+    esac
+    if ! command -v python3 >/dev/null; then
+        not_run "$name" "python3 is not installed"
+        return
+    fi
+    # shellcheck disable=SC2016
+    run_part "$name" sh -c 'graph=$1 benches=$2 script=$3 json=$4 on=$5; shift 5
+        "$benches" dump --out "$graph" "$@" || exit
+        python3 "$script" --graph "$graph" --json "$json" $on; code=$?
+        rm -r "$graph"; exit $code' cusparse "$work/$name.graph" "$benches" "$carry/cusparse.py" '{}' "$on" "$@"
 }
 
 fact() {
@@ -274,6 +303,10 @@ for part in $parts; do
     nets-large-persistent-cuda) on_device cuda "$part" nets --larger 3 --persistent $tiny ;;
     nets-large-local-cuda) on_device cuda "$part" nets --larger 3 --local $tiny ;;
     nets-large-both-cuda) on_device cuda "$part" nets --larger 3 --persistent --local $tiny ;;
+    # shellcheck disable=SC2086
+    cusparse-focus) cusparse "$part" $tiny ;;
+    # shellcheck disable=SC2086
+    cusparse-focus-large) cusparse "$part" --scale 24 $tiny ;;
     focus-large-cuda) on_device cuda "$part" focus --scale 24 $tiny ;;
     *-cpu) run_part "$part" "$benches" "${part%%-*}" --threads "$threads" $tiny --json '{}' ;;
     *) on_device "$backend" "$part" "${part%%-*}" $tiny ;;

@@ -1,6 +1,10 @@
 //! What the suites share on devices: which one, what goes over the wire, and the copy that is the floor.
 
 mod cuda;
+pub mod focus;
+pub mod hash;
+pub mod memory;
+pub mod nets;
 mod wgpu;
 
 use std::sync::Arc;
@@ -14,6 +18,8 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::machine::Machine;
 use crate::options::Options;
+pub use crate::table::hex;
+
 use crate::table::Table;
 use crate::timing::{Summary, seconds};
 
@@ -324,11 +330,6 @@ impl Report {
         }
         println!("{table}");
     }
-}
-
-/// A digest as people read it.
-pub fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -1,29 +1,17 @@
 //! Measure, verifier included.
 //!
-//! The suites behind the binary of this crate ([`nets`], [`focus`], [`deltas`], [`memory`], [`mod@hash`], [`signatures`], [`weights`], [`blocks`]) and what they
-//! share: interleaved timing, seeded inputs, plain reference implementations to be compared with, memory-bandwidth
-//! floors, tables and the description of the machine. A suite fails when a result is wrong, never because of a time.
+//! The suites behind the binary of this crate: those of crate `ffcm-suite`, on the CPU and on devices ([`gpu`]), and a
+//! chain of one validator ([`blocks`]). A suite fails when a result is wrong, never because of a time.
 //! Rival engines live in the `peers` crate, so that a daily build does not compile them.
 
-pub mod bandwidth;
 pub mod blocks;
 pub mod conformance;
-pub mod deltas;
 pub mod devices;
-pub mod failure;
-pub mod focus;
+pub mod dump;
 pub mod gpu;
-pub mod hash;
-pub mod machine;
-pub mod memory;
-pub mod nets;
-pub mod options;
-pub mod pagerank;
-pub mod programs;
-pub mod random;
 pub mod record;
-pub mod rmat;
-pub mod signatures;
-pub mod table;
-pub mod timing;
-pub mod weights;
+
+pub use ffcm_suite::{
+    bandwidth, deltas, failure, focus, hash, machine, memory, nets, options, pagerank, programs,
+    random, rmat, signatures, table, timing, weights,
+};

@@ -6,7 +6,8 @@ use clap::{Parser, Subcommand};
 use ffcm_benches::failure::Failure;
 use ffcm_benches::gpu::Backend;
 use ffcm_benches::{
-    blocks, conformance, deltas, devices, focus, hash, memory, nets, record, signatures, weights,
+    blocks, conformance, deltas, devices, dump, focus, gpu, hash, memory, nets, record, signatures,
+    weights,
 };
 
 /// Measures this project's engines. Every result is verified; no time ever decides the exit code.
@@ -43,6 +44,8 @@ enum Suite {
     Conformance(OnBackend<conformance::Arguments>),
     /// The devices of this machine, a line each: backend, state, kind, name.
     Devices,
+    /// Write the graph of suite `focus` and its exact π to plain files, for rivals that are no Rust crates.
+    Dump(dump::Arguments),
     /// Put what a recording script ran together: one JSON and one Markdown file.
     Record(record::Arguments),
     /// Every suite with --tiny, one after the other: on the CPU, on the first WebGPU adapter, and on CUDA where there is a
@@ -87,19 +90,19 @@ fn run(suite: &Suite) -> Result<(), Failure> {
     match suite {
         Suite::Nets(suite) => match suite.backend.device() {
             None => nets::run(&suite.arguments),
-            Some(device) => nets::gpu::run(&suite.arguments, &device),
+            Some(device) => gpu::nets::run(&suite.arguments, &device),
         },
         Suite::Focus(suite) => match suite.backend.device() {
             None => focus::run(&suite.arguments, |_| Vec::new()),
-            Some(device) => focus::gpu::run(&suite.arguments, &device),
+            Some(device) => gpu::focus::run(&suite.arguments, &device),
         },
         Suite::Memory(suite) => match suite.backend.device() {
             None => memory::run(&suite.arguments),
-            Some(device) => memory::gpu::run(&suite.arguments, &device),
+            Some(device) => gpu::memory::run(&suite.arguments, &device),
         },
         Suite::Hash(suite) => match suite.backend.device() {
             None => hash::run(&suite.arguments),
-            Some(device) => hash::gpu::run(&suite.arguments, &device),
+            Some(device) => gpu::hash::run(&suite.arguments, &device),
         },
         Suite::Deltas(arguments) => deltas::run(arguments),
         Suite::Signatures(arguments) => signatures::run(arguments),
@@ -112,6 +115,7 @@ fn run(suite: &Suite) -> Result<(), Failure> {
             devices::print();
             Ok(())
         }
+        Suite::Dump(arguments) => dump::run(arguments),
         Suite::Record(arguments) => record::run(arguments),
         Suite::Tiny => {
             SUITES.iter().try_for_each(|suite| tiny(&[suite]))?;
@@ -151,7 +155,7 @@ mod tests {
     fn tiny_runs_every_suite_there_is() {
         let cli = Cli::command();
         let mut names: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
-        names.retain(|name| !["conformance", "devices", "record", "tiny"].contains(name));
+        names.retain(|name| !["conformance", "devices", "dump", "record", "tiny"].contains(name));
         assert_eq!(names, SUITES);
         assert!(ON_DEVICES.iter().all(|name| names.contains(name)));
         Cli::command().debug_assert();

@@ -28,7 +28,7 @@ pub struct Arguments {
 }
 
 /// Every part, in the order of the page.
-const PARTS: [&str; 32] = [
+const PARTS: [&str; 34] = [
     "doctor",
     "conformance-cpu",
     "conformance-cuda",
@@ -55,6 +55,8 @@ const PARTS: [&str; 32] = [
     "focus-cuda",
     "focus-wgpu",
     "focus-large-cuda",
+    "cusparse-focus",
+    "cusparse-focus-large",
     "memory-cpu",
     "memory-cuda",
     "memory-wgpu",

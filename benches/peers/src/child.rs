@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use wait4::Wait4;
 
-use ffcm_benches::failure::Failure;
+use ffcm_suite::failure::Failure;
 
 /// What an engine prints: `Result: …`, `- ITRS: …`, `- TIME: …s`, the form of the published runtime.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,7 +11,7 @@ use ffcm::oracle;
 
 use crate::hvm2::{self, Refusal};
 use crate::random_net;
-use ffcm_benches::failure::Failure;
+use ffcm_suite::failure::Failure;
 
 /// Arguments of `peers differential`.
 #[derive(Debug, clap::Args)]

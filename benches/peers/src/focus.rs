@@ -1,8 +1,8 @@
 //! `peers focus`: suite `focus` with crate `graph` among the kernels.
 
-use ffcm_benches::failure::Failure;
-use ffcm_benches::focus::{self, Arguments, DAMPING, Kernel, Run};
-use ffcm_benches::timing::time;
+use ffcm_suite::failure::Failure;
+use ffcm_suite::focus::{self, Arguments, DAMPING, Kernel, Run};
+use ffcm_suite::timing::time;
 use graph::prelude::{CsrLayout, DirectedCsrGraph, GraphBuilder, PageRankConfig, page_rank};
 
 /// Crate `graph` 0.3.2: f32, asynchronous (Gauss-Seidel).

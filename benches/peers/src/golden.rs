@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::hvm2::{self, Refusal};
-use ffcm_benches::failure::Failure;
+use ffcm_suite::failure::Failure;
 
 #[path = "../../../ffcm/tests/golden_nets/record.rs"]
 mod record;

@@ -43,7 +43,7 @@ enum Command {
     Nets(nets::Arguments),
     /// Times π on a seeded RMAT graph: exact, f32 pull, and the memory-bandwidth floor.
     #[command(after_help = "Example: cargo run --release -p peers -- focus --scale 20 --degree 16")]
-    Focus(ffcm_benches::focus::Arguments),
+    Focus(ffcm_suite::focus::Arguments),
     /// Runs one program in this process and prints result, interactions and time.
     #[command(hide = true)]
     One(nets::One),

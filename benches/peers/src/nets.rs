@@ -7,17 +7,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ffcm_benches::machine::Machine;
-use ffcm_benches::nets::selected;
-use ffcm_benches::programs::Program;
-use ffcm_benches::table::Table;
-use ffcm_benches::timing::{Sample, Summary, seconds};
+use ffcm_suite::machine::Machine;
+use ffcm_suite::nets::selected;
+use ffcm_suite::programs::Program;
+use ffcm_suite::table::Table;
+use ffcm_suite::timing::{Sample, Summary, seconds};
 use serde::Serialize;
 
 use crate::child::{self, Answer};
 use crate::hvm2;
 use crate::hvm2_c::Toolchain;
-use ffcm_benches::failure::Failure;
+use ffcm_suite::failure::Failure;
 
 /// Arguments of `peers nets`.
 #[derive(Debug, clap::Args)]
@@ -139,7 +139,7 @@ pub fn one(arguments: &One) -> Result<(), Failure> {
         }
         // Parsing is not timed: the published runtime does not time it either.
         Engine::Ours => {
-            let reduced = ffcm_benches::nets::reduce(&text, arguments.threads);
+            let reduced = ffcm_suite::nets::reduce(&text, arguments.threads);
             let (outcome, sample) = reduced.map_err(|error| Failure::file(path, &error))?;
             Answer {
                 interactions: outcome.counts.total(),

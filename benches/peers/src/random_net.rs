@@ -1,6 +1,6 @@
 //! Random well-formed nets, one seed each: every variable twice, every reference defined, mostly without recursion.
 
-use ffcm_benches::random::SplitMix64;
+use ffcm_suite::random::SplitMix64;
 
 /// The text of net number `seed`.
 pub fn text(seed: u64) -> String {

@@ -76,7 +76,7 @@ mod tests {
     use ffcm_cuda::device::shim::{self, ShimOptions};
     use serde_json::Value;
 
-    use crate::{focus, hash, memory, nets};
+    use crate::{focus, gpu, hash, memory, nets};
 
     #[derive(Parser)]
     enum Cli {
@@ -95,10 +95,10 @@ mod tests {
         let cli = Cli::parse_from([&["suite"], words, &options].concat());
         let gpu = shim::open(&ShimOptions::default()).unwrap();
         let done = match cli {
-            Cli::Nets(arguments) => nets::gpu::on_cuda(&arguments, gpu),
-            Cli::Focus(arguments) => focus::gpu::on_cuda(&arguments, gpu),
-            Cli::Memory(arguments) => memory::gpu::on_cuda(&arguments, gpu),
-            Cli::Hash(arguments) => hash::gpu::on_cuda(&arguments, gpu),
+            Cli::Nets(arguments) => gpu::nets::on_cuda(&arguments, gpu),
+            Cli::Focus(arguments) => gpu::focus::on_cuda(&arguments, gpu),
+            Cli::Memory(arguments) => gpu::memory::on_cuda(&arguments, gpu),
+            Cli::Hash(arguments) => gpu::hash::on_cuda(&arguments, gpu),
         };
         done.unwrap();
         serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()

@@ -54,6 +54,7 @@ pub(super) fn page(record: &Record) -> String {
     for suite in SUITES {
         speed(&mut page, record, suite);
     }
+    rival(&mut page, record);
     page
 }
 
@@ -246,6 +247,59 @@ fn speed(page: &mut String, record: &Record, suite: &str) {
     }
     let count = unit(base);
     let heads = ["backend", "workload", count, "best", "rate", "of ceiling"];
+    table(page, &heads, rows);
+}
+
+/// π on CUDA beside f32 PageRank by cuSPARSE on the same graphs, in edges a second of one iteration.
+fn rival(page: &mut String, record: &Record) {
+    page.push_str("\n### π against cuSPARSE\n\nSpMV in f32 through CuPy, alone and in a whole iteration of PageRank; its scores were held against the exact π.\n\n");
+    let rows = ["focus", "focus-large"].map(|suite| {
+        let name = format!("cusparse-{suite}");
+        let part = find(record, &name);
+        let ours = find(record, &format!("{suite}-cuda"))
+            .filter(|part| part.state == State::Ok)
+            .and_then(|part| part.data.as_ref())
+            .map(|data| lines("focus", data))
+            .and_then(|lines| {
+                lines
+                    .iter()
+                    .filter_map(|line| line.mega_units)
+                    .reduce(f64::max)
+            });
+        match part.and_then(|part| Some((part, part.data.as_ref()?))) {
+            Some((part, data)) if part.state == State::Ok => {
+                let rate = |key: &str| Some(data["edges"].as_f64()? / data[key].as_f64()? / 1e6);
+                let shown =
+                    |rate: Option<f64>| rate.map_or(String::new(), |rate| format!("{rate:.0} M/s"));
+                let spmv = rate("spmv_seconds");
+                let ratio = ours
+                    .zip(spmv)
+                    .map_or(String::new(), |(ours, spmv)| format!("{:.2}", ours / spmv));
+                let graph = format!("scale {}, {} edges", data["scale"], data["edges"]);
+                vec![
+                    graph,
+                    shown(spmv),
+                    shown(rate("iteration_seconds")),
+                    shown(ours),
+                    ratio,
+                ]
+            }
+            part => {
+                let part = part.map(|(part, _)| part).or_else(|| find(record, &name));
+                let (state, why) = part.map_or((State::NotRun, ""), |part| {
+                    (part.state, part.reason.as_deref().unwrap_or(""))
+                });
+                vec![name.clone(), format!("{}: {why}", state.word())]
+            }
+        }
+    });
+    let heads = [
+        "graph",
+        "SpMV",
+        "iteration of PageRank",
+        "exact π, best",
+        "exact π ÷ SpMV",
+    ];
     table(page, &heads, rows);
 }
 

@@ -61,6 +61,19 @@ fn sample(folder: &Path) {
         { "kernel": "exact π", "threads": 1, "iteration": { "best": 0.02 }, "giga_arcs": 1.5, "of_floor": 0.9 },
         { "kernel": "f32 pull", "threads": 1, "iteration": { "best": 0.03 }, "giga_arcs": 1.0, "of_floor": 0.5 }]);
     put(folder, "focus-cpu", &json!({ "arcs": 31, "rows": rows }));
+    let row = json!({ "what": "48 further iterations", "units": 1000, "run": { "best": 0.5 }, "mega_units": 3000.0 });
+    put(
+        folder,
+        "focus-cuda",
+        &json!({ "device": { "adapter": "Card 9000" }, "rows": [row] }),
+    );
+    let rival = json!({ "scale": 20, "edges": 1_000_000, "spmv_seconds": 0.001, "iteration_seconds": 0.002 });
+    put(folder, "cusparse-focus", &rival);
+    write(
+        folder,
+        "cusparse-focus-large.status",
+        "not-run\n1\nno CuPy or no device: none\n",
+    );
 }
 
 #[test]
@@ -107,6 +120,8 @@ fn the_page_has_device_states_digests_rates_and_shares() {
         "| nets | `aa` | `aa` | NOT RUN |",
         "| cpu | sum_rec, depth 20, 2 threads | 7 | 125.00 ms | 60.500 M/s |  |",
         "| cuda | sum_rec, depth 24 | 1000 | 500.00 ms | 20000.000 M/s | 25.0 % |",
+        "| scale 20, 1000000 edges | 1000 M/s | 500 M/s | 3000 M/s | 3.00 |",
+        "| cusparse-focus-large | NOT RUN: no CuPy or no device: none |  |  |  |",
         // 100 multiprocessors × 128 B × 2 GHz, of which 64 B each.
         "| cuda | shared memory, an estimate |  |  | 25600.0 GB/s |  |",
         "| cuda | cnots, depth 20 | 10 | 500.00 ms | 40000.000 M/s | 10.0 % |",

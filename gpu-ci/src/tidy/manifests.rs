@@ -76,7 +76,7 @@ pub fn lints(files: &[File]) -> Problems {
 }
 
 /// Layers from the bottom. A crate uses only crates of lower layers; those of one layer do not know each other.
-const LAYERS: [&[&str]; 8] = [
+const LAYERS: [&[&str]; 9] = [
     &["ffcm", "focus-proof", "focus-store"],
     &[
         "ffcm-formats",
@@ -93,6 +93,7 @@ const LAYERS: [&[&str]; 8] = [
         "focus-rpc",
     ],
     &["focus-modules"],
+    &["ffcm-suite"],
     &["focus-node"],
     &["ffcm-benches"],
     &["peers"],

@@ -3,19 +3,16 @@
 //! Digests of a batch are held against those of one input at a time; a search must find what trying one nonce after the
 //! other finds. The search that is timed has no answer, so that it tries every nonce.
 
-pub mod gpu;
-
 use ffcm::coprocessor::{HashJob, HashOutput, hash_digest};
 use ffcm::hash;
 use rayon::ThreadPool;
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::gpu::hex;
 use crate::machine::Machine;
 use crate::options::{Options, Turns, pool};
 use crate::random::SplitMix64;
-use crate::table::Table;
+use crate::table::{Table, hex};
 use crate::timing::{Sample, Summary, interleave, seconds, time};
 
 /// Arguments of the suite.
@@ -23,17 +20,19 @@ use crate::timing::{Sample, Summary, interleave, seconds, time};
 pub struct Arguments {
     /// Inputs of a batch, 1024 bytes each; together they are the one long input.
     #[arg(long, default_value_t = 16384, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
-    inputs: u32,
+    pub inputs: u32,
     /// Nonces of the search.
     #[arg(long, default_value_t = 1 << 20, value_parser = clap::value_parser!(u64).range(1..))]
-    nonces: u64,
+    pub nonces: u64,
     /// Seed of the inputs.
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub seed: u64,
+    /// Rounds and thread counts.
     #[command(flatten)]
-    turns: Turns,
+    pub turns: Turns,
+    /// Size and report.
     #[command(flatten)]
-    options: Options,
+    pub options: Options,
 }
 
 /// Bytes of an input of a batch.
@@ -42,24 +41,30 @@ const INPUT: usize = 1024;
 const HEADER: usize = 80;
 
 /// The bytes that the workloads are made of.
-struct Inputs {
-    data: Vec<u8>,
-    nonces: u64,
+pub struct Inputs {
+    /// All inputs, one after the other.
+    pub data: Vec<u8>,
+    /// Nonces of a search.
+    pub nonces: u64,
 }
 
 /// A job, and what to say about it.
-struct Workload<'a> {
-    name: &'static str,
-    job: HashJob<'a>,
+pub struct Workload<'a> {
+    /// Name in tables.
+    pub name: &'static str,
+    /// The job.
+    pub job: HashJob<'a>,
     /// Bytes hashed, or nonces tried.
-    units: u64,
-    unit: &'static str,
+    pub units: u64,
+    /// What `units` counts.
+    pub unit: &'static str,
     /// Computed one at a time.
-    expected: HashOutput,
+    pub expected: HashOutput,
 }
 
 impl Inputs {
-    fn new(arguments: &Arguments) -> Inputs {
+    /// The bytes that the arguments ask for.
+    pub fn new(arguments: &Arguments) -> Inputs {
         let (inputs, nonces) = match arguments.options.tiny {
             true => (40, 500),
             false => (arguments.inputs, arguments.nonces),
@@ -74,7 +79,8 @@ impl Inputs {
         }
     }
 
-    fn batch(&self) -> Vec<&[u8]> {
+    /// The short inputs.
+    pub fn batch(&self) -> Vec<&[u8]> {
         self.data.chunks(INPUT).collect()
     }
 
@@ -84,7 +90,7 @@ impl Inputs {
 }
 
 /// The jobs that are timed. `batch` are the short inputs, `whole` is the long one.
-fn workloads<'a>(
+pub fn workloads<'a>(
     inputs: &'a Inputs,
     batch: &'a [&'a [u8]],
     whole: &'a [&'a [u8]],
@@ -143,7 +149,7 @@ fn search(inputs: &Inputs, count: u64, target: [u8; 32]) -> HashJob<'_> {
 }
 
 /// Lets `run` search for nonces that exist; the answers come from trying one after the other.
-fn check_searches(
+pub fn check_searches(
     inputs: &Inputs,
     mut run: impl FnMut(&HashJob<'_>) -> Result<HashOutput, Failure>,
 ) -> Result<(), Failure> {
@@ -157,7 +163,8 @@ fn check_searches(
     Ok(())
 }
 
-fn same(name: &str, expected: &HashOutput, found: &HashOutput) -> Result<(), Failure> {
+/// The same output, or what differs.
+pub fn same(name: &str, expected: &HashOutput, found: &HashOutput) -> Result<(), Failure> {
     if expected == found {
         return Ok(());
     }

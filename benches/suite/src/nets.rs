@@ -3,8 +3,6 @@
 //! At the small sizes every thread count is held against the oracle: result and interactions by opcode. At the sizes
 //! measured, every single run must give the result computed without nets and always the same interactions.
 
-pub mod gpu;
-
 use std::fmt::Write;
 
 use ffcm::cpu::NetEngine;
@@ -25,29 +23,31 @@ use crate::timing::{Sample, Summary, interleave, seconds, time};
 pub struct Arguments {
     /// Only these programs.
     #[arg(long, value_delimiter = ',')]
-    only: Vec<String>,
+    pub only: Vec<String>,
     /// Levels taken off the depth of every program, for slow devices; none gets below its size in a tiny run.
     #[arg(long, value_name = "LEVELS", default_value_t = 0)]
-    smaller: u32,
+    pub smaller: u32,
     /// Levels added to the depth of every program, for fast ones.
     #[arg(long, value_name = "LEVELS", default_value_t = 0, conflicts_with = "smaller",
         value_parser = clap::value_parser!(u32).range(..=8))]
-    larger: u32,
+    pub larger: u32,
     /// On CUDA: many rounds in one launch, whose blocks wait for each other in between.
     #[arg(long)]
-    persistent: bool,
+    pub persistent: bool,
     /// On CUDA: new nodes in the shared memory of the block that makes them, as far as possible.
     #[arg(long)]
-    local: bool,
+    pub local: bool,
+    /// Rounds and thread counts.
     #[command(flatten)]
-    turns: Turns,
+    pub turns: Turns,
+    /// Size and report.
     #[command(flatten)]
-    options: Options,
+    pub options: Options,
 }
 
 impl Arguments {
     /// The sizes at which a program is measured.
-    fn sizes(&self, program: &Program) -> Vec<(&'static str, u32)> {
+    pub fn sizes(&self, program: &Program) -> Vec<(&'static str, u32)> {
         if self.options.tiny {
             return program.tiny.to_vec();
         }

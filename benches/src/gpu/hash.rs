@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use ffcm::coprocessor::{HashJob, HashOutput, JobError, hash_digest};
 
-use super::{Arguments, Inputs, check_searches, same, workloads};
 use crate::failure::Failure;
 use crate::gpu::{Choice, Counted, Device, Report, Row, Traffic, hex, watched};
+use crate::hash::{Arguments, Inputs, check_searches, same, workloads};
 use crate::timing::{Summary, time};
 
 /// Checks and measures.

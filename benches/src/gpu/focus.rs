@@ -6,8 +6,8 @@ use ffcm::coprocessor::{FocusJob, JobError, ranking_digest};
 use ffcm::focus::{FocusParams, Ranker, Ranking};
 use ffcm::graph::Graph;
 
-use super::{Arguments, graph, rank};
 use crate::failure::Failure;
+use crate::focus::{Arguments, graph, rank};
 use crate::gpu::{Choice, Counted, Device, Report, Row, Traffic, hex, watched};
 use crate::timing::{Sample, Summary, seconds, time};
 

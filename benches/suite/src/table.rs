@@ -49,6 +49,11 @@ impl fmt::Display for Table {
     }
 }
 
+/// A digest as people read it.
+pub fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

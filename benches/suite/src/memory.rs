@@ -3,8 +3,6 @@
 //! Both orders of work must give one digest. The floor is the time that the bytes every operation must touch take at
 //! the measured streaming bandwidth of main memory; a tensor that fits a cache may be faster than that.
 
-pub mod gpu;
-
 use std::collections::BTreeMap;
 
 use ffcm::memory::{
@@ -27,22 +25,24 @@ use crate::timing::{Sample, Summary, interleave, seconds, time};
 pub struct Arguments {
     /// Operations of the batch.
     #[arg(long, default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
-    operations: u32,
+    pub operations: u32,
     /// Shards of the tensor, 128 KiB each.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    shards: u16,
+    pub shards: u16,
     /// Seed of the operations.
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub seed: u64,
+    /// Rounds and thread counts.
     #[command(flatten)]
-    turns: Turns,
+    pub turns: Turns,
+    /// Size and report.
     #[command(flatten)]
-    options: Options,
+    pub options: Options,
 }
 
 impl Arguments {
     /// Operations of the batch.
-    fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         if self.options.tiny {
             256
         } else {
@@ -76,8 +76,10 @@ struct Row {
     bandwidth: f64,
 }
 
-type Operation = (SlotId, MemoryOp);
-type Results = Vec<Result<(), MemoryError>>;
+/// A slot and what to do to it.
+pub type Operation = (SlotId, MemoryOp);
+/// What each operation gave.
+pub type Results = Vec<Result<(), MemoryError>>;
 
 /// One way to apply the operations.
 struct Contender {
@@ -160,7 +162,8 @@ fn contenders(threads: &[usize]) -> Result<Vec<Contender>, Failure> {
     Ok(contenders)
 }
 
-fn one_by_one(memory: &mut Memory, operations: &[Operation]) -> Results {
+/// Applies every operation by itself, in order.
+pub fn one_by_one(memory: &mut Memory, operations: &[Operation]) -> Results {
     let apply = |(slot, op): &Operation| memory.apply(*slot, op);
     operations.iter().map(apply).collect()
 }
@@ -187,7 +190,7 @@ fn compulsory_bytes(op: &MemoryOp) -> usize {
 }
 
 /// Mostly additions, two in a hundred of everything refused.
-fn operations(seed: u64, shards: u16, count: usize) -> Vec<Operation> {
+pub fn operations(seed: u64, shards: u16, count: usize) -> Vec<Operation> {
     let mut random = SplitMix64::new(seed);
     let mut below = move |bound: u64| random.below(bound);
     let operation = |_| {

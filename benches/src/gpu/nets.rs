@@ -10,9 +10,9 @@ use ffcm_cuda::CudaCoprocessor;
 use ffcm_cuda::net::{Local, Schedule};
 use ffcm_wgsl::{NetOptions, WgpuCoprocessor};
 
-use super::{Arguments, reduce, selected};
 use crate::failure::Failure;
 use crate::gpu::{Choice, Counted, Device, Report, Row, Traffic, hex, watched};
+use crate::nets::{Arguments, reduce, selected};
 use crate::programs::Program;
 use crate::timing::{Sample, Summary, time};
 

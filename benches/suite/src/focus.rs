@@ -4,8 +4,6 @@
 //! either form of the graph is timed apart. Results are checked against `f64` power iteration before anything is printed.
 //! Further kernels can be raced under the same rules: see [`Kernel`].
 
-pub mod gpu;
-
 use ffcm::focus::{FocusParams, MASS, Ranker, Ranking};
 use ffcm::graph::{EdgeDelta, Graph};
 use rayon::ThreadPool;
@@ -25,24 +23,27 @@ use crate::timing::{Sample, Summary, interleave, seconds, time};
 pub struct Arguments {
     /// log2 of the number of nodes.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(4..=26))]
-    scale: u32,
+    pub scale: u32,
     /// Undirected edges drawn per node.
     #[arg(long, default_value_t = 16)]
-    degree: u32,
+    pub degree: u32,
     /// Seed of the graph.
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub seed: u64,
     /// Iterations of each timed run.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
-    iterations: u32,
+    pub iterations: u32,
+    /// Rounds and thread counts.
     #[command(flatten)]
-    turns: Turns,
+    pub turns: Turns,
+    /// Size and report.
     #[command(flatten)]
-    options: Options,
+    pub options: Options,
 }
 
 impl Arguments {
-    fn rmat(&self) -> Rmat {
+    /// The graph asked for.
+    pub fn rmat(&self) -> Rmat {
         Rmat {
             scale: if self.options.tiny { 10 } else { self.scale },
             degree: self.degree,
@@ -258,7 +259,7 @@ fn degree_ordered(nodes: u32, arcs: &[(u32, u32)]) -> (Vec<(u32, u32)>, Vec<u32>
 }
 
 /// The exact engine's graph: every arc with weight 1, no stakes. In batches, to bound memory.
-fn graph(nodes: u32, arcs: &[(u32, u32)]) -> Result<Graph, Failure> {
+pub fn graph(nodes: u32, arcs: &[(u32, u32)]) -> Result<Graph, Failure> {
     let mut graph = Graph::new();
     graph.add_nodes(nodes).map_err(Failure::failed)?;
     for arcs in arcs.chunks(1 << 22) {
@@ -273,7 +274,8 @@ fn graph(nodes: u32, arcs: &[(u32, u32)]) -> Result<Graph, Failure> {
     Ok(graph)
 }
 
-fn rank(ranker: &Ranker, params: &FocusParams) -> Result<Ranking, Failure> {
+/// A ranking from the uniform start.
+pub fn rank(ranker: &Ranker, params: &FocusParams) -> Result<Ranking, Failure> {
     ranker.rank(params, None).map_err(Failure::failed)
 }
 

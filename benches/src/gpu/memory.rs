@@ -5,9 +5,9 @@ use std::sync::Arc;
 use ffcm::coprocessor::JobError;
 use ffcm::memory::{Memory, MemoryError, MemoryOp, SlotId};
 
-use super::{Arguments, one_by_one, operations};
 use crate::failure::Failure;
 use crate::gpu::{Choice, Counted, Device, Report, Row, Traffic, hex, watched};
+use crate::memory::{Arguments, one_by_one, operations};
 use crate::timing::{Summary, time};
 
 /// What an engine gives for a batch, and what it has counted so far.

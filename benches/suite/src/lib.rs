@@ -1,0 +1,23 @@
+//! Measure the CPU engines, verifier included, without a node or a device.
+//!
+//! The suites ([`nets`], [`focus`], [`deltas`], [`memory`], [`mod@hash`], [`signatures`], [`weights`]) and what they
+//! share: interleaved timing, seeded inputs, plain reference implementations to be compared with, memory-bandwidth floors, tables and the description of the
+//! machine. A suite fails when a result is wrong, never because of a time.
+
+pub mod bandwidth;
+pub mod deltas;
+pub mod failure;
+pub mod focus;
+pub mod hash;
+pub mod machine;
+pub mod memory;
+pub mod nets;
+pub mod options;
+pub mod pagerank;
+pub mod programs;
+pub mod random;
+pub mod rmat;
+pub mod signatures;
+pub mod table;
+pub mod timing;
+pub mod weights;

@@ -77,6 +77,13 @@ pub(crate) struct Producer {
     pub(crate) log: Log,
 }
 
+/// A transaction that nothing but its signature and the mempool keeps out.
+struct Checked {
+    task: Task,
+    /// Nonce of the sender's account.
+    nonce: u64,
+}
+
 /// Counters and the last reports; nothing that a block depends on.
 pub(crate) struct Telemetry {
     pub(crate) metrics: Metrics,
@@ -221,10 +228,9 @@ impl Node {
 
     /// Admits a transaction to the mempool, or says why not.
     pub fn submit(&self, tx: SignedTx) -> Result<TxId, RejectReason> {
-        let task = Task::new(tx);
-        let result = self.admissible(&task).and_then(|nonce| {
-            let verdict = task.tx.verify();
-            self.insert(task, nonce, verdict)
+        let result = self.check(tx).and_then(|checked| {
+            let verdict = checked.task.tx.verify();
+            self.insert(checked, verdict)
         });
         self.count_submitted(&result);
         result
@@ -233,26 +239,27 @@ impl Node {
     /// Admits transactions that came together, in their order: the answers that [`Node::submit`] would give, one after the
     /// other. Signatures are verified as a batch, and everything but the insertion on the current rayon pool.
     pub fn submit_all(&self, txs: Vec<SignedTx>) -> Vec<Result<TxId, RejectReason>> {
-        let check = |tx| {
-            let task = Task::new(tx);
-            let nonce = self.admissible(&task)?;
-            let message = task.tx.tx.signing_bytes();
-            Ok((task, nonce, message))
-        };
-        let checked: Vec<Result<(Task, u64, Vec<u8>), RejectReason>> =
-            txs.into_par_iter().map(check).collect();
-        let items: Vec<SignedMessage<'_>> = checked
-            .iter()
+        let checked: Vec<Result<Checked, RejectReason>> =
+            txs.into_par_iter().map(|tx| self.check(tx)).collect();
+        let messages: Vec<Vec<u8>> = checked
+            .par_iter()
             .flatten()
-            .map(|(task, _, message)| (task.tx.tx.sender, &message[..], task.tx.signature))
+            .map(|checked| checked.task.tx.tx.signing_bytes())
+            .collect();
+        let items: Vec<SignedMessage<'_>> = { checked.iter().flatten() }
+            .zip(&messages)
+            .map(|(checked, message)| {
+                let tx = &checked.task.tx;
+                (tx.tx.sender, message.as_slice(), tx.signature)
+            })
             .collect();
         let mut verdicts = verify_each(&items).into_iter();
-        let insert = |checked: Result<(Task, u64, Vec<u8>), RejectReason>| {
-            let result = checked.and_then(|(task, nonce, _)| {
+        let insert = |checked: Result<Checked, RejectReason>| {
+            let result = checked.and_then(|checked| {
                 let verdict = verdicts
                     .next()
                     .expect("one verdict for each that was checked");
-                self.insert(task, nonce, verdict)
+                self.insert(checked, verdict)
             });
             self.count_submitted(&result);
             result
@@ -260,8 +267,9 @@ impl Node {
         checked.into_iter().map(insert).collect()
     }
 
-    /// What can be said of a transaction before its signature is verified. Returns the nonce of the sender's account.
-    fn admissible(&self, task: &Task) -> Result<u64, RejectReason> {
+    /// All that can be said of a transaction before its signature is verified.
+    fn check(&self, tx: SignedTx) -> Result<Checked, RejectReason> {
+        let task = Task::new(tx);
         if task.bytes > TX_BYTES_MAX as u64 {
             return Err(RejectReason::TooLarge);
         }
@@ -286,14 +294,13 @@ impl Node {
         {
             return Err(RejectReason::Insufficient);
         }
-        Ok(nonce)
+        Ok(Checked { task, nonce })
     }
 
     /// The last step of admission, with the `verdict` on the signature.
     fn insert(
         &self,
-        task: Task,
-        nonce: u64,
+        Checked { task, nonce }: Checked,
         verdict: Result<(), SignatureError>,
     ) -> Result<TxId, RejectReason> {
         let mut mempool = lock(&self.mempool);

@@ -5,8 +5,10 @@ use rayon::prelude::*;
 use super::chunk::CHUNK_NODES;
 use super::{EdgeDelta, GraphError, check_node, chunk_of};
 
-/// Smallest batch that is worth more than one thread.
+/// Smallest batch whose sorting is worth more than one thread.
 const PARALLEL_MIN: usize = 1024;
+/// Fewest chunks whose rewriting is.
+const PARALLEL_CHUNKS: usize = 8;
 /// Most buckets that a batch is divided into: as many as a core writes to at once without missing its caches much.
 const BUCKETS_MAX: u32 = 1 << 11;
 /// Deltas of a bucket to aim at, in small batches.
@@ -46,19 +48,20 @@ pub(super) fn merge<R: Send>(
     let seams = deltas.chunks(part_len).zip(deltas.chunks(part_len).skip(1));
     let ordered = surveys.iter().all(|survey| survey.ordered) && { seams }
         .all(|(a, b)| a.last().map(edge) < b.first().map(edge));
+    // A chunk is rewritten whole: a few deltas far apart are work for several threads too.
+    let all = |touched: Vec<&[EdgeDelta]>| match touched.len() < PARALLEL_CHUNKS {
+        true => touched.into_iter().map(&merge).collect(),
+        false => in_order(touched.into_par_iter().map(&merge).collect()),
+    };
     if ordered {
-        let touched: Vec<&[EdgeDelta]> = by_chunk(deltas).collect();
-        return match parts {
-            1 => touched.into_iter().map(merge).collect(),
-            _ => in_order(touched.into_par_iter().map(&merge).collect()),
-        };
+        return all(by_chunk(deltas).collect());
+    }
+    if buckets.count == 1 {
+        return all(by_chunk(last_of_each_edge(&mut deltas.to_vec())).collect());
     }
     let each = |bucket: &mut [EdgeDelta]| -> Result<Vec<R>, GraphError> {
         by_chunk(last_of_each_edge(bucket)).map(&merge).collect()
     };
-    if parts == 1 && surveys[0].counts.len() == 1 {
-        return each(&mut deltas.to_vec());
-    }
     let mut divided = vec![EdgeDelta::default(); deltas.len()];
     let divided = divide(deltas, part_len, &buckets, &surveys, &mut divided);
     let merged = in_order(divided.into_par_iter().map(each).collect())?;

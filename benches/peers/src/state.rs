@@ -165,7 +165,7 @@ pub fn rows(arguments: &Arguments) -> Result<Vec<Row>, Failure> {
         fs::create_dir(&path).map_err(|error| Failure::file(&path, &error))?;
         Ok(path)
     };
-    let mut contenders: Vec<(PathBuf, Box<dyn Contender>)> = Vec::new();
+    let mut contenders: Vec<Entry> = Vec::new();
     let ours = sub_folder("ours")?;
     contenders.push((ours.clone(), Box::new(ours::Ours::create(&ours)?)));
     if !arguments.without.contains(&Rival::Nomt) {
@@ -237,9 +237,10 @@ impl State {
     }
 }
 
-type Contenders = [(PathBuf, Box<dyn Contender>)];
+/// A contender and the folder that its files are in.
+type Entry = (PathBuf, Box<dyn Contender>);
 
-fn load(arguments: &Arguments, contenders: &mut Contenders, state: &State) -> Result<(), Failure> {
+fn load(arguments: &Arguments, contenders: &mut [Entry], state: &State) -> Result<(), Failure> {
     let threads = arguments.threads.iter().copied().max().unwrap_or(1);
     let pool = pool(threads)?;
     let pairs = state.all();
@@ -262,7 +263,7 @@ fn load(arguments: &Arguments, contenders: &mut Contenders, state: &State) -> Re
 fn measure(
     arguments: &Arguments,
     threads: usize,
-    contenders: &mut Contenders,
+    contenders: &mut [Entry],
     state: &mut State,
 ) -> Result<Vec<Row>, Failure> {
     let first = arguments.threads.first() == Some(&threads);
@@ -283,25 +284,23 @@ fn measure(
     }
     let shown = contenders.iter().zip(&measured);
     let shown = shown.filter(|((_, contender), _)| first || contender.parallel());
-    let row =
-        |((folder, contender), measured): (&(PathBuf, Box<dyn Contender>), &Vec<(Update, u64)>)| {
-            let summary = |sample: fn(&Update) -> Sample| {
-                Summary::of(&measured.iter().map(|(u, _)| sample(u)).collect::<Vec<_>>())
-            };
-            Ok(Row {
-                name: contender.name(),
-                threads,
-                root: summary(|u| u.rooted),
-                commit: summary(|u| u.committed),
-                total: summary(|u| Sample {
-                    wall: u.rooted.wall + u.committed.wall,
-                    cpu: u.rooted.cpu + u.committed.cpu,
-                }),
-                written: measured.iter().map(|(_, bytes)| bytes).sum::<u64>()
-                    / measured.len() as u64,
-                files: size(folder)?,
-            })
+    let row = |((folder, contender), measured): (&Entry, &Vec<(Update, u64)>)| {
+        let summary = |sample: fn(&Update) -> Sample| {
+            Summary::of(&measured.iter().map(|(u, _)| sample(u)).collect::<Vec<_>>())
         };
+        Ok(Row {
+            name: contender.name(),
+            threads,
+            root: summary(|u| u.rooted),
+            commit: summary(|u| u.committed),
+            total: summary(|u| Sample {
+                wall: u.rooted.wall + u.committed.wall,
+                cpu: u.rooted.cpu + u.committed.cpu,
+            }),
+            written: measured.iter().map(|(_, bytes)| bytes).sum::<u64>() / measured.len() as u64,
+            files: size(folder)?,
+        })
+    };
     shown.map(row).collect()
 }
 

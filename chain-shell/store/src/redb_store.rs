@@ -1,8 +1,9 @@
 //! One file on disk, kept by redb.
 //!
-//! * **Commit.** One write transaction, keys in sorted order (redb inserts sorted keys several times faster), synced
-//!   before it returns. Commits are two-phase: a file whose newest commit does not verify is reported as damaged and
-//!   never rolled back to an older commit in silence. Dropping a transaction before its commit leaves no trace.
+//! * **Commit.** One write transaction, keys in sorted order (redb inserts sorted keys several times faster), the tables
+//!   of a large batch filled in parallel, synced before it returns. Commits are two-phase: a file whose newest commit
+//!   does not verify is reported as damaged and never rolled back to an older commit in silence. Dropping a transaction
+//!   before its commit leaves no trace.
 //! * **Creation.** A new file is made complete under a second name (`<file>.new`) and renamed, so that a file under
 //!   its own name has always been a whole store.
 //! * **Damage.** redb trusts its pages once open, so opening verifies the checksum of every page first. redb 4.4 panics

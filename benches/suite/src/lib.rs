@@ -1,8 +1,9 @@
 //! Measure the CPU engines, verifier included, without a node or a device.
 //!
 //! The suites ([`nets`], [`focus`], [`incremental`], [`deltas`], [`memory`], [`mod@hash`], [`signatures`], [`state`],
-//! [`weights`]) and what they share: interleaved timing, seeded inputs, plain reference implementations to be compared with, memory-bandwidth floors, tables and the description of the
-//! machine. [`cpu`] makes one table of them. A suite fails when a result is wrong, never because of a time.
+//! [`weights`]) and what they share: interleaved timing, seeded inputs, plain reference implementations to be compared
+//! with, memory-bandwidth floors, tables and the description of the machine. [`cpu`] makes one table of them. A suite
+//! fails when a result is wrong, never because of a time.
 
 pub mod bandwidth;
 pub mod cpu;

@@ -10,6 +10,10 @@
 //! * **Update.** [`StateTree::update`] reads only the pages that the changed keys lie in, and those of sub-trees that
 //!   collapse. Above a threshold it works on the 16 children of a page in parallel. It writes nothing: the
 //!   [`TreeUpdate`] goes into the same [`Batch`](focus_store::Batch) as the values, and so into the same commit.
+//! * **Hashing.** The buckets below an inner page are hashed together, level by level, so that a vector unit always has
+//!   sixteen (or eight) independent compressions to do at once; the digests are those of one at a time.
+//! * **Memory.** No page is kept between updates: reads go to the store and its bounded cache. An update holds the pages
+//!   that differ, which the batch shares.
 //! * **Uncommitted blocks.** A tree may be seen through updates that are not committed yet: [`StateTree::over`].
 //!
 //! ```

@@ -191,14 +191,8 @@ fn pass_avx512(
 #[target_feature(enable = "avx2")]
 fn pass_avx2(mode: &Mode, blocks: &[[u8; BLOCK]; LANES], lengths: &[u32; LANES]) -> [Hash; LANES] {
     let mut out = [[0; 32]; LANES];
-    for half in [0, 8] {
-        let (Some(blocks), Some(lengths), Some(out)) = (
-            blocks[half..].first_chunk::<8>(),
-            lengths[half..].first_chunk(),
-            out[half..].first_chunk_mut(),
-        ) else {
-            unreachable!("sixteen is twice eight");
-        };
+    let (blocks, lengths) = (blocks.as_chunks::<8>().0, lengths.as_chunks::<8>().0);
+    for ((blocks, lengths), out) in blocks.iter().zip(lengths).zip(out.as_chunks_mut::<8>().0) {
         pass(mode, blocks, lengths, out);
     }
     out
@@ -209,6 +203,7 @@ type Words<const L: usize> = [u32; L];
 
 /// `L` compressions side by side: section 2.2 of the BLAKE3 paper, but that every word is `L` words.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // An index into two words at once.
 fn pass<const L: usize>(
     mode: &Mode,
     blocks: &[[u8; BLOCK]; L],
@@ -261,6 +256,7 @@ fn round<const L: usize, const R: usize>(state: &mut [Words<L>; 16], message: &[
 
 /// The quarter-round.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // An index into two words at once.
 fn mix<const L: usize>(
     state: &mut [Words<L>; 16],
     [a, b, c, d]: [usize; 4],

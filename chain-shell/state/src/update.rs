@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use focus_proof::Hash;
+use focus_proof::{EMPTY, Hash};
 use focus_store::{Batch, Table};
 use rayon::prelude::*;
 
 use crate::page::{
-    BUCKET, Child, Leaf, Page, children_hash, damaged, encode_bucket, encode_inner, nibble,
+    BUCKET, Child, Leaf, Page, children_hash, damaged, encode_bucket, encode_inner, leaves_hash,
+    nibble,
 };
 use crate::tree::{StateTree, below, present};
 use crate::{StateError, forest, many};
@@ -25,14 +26,18 @@ pub struct TreeUpdate {
 }
 
 impl TreeUpdate {
-    fn new(tree: Subtree, hash: Hash, mut edits: Edits) -> TreeUpdate {
+    /// The whole `tree` and the pages that differ, in any order.
+    fn new(tree: &Subtree, mut edits: Edits) -> TreeUpdate {
         edits.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         debug_assert!(
             edits.windows(2).all(|w| w[0].0 < w[1].0),
             "a page edited twice"
         );
         TreeUpdate {
-            root: hash,
+            root: match &tree.content {
+                Content::Inner(hash) => *hash,
+                Content::Bucket(leaves) => leaves_hash(leaves, 0),
+            },
             pairs: tree.pairs,
             pages: edits,
         }
@@ -109,10 +114,7 @@ impl StateTree<'_> {
         let mut edits = Edits::new();
         let tree = self.apply(&[], None, &changes, &mut edits)?;
         settle(&[], &tree, &mut edits);
-        let [root] = hashes(0, [&tree])[..] else {
-            unreachable!("one tree has one root");
-        };
-        Ok(TreeUpdate::new(tree, root, edits))
+        Ok(TreeUpdate::new(&tree, edits))
     }
 
     /// Applies `changes`, all below `prefix`, to the sub-tree there, which holds `pairs` pairs if that is known.
@@ -216,17 +218,20 @@ fn changed(prefix: &[u8], mut old: Vec<Leaf>, changes: &[Change], edits: &mut Ed
     if new == old {
         return Subtree::bucket(old, false);
     }
-    build(prefix, new, edits)
+    if new.len() <= BUCKET {
+        return Subtree::bucket(new, true);
+    }
+    build(prefix, &new, edits)
 }
 
 /// The sub-tree of exactly `leaves`, sorted by path; no page below `prefix` exists yet.
-fn build(prefix: &[u8], leaves: Vec<Leaf>, edits: &mut Edits) -> Subtree {
+fn build(prefix: &[u8], leaves: &[Leaf], edits: &mut Edits) -> Subtree {
     if leaves.len() <= BUCKET {
-        return Subtree::bucket(leaves, true);
+        return Subtree::bucket(leaves.to_vec(), true);
     }
-    let parts = by_nibble(&leaves, prefix.len(), |leaf| &leaf.path);
+    let parts = by_nibble(leaves, prefix.len(), |leaf| &leaf.path);
     let results = each(&parts, leaves.len(), edits, |nibble, part, edits| {
-        Ok::<_, std::convert::Infallible>(build(&below(prefix, nibble), part.to_vec(), edits))
+        Ok::<_, std::convert::Infallible>(build(&below(prefix, nibble), part, edits))
     });
     let Ok(results) = results;
     finish(prefix, [Child::NONE; 16], &results, edits)
@@ -264,7 +269,7 @@ fn hashes<'s>(depth: usize, subtrees: impl IntoIterator<Item = &'s Subtree>) -> 
             Content::Bucket(leaves) => {
                 at.push(i);
                 buckets.push(leaves.as_slice());
-                focus_proof::EMPTY
+                EMPTY
             }
         });
     }
@@ -400,8 +405,7 @@ mod tests {
         let mut edits = Edits::new();
         let subtree = tree.apply(&[], None, changes, &mut edits).unwrap();
         settle(&[], &subtree, &mut edits);
-        let root = hashes(0, [&subtree])[0];
-        let update = TreeUpdate::new(subtree, root, edits);
+        let update = TreeUpdate::new(&subtree, edits);
         let mut batch = Batch::new();
         update.add_to(&mut batch);
         store.commit(&batch).unwrap();
@@ -439,7 +443,7 @@ mod tests {
         for end in [1u8, 32, 33, 200] {
             let update = commit(&store, &set(0..end));
             let leaves: Vec<Leaf> = merge(&[], &set(0..end));
-            assert_eq!(update.root, crate::page::leaves_hash(&leaves, 0));
+            assert_eq!(update.root, leaves_hash(&leaves, 0));
             assert_eq!(update.pairs, u64::from(end));
         }
         for start in [100u8, 168, 199, 200] {

@@ -279,9 +279,11 @@ impl Memory {
     /// BLAKE3 over all values as little-endian `i32`, in tensor order.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
-        let mut bytes = [0; 4 * DIMENSION];
-        for slot in &self.slots {
-            for (out, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(&slot.0) {
+        // A layer at a time: the hash takes several of its chunks of 1 KiB side by side.
+        let mut bytes = vec![0; 4 * DIMENSION * SLOTS_PER_LAYER];
+        for layer in self.slots.chunks(SLOTS_PER_LAYER) {
+            let values = layer.iter().flat_map(|slot| &slot.0);
+            for (out, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(values) {
                 *out = value.to_le_bytes();
             }
             hasher.update(&bytes);

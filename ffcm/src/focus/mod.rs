@@ -50,6 +50,8 @@
 //! 2^-31 of the heaviest edge's part per edge (q), and a unit per edge (c); what is lost teleports.
 
 mod arith;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod blocks;
 mod outbox;
 pub mod prepare;

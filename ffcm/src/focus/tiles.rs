@@ -28,7 +28,7 @@ const PART_EDGES_MIN: u64 = 1 << 15;
 /// Pieces of the first pass.
 const PIECES: u64 = 16;
 
-/// Every so manieth edge is counted to find parts of equally many edges.
+/// One edge in so many is counted to find parts of equally many edges.
 const SAMPLE: usize = 8;
 
 /// What a run costs beside its edges, in tenths of a nanosecond as the following.
@@ -39,7 +39,7 @@ const RUN_COST: usize = 13;
 fn access_cost(window: usize) -> usize {
     match window {
         ..=0x1000 => 2,
-        ..=0x8000 => 3,
+        0x1001..=0x8000 => 3,
         _ => 4,
     }
 }

@@ -19,6 +19,8 @@ use std::cell::RefCell;
 use rayon::prelude::*;
 
 use super::arith::{edge_term, narrow};
+#[cfg(target_arch = "x86_64")]
+use super::avx512;
 
 /// Sources per column block: what a `u16` tells apart.
 pub(crate) const BLOCK: usize = 1 << 16;
@@ -30,7 +32,7 @@ pub(crate) const PART_ROWS: usize = 1 << 16;
 pub(crate) const RUN: usize = 16;
 
 /// Sums of a part's rows.
-type Window = [u64; PART_ROWS];
+pub(crate) type Window = [u64; PART_ROWS];
 
 thread_local! {
     /// Half a megabyte for each thread that ever gathered; nothing in it is kept.
@@ -78,26 +80,6 @@ pub(crate) struct Tile {
 }
 
 impl Blocks {
-    pub(crate) fn debug(&self) {
-        for (b, band) in self.bands.iter().enumerate() {
-            let mut st = [[0usize; 4]; 2];
-            for part in band {
-                for (_, t) in &part.tiles {
-                    let k = &mut st[(t.key == Key::Source) as usize];
-                    k[0] += t.ends.len();
-                    k[1] += t.keys.len();
-                    k[2] += 1;
-                }
-            }
-            eprintln!(
-                "band {b} parts {} pull edges/runs/tiles {:?} push {:?} rows {:?}",
-                band.len(),
-                st[0],
-                st[1],
-                band.iter().map(|p| p.row_count).collect::<Vec<_>>()
-            );
-        }
-    }
     /// Makes `arrived[row]` what the edges into each row carry, 0 for rows unknown when this was built; the sum. `shares` has a multiple of [`BLOCK`] entries:
     /// the share of each source, doubled where `weighted`.
     pub(crate) fn gather(&self, shares: &[u64], arrived: &mut [u64]) -> u64 {
@@ -190,6 +172,10 @@ impl Tile {
     }
 
     fn gather(&self, shares: &[u64; BLOCK], window: &mut Window) {
+        #[cfg(target_arch = "x86_64")]
+        if self.key == Key::Row && !self.quotas.is_empty() && avx512::is_here() {
+            return self.each_length::<PullWeightedAvx512>(shares, window);
+        }
         match (self.key, self.quotas.is_empty()) {
             (Key::Row, true) => self.each_length::<Pull>(shares, window),
             (Key::Source, true) => self.each_length::<Push>(shares, window),
@@ -323,5 +309,27 @@ impl Loop for PushWeighted {
                 window[usize::from(row)] += (share * u64::from(quota)) >> shift;
             }
         }
+    }
+}
+
+/// [`PullWeighted`] for long runs. Only to be used where [`avx512::is_here`].
+#[cfg(target_arch = "x86_64")]
+struct PullWeightedAvx512;
+
+#[cfg(target_arch = "x86_64")]
+impl Loop for PullWeightedAvx512 {
+    fn runs<const N: usize>(
+        keys: &[u16],
+        ends: &[u16],
+        quotas: &[u32],
+        twice: &[u64; BLOCK],
+        window: &mut Window,
+    ) {
+        if N < 8 {
+            return PullWeighted::runs::<N>(keys, ends, quotas, twice, window);
+        }
+        debug_assert!(avx512::is_here());
+        // SAFETY: only used where the machine has AVX-512.
+        unsafe { avx512::pull_weighted::<N>(keys, ends, quotas, twice, window) }
     }
 }

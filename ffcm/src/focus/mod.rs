@@ -77,6 +77,8 @@
 //! (q), and a unit per edge (c); what is lost teleports.
 
 mod arith;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod blocks;
 mod outbox;
 pub mod prepare;

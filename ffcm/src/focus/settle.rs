@@ -41,13 +41,13 @@ impl Settle<'_> {
             && is_x86_feature_detected!("avx512cd")
             && is_x86_feature_detected!("avx512dq")
         {
-            // SAFETY: the machine has what the function is compiled for.
+            // SAFETY: the condition: the machine has what the function is compiled for.
             return unsafe { self.run_avx512(nodes) };
         }
         self.run_portable(nodes)
     }
 
-    /// The same, compiled for registers of eight words: a third of the time.
+    /// The same, compiled for registers of eight words.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512cd,avx512dq")]
     fn run_avx512(&self, nodes: Nodes<'_>) -> (u64, u64) {

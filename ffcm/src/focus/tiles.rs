@@ -16,8 +16,11 @@ use crate::graph::Graph;
 /// A band of blocks is closed when it has this share of all edges.
 const BANDS: u64 = 4;
 
-/// A part is closed at this share of all edges, if that is enough of them.
-const PARTS: u64 = 32;
+/// A part is closed at this share of all edges, if that is enough of them: the fewer parts, the longer the runs of a source.
+const PARTS: u64 = 16;
+
+/// That many parts for each thread there is now, if that is more.
+const PARTS_PER_THREAD: u64 = 6;
 
 /// Edges below which a part is not closed for its edges.
 const PART_EDGES_MIN: u64 = 1 << 15;
@@ -25,14 +28,29 @@ const PART_EDGES_MIN: u64 = 1 << 15;
 /// Pieces of the first pass.
 const PIECES: u64 = 16;
 
-/// Every so manieth edge is counted to find parts of equally many edges.
+/// One edge in so many is counted to find parts of equally many edges.
 const SAMPLE: usize = 8;
 
-/// Sums or shares that the first-level cache holds, beside what streams through it.
-const NEAR: usize = 1 << 12;
+/// What a run costs beside its edges, in tenths of a nanosecond as the following.
+const RUN_COST: usize = 13;
 
-/// What a run costs beside its edges, in accesses to the first-level cache; an access beyond it costs two.
-const RUN_COST: usize = 6;
+/// What a random access to one of `window` words costs: in the first-level cache, beside what streams through it; in a
+/// part of the second; in all of it.
+fn access_cost(window: usize) -> usize {
+    match window {
+        ..=0x1000 => 2,
+        0x1001..=0x8000 => 3,
+        _ => 4,
+    }
+}
+
+/// Where the edges into a node go.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    part: u32,
+    /// Label, counted from the part's first.
+    row: u16,
+}
 
 /// Edges of a piece into one part, by source.
 #[derive(Clone, Debug, Default)]
@@ -60,9 +78,7 @@ pub(crate) fn build(graph: &Graph, sources: &[u32], label: &[u32]) -> Blocks {
         .into_iter()
         .map(|band| parts(graph, sources, band, label, weighted))
         .collect();
-    let b = Blocks { bands, weighted };
-    b.debug();
-    b
+    Blocks { bands, weighted }
 }
 
 /// Runs of blocks, as their labels, with at least a fair share of all edges each but for the last; at least one.
@@ -96,12 +112,15 @@ fn parts(
     weighted: bool,
 ) -> Vec<Part> {
     let starts = part_starts(graph, &sources[band.clone()], label);
-    let place: Vec<u32> = label
+    let places: Vec<Place> = label
         .par_iter()
         .map(|&label| {
             let part = starts.partition_point(|&start| start <= label as usize) - 1;
-            // A part has at most PART_ROWS rows, and there are at most 2^32 / PART_ROWS + BANDS * PARTS parts.
-            (part << 16 | (label as usize - starts[part])) as u32
+            // A part has at most PART_ROWS rows.
+            Place {
+                part: part as u32,
+                row: (label as usize - starts[part]) as u16,
+            }
         })
         .collect();
     let dealt: Vec<(usize, Vec<Bucket>)> = pieces(graph, sources, band)
@@ -109,7 +128,7 @@ fn parts(
         .map(|piece| {
             (
                 piece.block,
-                deal(graph, &piece, &place, starts.len() - 1, weighted),
+                deal(graph, &piece, &places, starts.len() - 1, weighted),
             )
         })
         .collect();
@@ -146,7 +165,8 @@ fn part_starts(graph: &Graph, sources: &[u32], label: &[u32]) -> Vec<usize> {
             counts[label[target as usize] as usize].fetch_add(1, Ordering::Relaxed);
         }
     });
-    let most = PART_EDGES_MIN.max(graph.edge_count() / PARTS);
+    let parts = PARTS.max(PARTS_PER_THREAD * rayon::current_num_threads() as u64);
+    let most = PART_EDGES_MIN.max(graph.edge_count() / parts);
     let (mut starts, mut edges) = (vec![0], 0);
     for (row, count) in counts.into_iter().enumerate() {
         let start = starts[starts.len() - 1];
@@ -185,7 +205,7 @@ fn pieces<'a>(graph: &Graph, sources: &'a [u32], band: Range<usize>) -> Vec<Piec
 fn deal(
     graph: &Graph,
     piece: &Piece<'_>,
-    place: &[u32],
+    places: &[Place],
     parts: usize,
     weighted: bool,
 ) -> Vec<Bucket> {
@@ -194,9 +214,10 @@ fn deal(
         let (targets, weights) = graph.row(node);
         let largest = weights.iter().copied().max().unwrap_or(0);
         for (&target, &weight) in targets.iter().zip(weights) {
-            let place = place[target as usize];
-            let bucket = &mut dealt[(place >> 16) as usize];
-            bucket.edges.push((source as u32) << 16 | (place & 0xffff));
+            let Place { part, row } = places[target as usize];
+            let bucket = &mut dealt[part as usize];
+            // Sources count from the first of the block.
+            bucket.edges.push((source as u32) << 16 | u32::from(row));
             if weighted {
                 bucket.quotas.push(quota(weight, largest));
             }
@@ -213,7 +234,7 @@ fn tile(edges: Vec<u32>, quotas: Vec<u32>, row_count: usize) -> Tile {
     }
     let rows = next.iter().filter(|&&count| count > 0).count();
     let sources = edges.chunk_by(|a, b| a >> 16 == b >> 16).count();
-    let cost = |runs, window| RUN_COST * runs + edges.len() * (1 + usize::from(window > NEAR));
+    let cost = |runs, window| RUN_COST * runs + access_cost(window) * edges.len();
     if cost(sources, row_count) < cost(rows, sources) {
         return Tile::new(Key::Source, &edges, &quotas);
     }

@@ -94,6 +94,39 @@ pub fn quota(weight: u64, largest: u64) -> u32 {
     }
 }
 
+/// [`quota`] of many edges of one source, with one division for all of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Quotas {
+    largest: u64,
+    /// ⌊(2^64 − 1) / largest⌋.
+    inverse: u64,
+}
+
+impl Quotas {
+    /// For a source whose heaviest edge weighs `largest`, which is positive.
+    pub(crate) fn new(largest: u64) -> Quotas {
+        debug_assert!(largest > 0);
+        Quotas {
+            largest,
+            inverse: u64::MAX / largest,
+        }
+    }
+
+    /// Quota of an edge of `weight`.
+    #[inline(always)]
+    pub(crate) fn of(self, weight: u64) -> u32 {
+        if weight >> (64 - QUOTA_BITS) != 0 {
+            return quota(weight, self.largest);
+        }
+        let scaled = weight << QUOTA_BITS;
+        // At most 2 below the quotient, as the inverse is less than 2 below 2^64 / largest.
+        let low = ((u128::from(scaled) * u128::from(self.inverse)) >> 64) as u64;
+        let rest = scaled - low * self.largest;
+        let more = u64::from(rest >= self.largest) + u64::from(rest / 2 >= self.largest);
+        (low + more) as u32
+    }
+}
+
 /// What an edge carries, from `twice` the share (a share is below 2^62) and the quota.
 #[inline(always)]
 pub(crate) fn edge_term(twice: u64, quota: u32) -> u64 {
@@ -193,6 +226,22 @@ mod tests {
             for share in [truncate(value & ((1 << bits) - 1)), 0, truncate((1 << 62) - 1)] {
                 let (narrow, shift) = narrow(2 * share);
                 prop_assert_eq!((narrow * u64::from(quota)) >> shift, edge_term(2 * share, quota));
+            }
+        }
+
+        #[test]
+        fn quotas_of_a_source_are_the_quotas(
+            largest_bits in 0u32..64,
+            bits in 0u32..64,
+            largest: u64,
+            parts in prop::collection::vec(any::<u64>(), 1..9),
+        ) {
+            let largest = (largest >> largest_bits).max(1);
+            let quotas = Quotas::new(largest);
+            for part in parts {
+                for weight in [(part >> bits) % largest + 1, largest] {
+                    prop_assert_eq!(quotas.of(weight), quota(weight, largest));
+                }
             }
         }
 

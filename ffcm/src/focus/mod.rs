@@ -54,7 +54,7 @@
 //! residual   ρ = Σ |y[v] − x[v]| + |κ|
 //! threshold θ[k] = ⌊t / 2^f⌋ , t = q + ⌊q/4⌋ , q = ⌊ρ[k−1] / m⌋     m: number of edges; ρ[−1] = 128 ε
 //!              0 if ρ[k−1] > (1−d)·M/2 or f = 4
-//! failures   f : how many of the residuals ρ\[1\] … ρ[k−1] were above ρ[i−1] − ⌊ρ[i−1]/32⌋, counted to 4 at most
+//! failures   f : how many of the residuals ρ[1] … ρ[k−1] were above ρ[i−1] − ⌊ρ[i−1]/32⌋, counted to 4 at most
 //! ```
 //!
 //! θ is a threshold per out-edge, because edges are what taking part costs: a node takes part if each of its edges gets

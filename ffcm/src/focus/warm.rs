@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use super::arith::{Ratio, edge_term, quota};
+use super::arith::{Quotas, Ratio, edge_term};
 use super::blocks::BLOCK;
 use super::outbox::deliver;
 use super::ranker::{Effort, Gather, NODE_PIECE, Ranker};
@@ -227,7 +227,7 @@ impl<'a> Warm<'a> {
                 let mut more = 0u64;
                 for &(node, before, now) in &sums.changes {
                     let (mut targets, mut weights) = graph.row(node);
-                    let largest = weights.iter().copied().max().unwrap_or(0);
+                    let quotas = Quotas::new(weights.iter().copied().max().unwrap_or(1));
                     if !whole {
                         let from = targets.partition_point(|&target| (target as usize) < first);
                         let end = first + arrived.len();
@@ -235,7 +235,7 @@ impl<'a> Warm<'a> {
                         (targets, weights) = (&targets[from..to], &weights[from..to]);
                     }
                     for (&target, &weight) in targets.iter().zip(weights) {
-                        let quota = quota(weight, largest);
+                        let quota = quotas.of(weight);
                         let change = edge_term(now, quota).wrapping_sub(edge_term(before, quota));
                         let arrived = &mut arrived[target as usize - first];
                         *arrived = arrived.wrapping_add(change);

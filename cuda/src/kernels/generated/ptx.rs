@@ -8,6 +8,7 @@ pub(crate) const PTX: &[(&str, &str)] = &[
     ("focus-gather", include_str!("ptx/focus-gather.ptx")),
     ("focus-pool-stakes", include_str!("ptx/focus-pool-stakes.ptx")),
     ("focus-settle", include_str!("ptx/focus-settle.ptx")),
+    ("focus-commit", include_str!("ptx/focus-commit.ptx")),
     ("focus-patch", include_str!("ptx/focus-patch.ptx")),
     ("memory-apply", include_str!("ptx/memory-apply.ptx")),
     ("hash-blake3-chunks", include_str!("ptx/hash-blake3-chunks.ptx")),

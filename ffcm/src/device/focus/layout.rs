@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rayon::prelude::*;
 use thiserror::Error;
 
+use crate::focus::DEGREE_MAX;
 use crate::focus::prepare::{Ratio, quota};
 use crate::graph::Graph;
 
@@ -313,7 +314,7 @@ pub fn ratio_words(weights: &[u64]) -> [u32; 2] {
         return [0, 0];
     }
     let Ratio { ratio, scale } = Ratio::of(weights);
-    let degree = weights.len().min((1 << 26) - 1) as u32;
+    let degree = weights.len().min(DEGREE_MAX as usize) as u32;
     [ratio, u32::from(scale) | degree << 6]
 }
 

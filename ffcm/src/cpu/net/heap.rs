@@ -1,9 +1,7 @@
 //! The flat heap: one lazily reserved array of slots, handed out as nodes of two slots.
 
-use std::alloc::{Layout, alloc_zeroed};
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-
+use super::sync::{self, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering};
+use crate::net::readback;
 use crate::spec::word::{Class, OFFSET_MAX, Term};
 
 /// Most nodes one heap holds: offsets count slots in 31 bits.
@@ -36,7 +34,7 @@ impl Heap {
     /// Reserves `nodes` nodes of 16 bytes, at most 2^30. `None` if the address space cannot be had.
     pub(super) fn reserve(nodes: u64) -> Option<Heap> {
         let nodes = nodes.min(NODES_MAX);
-        let slots = zeroed_slots(usize::try_from(nodes.checked_mul(2)?).ok()?)?;
+        let slots = sync::zeroed_slots(usize::try_from(nodes.checked_mul(2)?).ok()?)?;
         Some(Heap {
             slots,
             next: AtomicU32::new(0),
@@ -58,12 +56,9 @@ impl Heap {
 
     /// Forgets every node. Slots keep their stale contents: a slot is always written before it is read.
     pub(super) fn reset(&mut self) {
-        *self.next.get_mut() = 0;
-        self.spare
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
-        *self.spare_chunks.get_mut() = 0;
+        self.next.store(0, Ordering::Relaxed);
+        sync::lock(&self.spare).clear();
+        self.spare_chunks.store(0, Ordering::Relaxed);
     }
 
     #[inline(always)]
@@ -158,12 +153,12 @@ impl Heap {
             .is_ok()
     }
 
-    /// Marks a node as free, in builds that check.
+    /// Marks a node as free, in builds that check. Relaxed, so that the check itself orders nothing.
     #[inline(always)]
     pub(super) fn retire(&self, node: u32) {
         if cfg!(debug_assertions) {
             let before =
-                [node, node + 1].map(|at| Term(self.slot(at).swap(FREED.0, Ordering::AcqRel)));
+                [node, node + 1].map(|at| Term(self.slot(at).swap(FREED.0, Ordering::Relaxed)));
             assert_ne!(before, [FREED; 2], "a node is freed once");
         }
     }
@@ -173,7 +168,7 @@ impl Heap {
     pub(super) fn take(&self, free: &mut Vec<u32>, want: u32) -> bool {
         if self.spare_chunks.load(Ordering::Relaxed) > 0 {
             let chunk = {
-                let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut spare = sync::lock(&self.spare);
                 let chunk = spare.pop();
                 self.spare_chunks.store(spare.len(), Ordering::Relaxed);
                 chunk
@@ -207,7 +202,7 @@ impl Heap {
 
     /// Takes a surplus of free nodes from a worker.
     pub(super) fn give(&self, chunk: Vec<u32>) {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spare = sync::lock(&self.spare);
         spare.push(chunk);
         self.spare_chunks.store(spare.len(), Ordering::Relaxed);
     }
@@ -225,19 +220,22 @@ fn pause() {
     }
 }
 
-/// `len` zeroed slots, or `None` if the allocator refuses.
-fn zeroed_slots(len: usize) -> Option<Box<[AtomicU64]>> {
-    if len == 0 {
-        return Some(Box::new([]));
+/// Readback sees the heap at rest. An absent slot of a node is the cell of a wire that nothing has come to: there the
+/// node holds an end of that wire.
+impl readback::Heap for Heap {
+    fn wire(&self, var: Term) -> Option<Term> {
+        let met = self.load(var.offset());
+        (!met.is_absent()).then(|| met.without_sub())
     }
-    let layout = Layout::array::<AtomicU64>(len).ok()?;
-    debug_assert!(layout.size() == len * 8 && layout.align() == align_of::<AtomicU64>());
-    // SAFETY: the layout's size is not zero, as `len` is not.
-    let start = unsafe { alloc_zeroed(layout) }.cast::<AtomicU64>();
-    if start.is_null() {
-        return None;
+
+    fn node(&self, node: Term) -> [Term; 2] {
+        [node.offset(), node.offset() + 1].map(|at| {
+            let term = self.load(at);
+            if term.is_absent() {
+                Term::var(at)
+            } else {
+                term.without_sub()
+            }
+        })
     }
-    // SAFETY: `start` is a fresh allocation of exactly `len` slots with the layout that the box frees it with, and
-    // all-zero bytes are valid atomics.
-    Some(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(start, len)) })
 }

@@ -77,6 +77,7 @@
 
 mod heap;
 mod pool;
+mod sync;
 pub(crate) mod template;
 #[cfg(test)]
 mod tests;
@@ -90,7 +91,7 @@ use self::heap::Heap;
 use self::pool::{Pool, Watch};
 use self::template::Lowered;
 use self::worker::{Buffers, Worker};
-use crate::net::readback::{self, readback};
+use crate::net::readback::readback;
 use crate::net::{Book, Call, Limits, Outcome, ReduceError};
 use crate::spec::rules::Counts;
 use crate::spec::word::Term;
@@ -297,25 +298,5 @@ fn reserve(limits: &Limits) -> Result<Heap, ReduceError> {
 fn out_of_heap(limits: &Limits) -> ReduceError {
     ReduceError::OutOfHeap {
         limit: limits.nodes,
-    }
-}
-
-/// Readback sees the heap at rest. An absent slot of a node is the cell of a wire that nothing has come to: there the
-/// node holds an end of that wire.
-impl readback::Heap for Heap {
-    fn wire(&self, var: Term) -> Option<Term> {
-        let met = self.load(var.offset());
-        (!met.is_absent()).then(|| met.without_sub())
-    }
-
-    fn node(&self, node: Term) -> [Term; 2] {
-        [node.offset(), node.offset() + 1].map(|at| {
-            let term = self.load(at);
-            if term.is_absent() {
-                Term::var(at)
-            } else {
-                term.without_sub()
-            }
-        })
     }
 }

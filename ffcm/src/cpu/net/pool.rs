@@ -1,11 +1,10 @@
 //! What the workers of one reduction share: work to hand over, the end of the run, and gas.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Progress;
+use super::sync::{self, AtomicU32, AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
 use crate::net::ReduceError;
 use crate::spec::word::Term;
 
@@ -79,7 +78,7 @@ impl<'p> Pool<'p> {
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.board)
     }
 
     /// Publishes what busy workers have to know; called after every change of the board.
@@ -156,10 +155,7 @@ impl<'p> Pool<'p> {
             board.resting += 1;
             self.publish(&board);
             if !(board.finished || board.stop.is_some() || !board.bags.is_empty()) {
-                board = match self.wake.wait_timeout(board, rest) {
-                    Ok((board, _)) => board,
-                    Err(poisoned) => poisoned.into_inner().0,
-                };
+                board = sync::wait_at_most(&self.board, &self.wake, board, rest);
             }
             board.resting -= 1;
         }
@@ -173,10 +169,7 @@ impl<'p> Pool<'p> {
                 return Some(bag);
             }
             self.publish(&board);
-            board = self
-                .wake
-                .wait(board)
-                .unwrap_or_else(PoisonError::into_inner);
+            board = sync::wait(&self.wake, board);
         }
     }
 
@@ -238,7 +231,7 @@ pub(super) struct Watch<'w, 'p>(pub(super) &'w Pool<'p>);
 
 impl Drop for Watch<'_, '_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if sync::panicking() {
             self.0.abandon();
         }
     }

@@ -41,7 +41,7 @@ const BY_COPYABLE: u8 = Rule::ByCopyable.code();
 /// The buffers of a worker, kept from one call of a batch to the next.
 #[derive(Default)]
 pub(super) struct Buffers {
-    free: Vec<u32>,
+    pub(super) free: Vec<u32>,
     stack: Vec<Redex>,
     values: Vec<u64>,
 }
@@ -183,7 +183,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
                 return;
             }
             match self.pool.wait(&mut self.patience) {
-                Some(bag) => self.stack.extend(bag),
+                Some(bag) => self.accept(bag),
                 None => return,
             }
         }
@@ -221,21 +221,30 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         if self.pool.stopped() {
             return Err(Halt);
         }
-        let (stack, bottom) = (&mut self.stack, &mut self.bottom);
-        if stack.len() - *bottom >= SHARE_MIN {
-            self.pool.offer(|most| {
-                let count = ((stack.len() - *bottom) / 2).min(most);
-                let bag = stack[*bottom..*bottom + count].to_vec();
-                *bottom += count;
-                bag
-            });
-            // The dead entries below `bottom` never outgrow the live ones.
-            if *bottom > stack.len() / 2 {
-                stack.drain(..*bottom);
-                *bottom = 0;
-            }
+        if self.stack.len() - self.bottom >= SHARE_MIN {
+            let pool = self.pool;
+            pool.offer(|most| self.give(most));
         }
         Ok(())
+    }
+
+    /// The older half of the redexes, at most `most`, for another worker.
+    pub(super) fn give(&mut self, most: usize) -> Vec<Redex> {
+        let (stack, bottom) = (&mut self.stack, self.bottom);
+        let count = ((stack.len() - bottom) / 2).min(most);
+        let bag = stack[bottom..bottom + count].to_vec();
+        self.bottom += count;
+        // The dead entries below `bottom` never outgrow the live ones.
+        if self.bottom > stack.len() / 2 {
+            stack.drain(..self.bottom);
+            self.bottom = 0;
+        }
+        bag
+    }
+
+    /// Takes over what another worker gave.
+    pub(super) fn accept(&mut self, bag: Vec<Redex>) {
+        self.stack.extend(bag);
     }
 
     #[cold]

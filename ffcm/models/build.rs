@@ -81,6 +81,22 @@ const FAULTS: &[Fault] = &[
         found_by: "the_run_ends_when_all_are_idle",
         says: "panicked",
     },
+    Fault {
+        name: "who_leaves_tells_nobody",
+        file: "pool",
+        from: "board.workers -= 1;\n        self.finish_if_done(&mut board);",
+        to: "board.workers -= 1;",
+        found_by: "a_worker_that_was_never_started",
+        says: "deadlock",
+    },
+    Fault {
+        name: "who_unwinds_wakes_nobody",
+        file: "pool",
+        from: "board.finished = true;\n        self.publish(&board);\n        self.wake.notify_all();",
+        to: "board.finished = true;\n        self.publish(&board);",
+        found_by: "a_worker_that_panics",
+        says: "deadlock",
+    },
 ];
 
 fn main() {
@@ -113,7 +129,12 @@ fn main() {
         module("sync", &own.join("exhaustive/sync.rs"));
         module("reduction", &own.join("reduction.rs"));
         module("scenarios", &own.join("exhaustive/scenarios.rs"));
-        let Fault { name, found_by, says, .. } = fault;
+        let Fault {
+            name,
+            found_by,
+            says,
+            ..
+        } = fault;
         modules.push_str(&format!(
             r#"    use self::sync::Progress;
 

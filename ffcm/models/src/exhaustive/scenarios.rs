@@ -63,7 +63,10 @@ pub(super) fn two_arrivals_at_a_cell() {
         assert!(arrive(&heap, 1) != other.join().unwrap(), "one meets");
     });
     // The same by the workers themselves; the second one's node is made on the way.
-    reduce(3, "@main = r & @one ~ (x *) & @two ~ (x r)\n@one = (1 *)\n@two = ($([+2] r) r)");
+    reduce(
+        3,
+        "@main = r & @one ~ (x *) & @two ~ (x r)\n@one = (1 *)\n@two = ($([+2] r) r)",
+    );
 }
 
 /// A node with a cell is opened while the other end of the cell's wire arrives.
@@ -84,9 +87,7 @@ pub(super) fn joined_wires() {
         "@main = r & (a b) ~ (b c) & (d c) ~ (s e) & (e 7) ~ (8 d) & a ~ $([+] $(s r))",
     );
     for [a, b] in [["x", "y"], ["y", "x"]] {
-        let text = format!(
-            "@main = r & ({a} *) ~ ({b} *) & (x *) ~ (1 *) & (y *) ~ ($([+2] r) *)"
-        );
+        let text = format!("@main = r & ({a} *) ~ ({b} *) & (x *) ~ (1 *) & (y *) ~ ($([+2] r) *)");
         reduce(3, &text);
     }
     let text = "@main = 3 & (a b) ~ (b c) & (c d) ~ (d a)";
@@ -127,7 +128,10 @@ pub(super) fn a_freed_node_is_reused_by_another() {
         assert_eq!(heap.load(node + 1), Term::u24(6));
     });
     // Nodes freed in the first steps are those of the later ones.
-    reduce(2, "@main = r & @id ~ (x *) & @k ~ (1 (x r))\n@id = ($([+1] y) z) & (y z) ~ (w w)\n@k = (a (b c)) & @f ~ (a (b c))\n@f = (a ($(a c) c))");
+    reduce(
+        2,
+        "@main = r & @id ~ (x *) & @k ~ (1 (x r))\n@id = ($([+1] y) z) & (y z) ~ (w w)\n@k = (a (b c)) & @f ~ (a (b c))\n@f = (a ($(a c) c))",
+    );
 }
 
 // ---- the pool -------------------------------------------------------------------------------------------------------

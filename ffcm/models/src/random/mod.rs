@@ -20,9 +20,9 @@ use shuttle::{Config, Runner};
 use self::reduction::{Case, run};
 use self::sync::Progress;
 
-/// Reduces `text` in `schedules` random schedules of each kind, with two and with three workers.
-fn reduce(text: &str, gas: u64, nodes: u64, schedules: usize) {
-    let case = StdArc::new(Case::new(text, gas, nodes));
+/// Reduces `case` in `schedules` random schedules of each kind, with two and with three workers.
+fn reduce(case: Case, schedules: usize) {
+    let case = StdArc::new(case);
     for workers in [2, 3] {
         let run = |case: &StdArc<Case>| {
             let case = case.clone();
@@ -46,7 +46,7 @@ fn recursion() {
     let text = "@sum = (?((1 @more) r) r)
         @more = ({n m} r) & @sum ~ (n $([+] $(x r))) & @sum ~ (m x)
         @main = r & @sum ~ (4 r)";
-    reduce(text, 10_000, 1 << 10, 300);
+    reduce(Case::new(text, 10_000, 1 << 10), 300);
 }
 
 /// A list is made by one worker and folded by another.
@@ -57,7 +57,7 @@ fn a_producer_and_a_consumer() {
         @fold = (?(((x x) @add) k) k)
         @add = (n ((h t) r)) & @fold ~ (n (t $([+] $(h r))))
         @main = r & @gen ~ (12 l) & @fold ~ (12 (l r))";
-    reduce(text, 10_000, 1 << 10, 300);
+    reduce(Case::new(text, 10_000, 1 << 10), 300);
 }
 
 /// Numerals of functions: duplicators commute with constructors.
@@ -65,8 +65,9 @@ fn a_producer_and_a_consumer() {
 fn commutation() {
     let text = "@two = ({(a b) (b c)} (a c))\n@due = ({#1 (a b) (b c)} (a c))\n@inc = ($([+1] r) r)
         @main = r & @two ~ (@due (@inc (0 r)))";
-    reduce(text, 10_000, 1 << 10, 300);
-    reduce("@main = (a b) & {#3 a b} ~ {#4 (1 2) (x x)}", 100, 64, 300);
+    reduce(Case::new(text, 10_000, 1 << 10), 300);
+    let text = "@main = (a b) & {#3 a b} ~ {#4 (1 2) (x x)}";
+    reduce(Case::new(text, 100, 64), 300);
 }
 
 /// Wires joined in every direction.
@@ -75,5 +76,5 @@ fn tail_loops() {
     let text = "@main = r & @loop ~ (9 r)\n@loop = (?((@done @next) r) r)\n@done = 42
         @next = (n r) & @loop ~ (n a) & @id ~ (b r) & @id ~ (c b) & @two ~ (a c)
         @id = (x x)\n@two = (x y) & @id ~ (x y)";
-    reduce(text, 10_000, 256, 300);
+    reduce(Case::new(text, 10_000, 256), 300);
 }

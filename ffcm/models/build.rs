@@ -23,7 +23,7 @@ const FAULTS: &[Fault] = &[
         from: "Term(self.slot(at).load(Ordering::Acquire))",
         to: "Term(self.slot(at).load(Ordering::Relaxed))",
         found_by: "two_arrivals_at_a_cell",
-        says: "panicked",
+        says: "left == right",
     },
     Fault {
         name: "exchanges_do_not_release",
@@ -31,7 +31,7 @@ const FAULTS: &[Fault] = &[
         from: "swap(term.0, Ordering::AcqRel)",
         to: "swap(term.0, Ordering::Acquire)",
         found_by: "two_arrivals_at_a_cell",
-        says: "panicked",
+        says: "left == right",
     },
     Fault {
         name: "exchanges_do_not_acquire",
@@ -39,7 +39,7 @@ const FAULTS: &[Fault] = &[
         from: "swap(term.0, Ordering::AcqRel)",
         to: "swap(term.0, Ordering::Release)",
         found_by: "two_arrivals_at_a_cell",
-        says: "panicked",
+        says: "left == right",
     },
     Fault {
         name: "a_check_and_a_store_for_an_exchange",
@@ -47,7 +47,7 @@ const FAULTS: &[Fault] = &[
         from: "let met = Term(self.slot(at).swap(term.0, Ordering::AcqRel));",
         to: "let met = self.load(at); self.slot(at).store(term.0, Ordering::Release);",
         found_by: "two_arrivals_at_a_cell",
-        says: "panicked",
+        says: "one meets",
     },
     Fault {
         name: "a_mark_over_an_arrival",
@@ -55,7 +55,7 @@ const FAULTS: &[Fault] = &[
         from: "slot.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed)\n            .is_ok()",
         to: "{ slot.store(to.0, Ordering::Release); true }",
         found_by: "joined_wires",
-        says: "panicked",
+        says: "reduction.rs",
     },
     Fault {
         name: "an_opened_node_is_freed_with_its_cell",
@@ -63,7 +63,7 @@ const FAULTS: &[Fault] = &[
         from: "first = Term::var(at);\n",
         to: "first = Term::var(at); self.free(at);\n",
         found_by: "arrival_against_opening",
-        says: "panicked",
+        says: "a freed node is not read",
     },
     Fault {
         name: "nobody_is_woken_for_a_bag",
@@ -71,7 +71,7 @@ const FAULTS: &[Fault] = &[
         from: "self.wake.notify_one();",
         to: "",
         found_by: "a_bag_reaches_who_waits",
-        says: "panicked",
+        says: "deadlock",
     },
     Fault {
         name: "who_takes_a_bag_counts_as_idle",
@@ -79,7 +79,7 @@ const FAULTS: &[Fault] = &[
         from: "board.idle -= 1;",
         to: "",
         found_by: "the_run_ends_when_all_are_idle",
-        says: "panicked",
+        says: "deadlock",
     },
     Fault {
         name: "who_leaves_tells_nobody",

@@ -145,7 +145,7 @@ impl Heap {
     /// Replaces `from` by `to` in the cell at `at`, of whose wire the caller holds an end; whether `from` was there. An
     /// arrival that comes between is not disturbed.
     #[inline(always)]
-    fn exchange<const SHARED: bool>(&self, at: u32, from: Term, to: Term) -> bool {
+    pub(super) fn exchange<const SHARED: bool>(&self, at: u32, from: Term, to: Term) -> bool {
         let slot = self.slot(at);
         if slot.load(Ordering::Relaxed) != from.0 {
             return false;

@@ -75,8 +75,14 @@
 //! interactions than allowed having been made is what decides: the number that a net needs does not depend on the order
 //! (strong confluence), so a run that ends within the gas needs no more, and one that exceeded it needs more.
 
+mod compile;
+mod exec;
 mod heap;
+mod place;
 mod pool;
+mod program;
+mod shape;
+mod symbolic;
 pub(crate) mod template;
 #[cfg(test)]
 mod tests;
@@ -88,6 +94,7 @@ use std::thread;
 
 use self::heap::Heap;
 use self::pool::{Pool, Watch};
+use self::program::Program;
 use self::template::Lowered;
 use self::worker::{Buffers, Worker};
 use crate::net::readback::{self, readback};
@@ -115,6 +122,7 @@ pub struct Progress {
 pub struct NetEngine<'b> {
     book: &'b Book,
     lowered: Vec<Lowered>,
+    program: Program,
 }
 
 impl<'b> NetEngine<'b> {
@@ -123,6 +131,7 @@ impl<'b> NetEngine<'b> {
         NetEngine {
             book,
             lowered: template::lower(book.definitions()),
+            program: compile::compile(book.definitions()),
         }
     }
 
@@ -221,7 +230,7 @@ impl<'b> NetEngine<'b> {
     ) -> Result<Outcome, ReduceError> {
         let pool = Pool::new(1, limits.gas, progress);
         let kept = std::mem::take(buffers);
-        let mut worker = Worker::<false>::new(heap, &self.lowered, &pool, kept);
+        let mut worker = Worker::<false>::new(heap, &self.lowered, &self.program, &pool, kept);
         let root = worker.boot(Term::reference(call.entry, false), &call.arguments);
         if root.is_ok() {
             worker.run();
@@ -241,7 +250,10 @@ impl<'b> NetEngine<'b> {
         progress: Option<&Progress>,
     ) -> Result<Outcome, ReduceError> {
         let pool = Pool::new(threads, limits.gas, progress);
-        let worker = || Worker::<true>::new(heap, &self.lowered, &pool, Buffers::default());
+        let worker = || {
+            let buffers = Buffers::default();
+            Worker::<true>::new(heap, &self.lowered, &self.program, &pool, buffers)
+        };
         let mut first = worker();
         let root = first.boot(Term::reference(call.entry, false), &call.arguments);
         let run = |mut worker: Worker<'_, true>| {

@@ -15,7 +15,7 @@ pub(super) type Redex = (Term, Term);
 /// Most redexes handed over at once.
 const BAG_MAX: usize = 64;
 /// Interactions between two looks at the gas meter, at most.
-const QUANTUM_MAX: u64 = 8192;
+pub(super) const QUANTUM_MAX: u64 = 8192;
 /// Redexes a bag must have led to before its receiver may ask again at once.
 const TINY: u64 = 512;
 /// First and longest rest of a worker whose last bags were tiny.

@@ -378,6 +378,7 @@ impl<'b> Compiler<'b> {
     ) -> Result<(), TooLarge> {
         let meeting = path.net.nodes[node as usize];
         let steps = 1 + u8::from(meeting.variable);
+        let swapped = matches!(number, Value::Atom(_));
         let (from, left) = match (number, path.net.resolve(meeting.ports[0])) {
             (Value::Register(from), left) => (from, left),
             // Either may come first.
@@ -394,6 +395,7 @@ impl<'b> Compiler<'b> {
                     from,
                     out,
                     steps,
+                    swapped,
                     left,
                 };
                 (op, path.is_number(from).then_some(out))

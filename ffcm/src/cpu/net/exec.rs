@@ -216,14 +216,19 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
                         from,
                         out,
                         steps,
+                        swapped,
                         left,
                     } => {
                         let term = self.resolve(self.registers[from as usize]);
                         self.registers[out as usize] = if is_num(term) {
                             operate(term, left)
                         } else {
-                            let left = if steps > 1 { left.with_sub() } else { left };
-                            self.operate_later(term, left, steps)
+                            // A swap has been made, or will be when a number comes.
+                            match (swapped, steps) {
+                                (true, _) => self.operate_later(term, left, 1),
+                                (false, 1) => self.operate_later(term, left, 1),
+                                (false, _) => self.operate_later(term, left.with_sub(), steps),
+                            }
                         };
                     }
                     Op::Operate {

@@ -49,11 +49,13 @@ pub(super) enum Op {
         second: u8,
         w0: u32,
     },
-    /// One arithmetic step, or `steps` of them counting swaps, with a number known in advance.
+    /// One arithmetic step, or `steps` of them counting a swap, with a number known in advance. `swapped`: it was the
+    /// number that met the node, and what is in the register stood in the node.
     Constant {
         from: u8,
         out: u8,
         steps: u8,
+        swapped: bool,
         left: Term,
     },
     /// The same with an operand that is found in a register.

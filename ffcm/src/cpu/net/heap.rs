@@ -81,15 +81,15 @@ impl Heap {
     }
 
     /// One arrival at a wire's cell: returns what the other end left there, and is the cell's last use then; or leaves
-    /// `term` and returns absent. Atomic if `SHARED`; otherwise the caller is the only worker on this heap.
+    /// `term` and returns absent. An exchange if there are `others`; else no other worker has any end of a wire.
     #[inline(always)]
-    pub(super) fn arrive<const SHARED: bool>(&self, at: u32, term: Term) -> Term {
+    pub(super) fn arrive(&self, at: u32, term: Term, others: bool) -> Term {
         // Reading first saves the second arrival an exchange, which costs as much as a whole interaction.
         let met = self.load(at);
         if !met.is_absent() {
             return met;
         }
-        if !SHARED {
+        if !others {
             self.store(at, term);
             return Term::ABSENT;
         }
@@ -107,11 +107,7 @@ impl Heap {
     /// there and takes it along. The other way round, a wire that is lengthened again and again behind an end that
     /// never moves, such as the root, would become a chain of one cell for each time.
     #[inline(always)]
-    pub(super) fn splice<const SHARED: bool>(
-        &self,
-        a: Term,
-        b: Term,
-    ) -> Option<(Term, Term, Term)> {
+    pub(super) fn splice(&self, a: Term, b: Term, others: bool) -> Option<(Term, Term, Term)> {
         let (mut at, mut left) = (a, b);
         let mut met = self.load(at.offset());
         if met == TRAILING {
@@ -120,19 +116,19 @@ impl Heap {
         }
         if met.is_absent() {
             // The mark is made and taken back while the end is in hand, so that the cell cannot be freed meanwhile.
-            let marked = self.exchange::<SHARED>(left.offset(), Term::ABSENT, TRAILING);
-            met = self.arrive::<SHARED>(at.offset(), left.with_sub());
+            let marked = self.exchange(left.offset(), Term::ABSENT, TRAILING, others);
+            met = self.arrive(at.offset(), left.with_sub(), others);
             if met.is_absent() {
                 return None;
             }
             if marked {
-                self.exchange::<SHARED>(left.offset(), TRAILING, Term::ABSENT);
+                self.exchange(left.offset(), TRAILING, Term::ABSENT, others);
             }
         }
         let met = met.without_sub();
         if met.class() == Class::Var {
             // This end waited here, and goes on now.
-            self.exchange::<SHARED>(met.offset(), TRAILING, Term::ABSENT);
+            self.exchange(met.offset(), TRAILING, Term::ABSENT, others);
         }
         Some((at, met, left))
     }
@@ -140,12 +136,12 @@ impl Heap {
     /// Replaces `from` by `to` in the cell at `at`, of whose wire the caller holds an end; whether `from` was there. An
     /// arrival that comes between is not disturbed.
     #[inline(always)]
-    fn exchange<const SHARED: bool>(&self, at: u32, from: Term, to: Term) -> bool {
+    pub(super) fn exchange(&self, at: u32, from: Term, to: Term, others: bool) -> bool {
         let slot = self.slot(at);
         if slot.load(Ordering::Relaxed) != from.0 {
             return false;
         }
-        if !SHARED {
+        if !others {
             slot.store(to.0, Ordering::Relaxed);
             return true;
         }

@@ -75,8 +75,14 @@
 //! interactions than allowed having been made is what decides: the number that a net needs does not depend on the order
 //! (strong confluence), so a run that ends within the gas needs no more, and one that exceeded it needs more.
 
+mod compile;
+mod exec;
 mod heap;
+mod place;
 mod pool;
+mod program;
+mod shape;
+mod symbolic;
 mod sync;
 pub(crate) mod template;
 #[cfg(test)]
@@ -89,6 +95,7 @@ use std::thread;
 
 use self::heap::Heap;
 use self::pool::{Pool, Watch};
+use self::program::Program;
 use self::template::Lowered;
 use self::worker::{Buffers, Worker};
 use crate::net::readback::readback;
@@ -116,6 +123,7 @@ pub struct Progress {
 pub struct NetEngine<'b> {
     book: &'b Book,
     lowered: Vec<Lowered>,
+    program: Program,
 }
 
 impl<'b> NetEngine<'b> {
@@ -124,6 +132,7 @@ impl<'b> NetEngine<'b> {
         NetEngine {
             book,
             lowered: template::lower(book.definitions()),
+            program: compile::compile(book.definitions()),
         }
     }
 
@@ -222,7 +231,7 @@ impl<'b> NetEngine<'b> {
     ) -> Result<Outcome, ReduceError> {
         let pool = Pool::new(1, limits.gas, progress);
         let kept = std::mem::take(buffers);
-        let mut worker = Worker::<false>::new(heap, &self.lowered, &pool, kept);
+        let mut worker = Worker::<false>::new(heap, &self.lowered, &self.program, &pool, kept);
         let root = worker.boot(Term::reference(call.entry, false), &call.arguments);
         if root.is_ok() {
             worker.run();
@@ -242,7 +251,10 @@ impl<'b> NetEngine<'b> {
         progress: Option<&Progress>,
     ) -> Result<Outcome, ReduceError> {
         let pool = Pool::new(threads, limits.gas, progress);
-        let worker = || Worker::<true>::new(heap, &self.lowered, &pool, Buffers::default());
+        let worker = || {
+            let buffers = Buffers::default();
+            Worker::<true>::new(heap, &self.lowered, &self.program, &pool, buffers)
+        };
         let mut first = worker();
         let root = first.boot(Term::reference(call.entry, false), &call.arguments);
         let run = |mut worker: Worker<'_, true>| {

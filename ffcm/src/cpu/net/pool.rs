@@ -11,10 +11,8 @@ use crate::spec::word::Term;
 /// An active pair: two principal ports, at least one of them of a node.
 pub(super) type Redex = (Term, Term);
 
-/// Most redexes handed over at once.
-const BAG_MAX: usize = 64;
 /// Interactions between two looks at the gas meter, at most.
-const QUANTUM_MAX: u64 = 8192;
+pub(super) const QUANTUM_MAX: u64 = 8192;
 /// Redexes a bag must have led to before its receiver may ask again at once.
 const TINY: u64 = 512;
 /// First and longest rest of a worker whose last bags were tiny.
@@ -22,6 +20,8 @@ const REST: (Duration, Duration) = (Duration::from_micros(20), Duration::from_mi
 
 /// Set in [`Pool::signal`] when every worker has to stop.
 const STOP: u32 = 1 << 31;
+/// Set there when all workers but one are idle, for that one.
+const ALONE: u32 = 1 << 30;
 
 /// Why a run stopped early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(super) enum Stop {
 /// The meeting point of the workers. All scheduling decisions are made under one lock; busy workers only read
 /// `signal`.
 pub(super) struct Pool<'p> {
-    /// Number of workers that want a bag, or [`STOP`]. Written under the lock only.
+    /// Number of workers that want a bag, and [`ALONE`]; or [`STOP`]. Written under the lock only.
     signal: AtomicU32,
     /// Interactions that workers have reported.
     spent: AtomicU64,
@@ -55,6 +55,18 @@ struct Board {
     stop: Option<Stop>,
     /// All workers were idle and there was no bag, or one of them panicked.
     finished: bool,
+}
+
+impl Board {
+    /// Number of workers that want a bag for which there is none yet.
+    fn asking(&self) -> usize {
+        (self.idle - self.resting).saturating_sub(self.bags.len())
+    }
+
+    /// Whether at most one worker has work.
+    fn leaves_one(&self) -> bool {
+        self.idle + 1 >= self.workers && self.bags.is_empty()
+    }
 }
 
 impl<'p> Pool<'p> {
@@ -83,16 +95,26 @@ impl<'p> Pool<'p> {
 
     /// Publishes what busy workers have to know; called after every change of the board.
     fn publish(&self, board: &Board) {
-        let asking = (board.idle - board.resting).saturating_sub(board.bags.len());
         let over = board.stop.is_some() || board.finished;
-        self.signal
-            .store(if over { STOP } else { asking as u32 }, Ordering::Relaxed);
+        let alone = if board.leaves_one() { ALONE } else { 0 };
+        let signal = if over {
+            STOP
+        } else {
+            alone | board.asking() as u32
+        };
+        self.signal.store(signal, Ordering::Relaxed);
     }
 
-    /// Whether a worker wants work or the run is to stop.
+    /// Whether a worker wants work, or the run is to stop, or the caller, who believes that `others` have work, is alone.
     #[inline(always)]
-    pub(super) fn signalled(&self) -> bool {
-        self.signal.load(Ordering::Relaxed) != 0
+    pub(super) fn signalled(&self, others: bool) -> bool {
+        let ignored = if others { 0 } else { ALONE };
+        self.signal.load(Ordering::Relaxed) & !ignored != 0
+    }
+
+    /// Whether all workers but one were idle lately.
+    pub(super) fn calls_alone(&self) -> bool {
+        self.signal.load(Ordering::Relaxed) & ALONE != 0
     }
 
     /// Whether the run is to stop.
@@ -131,15 +153,19 @@ impl<'p> Pool<'p> {
         }
     }
 
-    /// Hands a bag to whoever asks, built by `bag` from at most the given number of redexes.
-    pub(super) fn offer(&self, bag: impl FnOnce(usize) -> Vec<Redex>) {
+    /// Hands what `bag` gives to whoever asks. Returns whether no worker but the caller has any work, and sees
+    /// everything done by those who had some.
+    pub(super) fn offer(&self, bag: impl FnOnce() -> Vec<Redex>) -> bool {
         let mut board = self.board();
-        if self.signal.load(Ordering::Relaxed) & !STOP == 0 {
-            return;
+        if board.asking() > 0 {
+            let bag = bag();
+            if !bag.is_empty() {
+                board.bags.push_back(bag);
+                self.publish(&board);
+                self.wake.notify_one();
+            }
         }
-        board.bags.push_back(bag(BAG_MAX));
-        self.publish(&board);
-        self.wake.notify_one();
+        board.leaves_one()
     }
 
     /// Waits for work. `None` when the run is over: every worker is idle and no bag is left, or it was stopped.

@@ -14,7 +14,10 @@ struct Fault {
     says: &'static str,
 }
 
-const FILES: [&str; 4] = ["heap", "pool", "template", "worker"];
+const FILES: [&str; 11] = [
+    "compile", "exec", "heap", "place", "pool", "program", "shape", "symbolic", "template",
+    "wires", "worker",
+];
 
 const FAULTS: &[Fault] = &[
     Fault {
@@ -64,6 +67,22 @@ const FAULTS: &[Fault] = &[
         to: "first = Term::var(at); self.free(at);\n",
         found_by: "arrival_against_opening",
         says: "a freed node is not read",
+    },
+    Fault {
+        name: "a_term_is_let_go_within_a_period",
+        file: "wires",
+        from: "class(term) > 3 {\n            self.end_period();",
+        to: "class(term) > 3 {",
+        found_by: "arrival_at_a_cell_that_was_ones_own",
+        says: "panicked",
+    },
+    Fault {
+        name: "redexes_are_given_within_a_period",
+        file: "worker",
+        from: "if !bag.is_empty() {\n            self.others = true;\n            self.end_period();",
+        to: "if !bag.is_empty() {\n            self.others = true;",
+        found_by: "arrival_at_a_cell_that_was_ones_own",
+        says: "panicked",
     },
     Fault {
         name: "nobody_is_woken_for_a_bag",

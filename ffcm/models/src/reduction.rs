@@ -8,8 +8,10 @@ use ffcm::oracle;
 use ffcm::spec::rules::Counts;
 use ffcm::spec::word::{Class, Term};
 
+use super::compile;
 use super::heap::Heap;
 use super::pool::{Pool, Watch};
+use super::program::Program;
 use super::sync::{Arc, spawn};
 use super::template::{self, Lowered};
 use super::worker::{Buffers, Worker};
@@ -20,6 +22,7 @@ pub(super) struct Case {
     call: Call,
     limits: Limits,
     lowered: Vec<Lowered>,
+    program: Program,
     expected: Result<Outcome, ReduceError>,
     loops: bool,
 }
@@ -44,6 +47,7 @@ impl Case {
         let expected = oracle::reduce(&book, &call, &limits);
         Case {
             lowered: template::lower(book.definitions()),
+            program: compile::compile(book.definitions()),
             book,
             call,
             limits,
@@ -72,7 +76,7 @@ pub(super) fn run(case: &StdArc<Case>, workers: usize) {
     let entry = Term::reference(case.call.entry, false);
     let root = first.boot(entry, &case.call.arguments);
     let root = root.ok().expect("the net fits");
-    let mut bag = first.give(usize::MAX);
+    let mut bag = first.give();
     let mut helpers = Vec::new();
     for _ in 1..workers {
         let rest = bag.split_off(bag.len().div_ceil(2));
@@ -121,8 +125,11 @@ fn chain(heap: &Heap, root: u32) -> usize {
 }
 
 fn worker(shared: &Shared) -> Worker<'_, true> {
-    let lowered = &shared.case.lowered;
-    Worker::new(&shared.heap, lowered, &shared.pool, Buffers::default())
+    let Case {
+        lowered, program, ..
+    } = &*shared.case;
+    let buffers = Buffers::default();
+    Worker::new(&shared.heap, lowered, program, &shared.pool, buffers)
 }
 
 fn finish(shared: &Shared, mut worker: Worker<'_, true>) -> (Counts, Vec<u32>) {

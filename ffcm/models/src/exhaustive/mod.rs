@@ -1,15 +1,29 @@
 //! The engine on loom.
 
+#[path = "../../../src/cpu/net/compile.rs"]
+mod compile;
+#[path = "../../../src/cpu/net/exec.rs"]
+mod exec;
 #[path = "../../../src/cpu/net/heap.rs"]
 mod heap;
+#[path = "../../../src/cpu/net/place.rs"]
+mod place;
 #[path = "../../../src/cpu/net/pool.rs"]
 mod pool;
+#[path = "../../../src/cpu/net/program.rs"]
+mod program;
 #[path = "../reduction.rs"]
 mod reduction;
 mod scenarios;
+#[path = "../../../src/cpu/net/shape.rs"]
+mod shape;
+#[path = "../../../src/cpu/net/symbolic.rs"]
+mod symbolic;
 mod sync;
 #[path = "../../../src/cpu/net/template.rs"]
 mod template;
+#[path = "../../../src/cpu/net/wires.rs"]
+mod wires;
 #[path = "../../../src/cpu/net/worker.rs"]
 mod worker;
 
@@ -30,6 +44,7 @@ macro_rules! hold {
 hold! {
     two_arrivals_at_a_cell
     arrival_against_opening
+    arrival_at_a_cell_that_was_ones_own
     two_openings_along_a_chain
     joined_wires
     a_freed_node_is_reused_by_another

@@ -38,14 +38,22 @@ fn reduce(preemptions: usize, text: &str) {
 
 // ---- the wire protocol ----------------------------------------------------------------------------------------------
 
+/// One arrival at cell 0, of which another worker has an end.
+fn arrive(heap: &Heap, term: Term) -> Term {
+    match heap.load(0) {
+        met if met.is_absent() => heap.exchange(0, term.with_sub()),
+        met => met,
+    }
+}
+
 /// Each worker writes a node and arrives with it. One of them finds the other's, with its contents, and frees the cell.
 pub(super) fn two_arrivals_at_a_cell() {
     explore(None, || {
         let heap = Arc::new(Heap::reserve(3).unwrap());
-        let arrive = |heap: &Heap, node: u32| {
+        let meet = |heap: &Heap, node: u32| {
             heap.store(2 * node, Term::u24(node));
             heap.store(2 * node + 1, Term::u24(10 * node));
-            let met = heap.arrive::<true>(0, Term::node(Class::Con, 0, 2 * node).with_sub());
+            let met = arrive(heap, Term::node(Class::Con, 0, 2 * node));
             if met.is_absent() {
                 return false;
             }
@@ -59,8 +67,8 @@ pub(super) fn two_arrivals_at_a_cell() {
         heap.store(0, Term::ABSENT);
         heap.store(1, Term::ERA);
         let theirs = heap.clone();
-        let other = spawn(move || arrive(&theirs, 2));
-        assert!(arrive(&heap, 1) != other.join().unwrap(), "one meets");
+        let other = spawn(move || meet(&theirs, 2));
+        assert!(meet(&heap, 1) != other.join().unwrap(), "one meets");
     });
     // The same by the workers themselves; the second one's node is made on the way.
     reduce(
@@ -73,6 +81,23 @@ pub(super) fn two_arrivals_at_a_cell() {
 pub(super) fn arrival_against_opening() {
     reduce(3, "@main = r & (x *) ~ (r *) & @one ~ (x *)\n@one = (1 *)");
     reduce(3, "@main = r & (x *) ~ ($([*] $(3 r)) *) & (2 *) ~ (x *)");
+}
+
+/// A worker makes cells in its own period, and then gives a redex with an end of one away, or leaves a node with an end
+/// of one where the other worker finds it.
+pub(super) fn arrival_at_a_cell_that_was_ones_own() {
+    let callees = "@g = (n r) & n ~ $([+1] r)\n@h = (x r) & x ~ $([*] $(x2 r)) & x2 ~ 5";
+    for f in ["@g ~ (n x) & @h ~ (x r)", "@h ~ (x r) & @g ~ (n x)"] {
+        reduce(
+            2,
+            &format!("@main = r & @f ~ (1 r)\n@f = (n r) & {f}\n{callees}"),
+        );
+    }
+    reduce(
+        3,
+        "@main = r & @f ~ (x r) & @g ~ (7 x)\n@f = ((y *) out) & @k ~ (y out)
+         @k = ($([+2] r) r)\n@g = (n (n *))",
+    );
 }
 
 /// Neighbours on a chain of nodes are opened from both sides.
@@ -105,7 +130,7 @@ pub(super) fn a_freed_node_is_reused_by_another() {
         heap.store(2, Term::ABSENT);
         // Two workers meet at cell 0. The second frees it and puts what it met into cell 2 by a node in place of it.
         let meet = |heap: &Heap, term: Term| {
-            let met = heap.arrive::<true>(0, term);
+            let met = arrive(heap, term);
             if met.is_absent() {
                 return;
             }
@@ -114,7 +139,7 @@ pub(super) fn a_freed_node_is_reused_by_another() {
         };
         let workers = [1, 2].map(|i| {
             let heap = heap.clone();
-            spawn(move || meet(&heap, Term::u24(i).with_sub()))
+            spawn(move || meet(&heap, Term::u24(i)))
         });
         let mut free = Vec::new();
         assert!(heap.take(&mut free, 1));

@@ -1,14 +1,28 @@
 //! The engine on shuttle.
 
+#[path = "../../../src/cpu/net/compile.rs"]
+mod compile;
+#[path = "../../../src/cpu/net/exec.rs"]
+mod exec;
 #[path = "../../../src/cpu/net/heap.rs"]
 mod heap;
+#[path = "../../../src/cpu/net/place.rs"]
+mod place;
 #[path = "../../../src/cpu/net/pool.rs"]
 mod pool;
+#[path = "../../../src/cpu/net/program.rs"]
+mod program;
 #[path = "../reduction.rs"]
 mod reduction;
+#[path = "../../../src/cpu/net/shape.rs"]
+mod shape;
+#[path = "../../../src/cpu/net/symbolic.rs"]
+mod symbolic;
 mod sync;
 #[path = "../../../src/cpu/net/template.rs"]
 mod template;
+#[path = "../../../src/cpu/net/wires.rs"]
+mod wires;
 #[path = "../../../src/cpu/net/worker.rs"]
 mod worker;
 

@@ -1,6 +1,5 @@
 //! Running compiled entries.
 
-use super::heap::Heap;
 use super::pool::Redex;
 use super::program::{ARGUMENTS_MAX, NONE, Op, Tally};
 use super::worker::{Halt, Worker, class, is_num, is_var, operate};
@@ -38,7 +37,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
             self.free(term.offset());
             term = met.without_sub();
             if is_var(term) {
-                self.heap.moves_on(term, self.others());
+                self.set_trailing(term, false);
             }
         }
         term
@@ -49,9 +48,10 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
     #[inline(always)]
     fn build_open(&mut self, w0: u32) -> (Term, Term, Term) {
         let (node, wire) = (self.allocate(), self.allocate());
-        self.heap.store(wire, Term::ABSENT);
-        self.heap.store(wire + 1, Term::ABSENT);
-        self.heap.store(node, Term::ABSENT);
+        let absent = self.period.absent();
+        self.heap.store(wire, absent);
+        self.heap.store(wire + 1, absent);
+        self.heap.store(node, absent);
         self.heap.store(node + 1, Term::var(wire));
         (term(w0, node), Term::var(node), Term::var(wire))
     }
@@ -304,8 +304,8 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
                     }
                     Op::Wire { to } => {
                         let wire = self.allocate();
-                        self.heap.store(wire, Term::ABSENT);
-                        self.heap.store(wire + 1, Term::ABSENT);
+                        self.heap.store(wire, self.period.absent());
+                        self.heap.store(wire + 1, self.period.absent());
                         self.registers[to as usize] = Term::var(wire);
                     }
                     Op::Apply {
@@ -413,7 +413,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
     /// An arithmetic node that has to wait; the end of its output.
     fn operate_later(&mut self, number: Term, left: Term, steps: u8) -> Term {
         self.uncount(Opcode::Succ, u64::from(steps));
-        let node = self.node(Class::Opr, left, Term::ABSENT);
+        let node = self.node(Class::Opr, left, self.period.absent());
         self.connect(number, node);
         Term::var(node.offset() + 1)
     }
@@ -423,12 +423,4 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
 #[inline(always)]
 fn term(w0: u32, at: u32) -> Term {
     Term(u64::from(w0) | (u64::from(at) << 32))
-}
-
-impl Heap {
-    /// The end of a wire that waited in another cell goes on: the wire trails no more.
-    #[inline(always)]
-    pub(super) fn moves_on(&self, end: Term, others: bool) {
-        self.exchange(end.offset(), super::heap::TRAILING, Term::ABSENT, others);
-    }
 }

@@ -2,15 +2,11 @@
 
 use super::sync::{self, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering};
 use crate::net::readback;
-use crate::spec::word::{Class, OFFSET_MAX, Term};
+use crate::spec::word::{OFFSET_MAX, Term};
 
 /// Most nodes one heap holds: offsets count slots in 31 bits.
 const NODES_MAX: u64 = 1 << 30;
 const _: () = assert!(2 * NODES_MAX == OFFSET_MAX as u64 + 1);
-
-/// An absent cell one of whose ends is known to wait in another cell, as what that cell holds. Only a hint for
-/// [`Heap::splice`]: wherever it matters what a cell holds, this is absent like [`Term::ABSENT`].
-pub(super) const TRAILING: Term = Term(1 << 32);
 
 /// What the slots of a free node hold in builds with debug assertions. No live term has this variant.
 const FREED: Term = Term(u64::MAX);
@@ -80,19 +76,9 @@ impl Heap {
         self.slot(at).store(term.0, Ordering::Relaxed);
     }
 
-    /// One arrival at a wire's cell: returns what the other end left there, and is the cell's last use then; or leaves
-    /// `term` and returns absent. An exchange if there are `others`; else no other worker has any end of a wire.
+    /// Exchanges the term in a cell that another worker may have an end of.
     #[inline(always)]
-    pub(super) fn arrive(&self, at: u32, term: Term, others: bool) -> Term {
-        // Reading first saves the second arrival an exchange, which costs as much as a whole interaction.
-        let met = self.load(at);
-        if !met.is_absent() {
-            return met;
-        }
-        if !others {
-            self.store(at, term);
-            return Term::ABSENT;
-        }
+    pub(super) fn exchange(&self, at: u32, term: Term) -> Term {
         #[cfg(test)]
         pause();
         let met = Term(self.slot(at).swap(term.0, Ordering::AcqRel));
@@ -100,51 +86,11 @@ impl Heap {
         met
     }
 
-    /// Joins two wires, one end of each being in the caller's hands. Returns a wire end and what has arrived at its cell
-    /// already, to be connected, or `None` when one of the ends was left at the other wire.
-    ///
-    /// Either end may be left. Left is the one whose wire trails another cell: the far end of the other wire finds it
-    /// there and takes it along. The other way round, a wire that is lengthened again and again behind an end that
-    /// never moves, such as the root, would become a chain of one cell for each time.
+    /// Replaces `from` by `to` in a cell that another worker may have an end of; whether `from` was there. An arrival
+    /// that comes between is not disturbed.
     #[inline(always)]
-    pub(super) fn splice(&self, a: Term, b: Term, others: bool) -> Option<(Term, Term, Term)> {
-        let (mut at, mut left) = (a, b);
-        let mut met = self.load(at.offset());
-        if met == TRAILING {
-            (at, left) = (b, a);
-            met = self.load(at.offset());
-        }
-        if met.is_absent() {
-            // The mark is made and taken back while the end is in hand, so that the cell cannot be freed meanwhile.
-            let marked = self.exchange(left.offset(), Term::ABSENT, TRAILING, others);
-            met = self.arrive(at.offset(), left.with_sub(), others);
-            if met.is_absent() {
-                return None;
-            }
-            if marked {
-                self.exchange(left.offset(), TRAILING, Term::ABSENT, others);
-            }
-        }
-        let met = met.without_sub();
-        if met.class() == Class::Var {
-            // This end waited here, and goes on now.
-            self.exchange(met.offset(), TRAILING, Term::ABSENT, others);
-        }
-        Some((at, met, left))
-    }
-
-    /// Replaces `from` by `to` in the cell at `at`, of whose wire the caller holds an end; whether `from` was there. An
-    /// arrival that comes between is not disturbed.
-    #[inline(always)]
-    pub(super) fn exchange(&self, at: u32, from: Term, to: Term, others: bool) -> bool {
+    pub(super) fn replace(&self, at: u32, from: Term, to: Term) -> bool {
         let slot = self.slot(at);
-        if slot.load(Ordering::Relaxed) != from.0 {
-            return false;
-        }
-        if !others {
-            slot.store(to.0, Ordering::Relaxed);
-            return true;
-        }
         slot.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
     }

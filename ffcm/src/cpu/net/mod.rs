@@ -87,6 +87,7 @@ mod sync;
 pub(crate) mod template;
 #[cfg(test)]
 mod tests;
+mod wires;
 mod worker;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};

@@ -38,6 +38,8 @@ pub(super) struct Pool<'p> {
     signal: AtomicU32,
     /// Interactions that workers have reported.
     spent: AtomicU64,
+    /// Blocks of numbers of periods that workers have taken.
+    periods: AtomicU32,
     gas: u64,
     workers: u64,
     progress: Option<&'p Progress>,
@@ -74,6 +76,7 @@ impl<'p> Pool<'p> {
         Pool {
             signal: AtomicU32::new(0),
             spent: AtomicU64::new(0),
+            periods: AtomicU32::new(0),
             gas,
             workers: workers as u64,
             progress,
@@ -103,6 +106,15 @@ impl<'p> Pool<'p> {
             alone | board.asking() as u32
         };
         self.signal.store(signal, Ordering::Relaxed);
+    }
+
+    /// Another of the blocks 1 to `blocks - 1`, unless all are taken.
+    pub(super) fn periods(&self, blocks: u32) -> Option<u32> {
+        let next = |taken: u32| Some(taken + 1).filter(|&block| block < blocks);
+        let taken = self
+            .periods
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        taken.ok().map(|block| block + 1)
     }
 
     /// Whether a worker wants work, or the run is to stop, or the caller, who believes that `others` have work, is alone.

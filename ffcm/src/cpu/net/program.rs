@@ -17,7 +17,7 @@ use crate::spec::word::Term;
 
 /// Registers of a worker. Their numbers fit a byte, so that no access needs a check.
 pub(super) const REGISTERS: usize = 256;
-/// The register that is always [`Term::ABSENT`].
+/// The register that is always absent: what a cell holds at first.
 pub(super) const NOTHING: u8 = 255;
 /// Most leaves of a shape.
 pub(super) const ARGUMENTS_MAX: usize = 8;

@@ -1,11 +1,12 @@
 //! One worker: a stack of redexes, a list of free nodes, and the interactions.
 
 use super::exec::{frame, pairs};
-use super::heap::{Heap, TRAILING};
+use super::heap::Heap;
 use super::pool::{Patience, Pool, Redex, Stop};
-use super::program::{Program, REGISTERS, Tally};
+use super::program::{NOTHING, Program, REGISTERS, Tally};
 use super::symbolic::CON;
 use super::template::{self, FIRST, Lowered, NODES, SECOND, Slot, Template};
+use super::wires::{Period, TRAILING};
 use crate::spec::number;
 use crate::spec::rules::{Counts, Opcode, Rule, TABLE};
 use crate::spec::word::{Class, Term, variant};
@@ -59,7 +60,7 @@ pub(super) struct Worker<'w, const SHARED: bool> {
     pub(super) heap: &'w Heap,
     lowered: &'w [Lowered],
     pub(super) program: &'w Program,
-    pool: &'w Pool<'w>,
+    pub(super) pool: &'w Pool<'w>,
     /// Offsets of free nodes, last in first out.
     free: Vec<u32>,
     /// Redexes and frames, newest last. Those below `bottom` have been given away.
@@ -80,7 +81,8 @@ pub(super) struct Worker<'w, const SHARED: bool> {
     fetch: u32,
     patience: Patience,
     /// Whether another worker may have redexes. As long as none has, an arrival at a cell needs no atomic exchange.
-    others: bool,
+    pub(super) others: bool,
+    pub(super) period: Period,
 }
 
 /// Class code of a term: 0 for VAR, 1 to 3 for atoms, 4 to 7 for nodes.
@@ -128,7 +130,8 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         free.clear();
         stack.clear();
         pending.clear();
-        let registers = registers.unwrap_or_else(|| Box::new([Term::ABSENT; REGISTERS]));
+        let mut registers = registers.unwrap_or_else(|| Box::new([Term::ABSENT; REGISTERS]));
+        registers[NOTHING as usize] = Period::NONE.absent();
         values.resize(NODES as usize + template::most_nodes(lowered), 0);
         Worker {
             heap,
@@ -148,6 +151,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             fetch: FETCH.0,
             patience: Patience::default(),
             others: false,
+            period: Period::NONE,
         }
     }
 
@@ -263,12 +267,6 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         Ok(())
     }
 
-    /// Whether another worker may have redexes.
-    #[inline(always)]
-    pub(super) fn others(&self) -> bool {
-        SHARED && self.others
-    }
-
     /// Pairs of words in the older half of the stack. A frame is in one half as a whole.
     fn older_half(&self) -> usize {
         let live = &self.stack[self.bottom..];
@@ -290,7 +288,10 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         let end = self.bottom + self.older_half();
         let bag = self.stack[self.bottom..end].to_vec();
         self.bottom = end;
-        self.others |= !bag.is_empty();
+        if !bag.is_empty() {
+            self.others = true;
+            self.end_period();
+        }
         // The dead entries below `bottom` never outgrow the live ones.
         if self.bottom > self.stack.len() / 2 {
             self.stack.drain(..self.bottom);
@@ -303,6 +304,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     pub(super) fn accept(&mut self, bag: Vec<Redex>) {
         self.stack.extend(bag);
         self.others = true;
+        self.end_period();
     }
 
     #[cold]
@@ -456,12 +458,12 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
                     return None;
                 }
                 if is_var(b) {
-                    let (at, met, left) = self.heap.splice(a, b, self.others())?;
+                    let (at, met, left) = self.splice(a, b)?;
                     self.free(at.offset());
                     (a, b) = (met, left);
                     continue;
                 }
-                let met = self.heap.arrive(a.offset(), b.with_sub(), self.others());
+                let met = self.arrive(a.offset(), b.with_sub());
                 if met.is_absent() {
                     return None;
                 }
@@ -551,14 +553,15 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         let (a1, a2) = self.open(a);
         let (b1, b2) = self.open(b);
         let at = |node: Term, offset: u32| Term(u64::from(node.w0()) | (u64::from(offset) << 32));
+        let absent = self.period.absent();
         // b's kind at p and q, a's kind at r and s; wires p.0-r.0, p.1-s.0, q.0-r.1, q.1-s.1.
-        self.heap.store(p, Term::ABSENT);
+        self.heap.store(p, absent);
         self.heap.store(p + 1, Term::var(s));
         self.heap.store(q, Term::var(r + 1));
-        self.heap.store(q + 1, Term::ABSENT);
+        self.heap.store(q + 1, absent);
         self.heap.store(r, Term::var(p));
-        self.heap.store(r + 1, Term::ABSENT);
-        self.heap.store(s, Term::ABSENT);
+        self.heap.store(r + 1, absent);
+        self.heap.store(s, absent);
         self.heap.store(s + 1, Term::var(q + 1));
         self.link(at(a, s), b2)?;
         self.link(at(a, r), b1)?;

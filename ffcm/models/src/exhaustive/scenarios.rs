@@ -184,9 +184,8 @@ pub(super) fn a_bag_reaches_who_waits() {
         let other = spawn(move || consume(&theirs));
         let mut offered = 0;
         for i in 0..2 {
-            if pool.signalled() {
-                pool.offer(|most| {
-                    assert!(most > 0);
+            if pool.signalled(false) {
+                pool.offer(|| {
                     offered += 1;
                     vec![redex(i)]
                 });
@@ -200,8 +199,8 @@ pub(super) fn a_bag_reaches_who_waits() {
         let pool = Arc::new(Pool::new(2, 10, None));
         let theirs = pool.clone();
         let other = spawn(move || theirs.wait(&mut Patience::default()));
-        if pool.signalled() {
-            pool.offer(|_| vec![redex(1)]);
+        if pool.signalled(false) {
+            pool.offer(|| vec![redex(1)]);
             assert_eq!(other.join().unwrap(), Some(vec![redex(1)]));
         } else {
             assert_eq!(consume(&pool), 0);
@@ -220,7 +219,7 @@ pub(super) fn everybody_stops() {
             spawn(move || consume(&pool))
         });
         pool.stop(Stop::Heap);
-        assert!(pool.signalled() && pool.stopped());
+        assert!(pool.signalled(true) && pool.stopped());
         progress.cancel.store(true, sync::Ordering::Relaxed);
         pool.report(1);
         assert_eq!(waiting.map(|worker| worker.join().unwrap()), [0, 0]);
@@ -237,8 +236,8 @@ pub(super) fn the_run_ends_when_all_are_idle() {
             let pool = pool.clone();
             spawn(move || {
                 let mut offered = 0;
-                if pool.signalled() {
-                    pool.offer(|_| {
+                if pool.signalled(false) {
+                    pool.offer(|| {
                         offered = 1;
                         vec![redex(i)]
                     });

@@ -15,6 +15,9 @@ pub(super) type Redex = (Term, Term);
 pub(super) const QUANTUM_MAX: u64 = 8192;
 /// Redexes a bag must have led to before its receiver may ask again at once.
 const TINY: u64 = 512;
+/// Interactions for each exchange, at least, in a part of the net that is worth a worker of its own. Where two workers
+/// meet at every other step, each waits for the other's cache line, and one alone would be as fast.
+const TANGLED: u64 = 2;
 /// First and longest rest of a worker whose last bags were tiny.
 const REST: (Duration, Duration) = (Duration::from_micros(20), Duration::from_millis(2));
 
@@ -252,14 +255,18 @@ impl<'p> Pool<'p> {
 pub(super) struct Patience {
     /// Redexes reduced since the last bag arrived.
     pub(super) reduced: u64,
+    /// Exchanges made meanwhile in cells that other workers may have had an end of.
+    pub(super) exchanged: u64,
     rest: Option<Duration>,
 }
 
 impl Patience {
+    /// How long to rest before asking for more, if what was got last was not worth it.
     fn rest(&mut self) -> Option<Duration> {
-        self.rest =
-            (self.reduced < TINY).then(|| self.rest.map_or(REST.0, |rest| (2 * rest).min(REST.1)));
-        self.reduced = 0;
+        let worth = self.reduced >= TINY && self.exchanged <= self.reduced / TANGLED;
+        let longer = self.rest.map_or(REST.0, |rest| (2 * rest).min(REST.1));
+        self.rest = (!worth).then_some(longer);
+        (self.reduced, self.exchanged) = (0, 0);
         self.rest
     }
 }

@@ -85,6 +85,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         if is_var(term) || class(term) > 3 {
             self.end_period();
         }
+        self.exchanged += 1;
         self.heap.exchange(at, term)
     }
 

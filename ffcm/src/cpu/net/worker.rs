@@ -11,6 +11,8 @@ use crate::spec::number;
 use crate::spec::rules::{Counts, Opcode, Rule, TABLE};
 use crate::spec::word::{Class, Term, variant};
 
+/// Interactions after which a worker among others looks up from its work. In tests small nets are to be shared, too.
+const STEP: i64 = if cfg!(test) { 1 } else { 32 };
 /// Most pairs of words handed over at once.
 const BAG_MAX: usize = 64;
 /// Free nodes fetched at once: the first time, and at most.
@@ -76,13 +78,16 @@ pub(super) struct Worker<'w, const SHARED: bool> {
     pub(super) tally: Tally,
     /// Interactions in `counts` that the pool knows of.
     reported: u64,
-    /// Interactions until the next report, those made in passing not counted.
+    /// Interactions until it looks up from its work, and from then on until it has to report.
     pub(super) ticks: i64,
+    quantum: i64,
     fetch: u32,
     patience: Patience,
     /// Whether another worker may have redexes. As long as none has, an arrival at a cell needs no atomic exchange.
     pub(super) others: bool,
     pub(super) period: Period,
+    /// Exchanges made since the last report.
+    pub(super) exchanged: u64,
 }
 
 /// Class code of a term: 0 for VAR, 1 to 3 for atoms, 4 to 7 for nodes.
@@ -147,11 +152,13 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             counts: Counts::default(),
             tally: Tally::default(),
             reported: 0,
-            ticks: pool.report(0) as i64,
+            ticks: 0,
+            quantum: pool.report(0) as i64,
             fetch: FETCH.0,
             patience: Patience::default(),
             others: false,
             period: Period::NONE,
+            exchanged: 0,
         }
     }
 
@@ -239,17 +246,37 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         Ok(())
     }
 
-    /// Before each redex and entry: obeys a stop, shares work, reports gas.
+    /// Before each redex and entry: every few interactions obeys a stop, shares work, reports gas.
     #[inline(always)]
     pub(super) fn attend(&mut self) -> Result<(), Halt> {
-        if SHARED && self.pool.signalled(self.others) {
-            self.share()?;
-        }
         if self.ticks <= 0 {
-            self.settle_and_check()
+            self.look_up()
         } else {
             Ok(())
         }
+    }
+
+    #[cold]
+    fn look_up(&mut self) -> Result<(), Halt> {
+        if SHARED && self.pool.signalled(self.others) {
+            self.share()?;
+        }
+        if self.quantum <= 0 {
+            return self.settle_and_check();
+        }
+        self.take_ticks();
+        Ok(())
+    }
+
+    /// Looks up again after the next step of the quantum.
+    fn take_ticks(&mut self) {
+        let step = if SHARED {
+            STEP.min(self.quantum)
+        } else {
+            self.quantum
+        };
+        self.quantum -= step;
+        self.ticks += step;
     }
 
     #[cold]
@@ -334,7 +361,10 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         let made = total - self.reported;
         self.reported = total;
         self.patience.reduced += made;
-        self.ticks = self.pool.report(made) as i64;
+        self.patience.exchanged += std::mem::take(&mut self.exchanged);
+        self.ticks = 0;
+        self.quantum = self.pool.report(made) as i64;
+        self.take_ticks();
     }
 
     #[cold]

@@ -88,10 +88,9 @@ pub(super) fn arrival_against_opening() {
 pub(super) fn arrival_at_a_cell_that_was_ones_own() {
     let callees = "@g = (n r) & n ~ $([+1] r)\n@h = (x r) & x ~ $([*] $(x2 r)) & x2 ~ 5";
     for f in ["@g ~ (n x) & @h ~ (x r)", "@h ~ (x r) & @g ~ (n x)"] {
-        reduce(
-            2,
-            &format!("@main = r & @f ~ (1 r)\n@f = (n r) & {f}\n{callees}"),
-        );
+        // What is given at first begins a period.
+        let main = "@main = r & * ~ (1 *) & * ~ (2 *) & @f ~ (1 r)";
+        reduce(3, &format!("{main}\n@f = (n r) & {f}\n{callees}"));
     }
     reduce(
         3,

@@ -157,13 +157,14 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
     #[inline(never)]
     pub(super) fn execute(&mut self, mut entry: u32) -> Result<Option<Redex>, Halt> {
         let program = self.program;
+        let ops = &*program.ops;
         'entry: loop {
             self.attend()?;
             let at = program.entries[entry as usize];
             self.reserve(at.nodes as usize)?;
             let mut pc = at.at as usize;
             loop {
-                let op = program.ops[pc];
+                let op = ops[pc];
                 pc += 1;
                 match op {
                     Op::Count { tally } => {

@@ -222,7 +222,6 @@ impl<'b> Compiler<'b> {
         let program = &self.program;
         let marks = [
             program.tallies.len(),
-            program.arguments.len(),
             program.tables.len(),
         ];
         let mut code = Code {
@@ -235,15 +234,14 @@ impl<'b> Compiler<'b> {
         self.most_nodes = 0;
         if self.write_entry(&mut code, definition, shape).is_err() {
             self.program.tallies.truncate(marks[0]);
-            self.program.arguments.truncate(marks[1]);
-            self.program.tables.truncate(marks[2]);
+            self.program.tables.truncate(marks[1]);
             code = by_template(definition, shape);
             self.most_nodes = code.nodes;
         }
         let at = self.program.ops.len() as u32;
         let moved = code.ops.into_iter().map(|op| op.moved(at));
         self.program.ops.extend(moved);
-        for table in &mut self.program.tables[marks[2]..] {
+        for table in &mut self.program.tables[marks[1]..] {
             if *table != NONE {
                 *table += at;
             }
@@ -664,14 +662,23 @@ impl<'b> Compiler<'b> {
         }
         let tail = applications.is_empty();
         for (i, (entry, leaves)) in calls.iter().enumerate() {
-            let arguments = self.program.arguments.len() as u32;
-            let registers = leaves.iter().map(|_| next());
-            self.program.arguments.extend(registers);
-            let entry = *entry;
+            let mut arguments = [0; ARGUMENTS_MAX];
+            for argument in &mut arguments[..leaves.len()] {
+                *argument = next();
+            }
+            let (entry, count) = (*entry, leaves.len() as u8);
             code.emit(if tail && i + 1 == calls.len() {
-                Op::Call { entry, arguments }
+                Op::Call {
+                    entry,
+                    count,
+                    arguments,
+                }
             } else {
-                Op::Push { entry, arguments }
+                Op::Push {
+                    entry,
+                    count,
+                    arguments,
+                }
             })?;
         }
         for (i, (from, _)) in applications.iter().enumerate() {

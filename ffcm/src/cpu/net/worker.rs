@@ -98,16 +98,6 @@ pub(super) fn is_num(term: Term) -> bool {
     class(term) == Class::Num as u32
 }
 
-/// [`number::operate`] is commutative, and quicker with a partially applied operator on the left.
-#[inline(always)]
-pub(super) fn operate(a: Term, b: Term) -> Term {
-    if a.ext() & !number::WIDE < b.ext() & !number::WIDE {
-        number::operate(b, a)
-    } else {
-        number::operate(a, b)
-    }
-}
-
 impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     /// A worker with nothing to do yet.
     pub(super) fn new(
@@ -461,7 +451,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             }
             // A variable that a number has come to stands for two steps: the operands change places, then meet.
             self.counts.add(Opcode::Succ, 1 + u64::from(left.is_sub()));
-            a = operate(a, left.without_sub());
+            a = number::operate(a, left.without_sub());
             b = self.open(b).1;
         }
     }

@@ -70,6 +70,15 @@ pub(super) struct Code {
 }
 
 impl Code {
+    fn new(shape: &Shape) -> Code {
+        Code {
+            ops: Vec::new(),
+            registers: shape.leaves(),
+            most_registers: shape.leaves(),
+            nodes: 0,
+        }
+    }
+
     pub(super) fn emit(&mut self, op: Op) -> Result<usize, TooLarge> {
         if self.ops.len() >= OPS_MAX {
             return Err(TooLarge);
@@ -141,6 +150,8 @@ struct Miss {
     op: usize,
     from: u8,
     tree: Tree,
+    /// Whether references to constructors are matched here.
+    tables: bool,
     /// What a hit counts, and where it leads to.
     tally: Tally,
     total: u64,
@@ -158,6 +169,8 @@ struct Compiler<'b> {
     /// Definitions that are small trees of constructors.
     constructors: Vec<u32>,
     misses: Vec<Miss>,
+    /// Whether the entry matches references to constructors.
+    matching: bool,
     /// Most nodes on a path of the entry.
     most_nodes: u32,
 }
@@ -184,6 +197,7 @@ impl<'b> Compiler<'b> {
             finite: finite(definitions),
             constructors,
             misses: Vec::new(),
+            matching: true,
             most_nodes: 0,
         }
     }
@@ -224,20 +238,24 @@ impl<'b> Compiler<'b> {
             program.tallies.len(),
             program.tables.len(),
         ];
-        let mut code = Code {
-            ops: Vec::new(),
-            registers: shape.leaves(),
-            most_registers: 0,
-            nodes: 0,
-        };
-        self.misses.clear();
-        self.most_nodes = 0;
-        if self.write_entry(&mut code, definition, shape).is_err() {
+        let mut written = None;
+        for matching in [true, false] {
+            self.matching = matching;
+            self.misses.clear();
+            self.most_nodes = 0;
+            let mut code = Code::new(shape);
+            if self.write_entry(&mut code, definition, shape).is_ok() {
+                written = Some(code);
+                break;
+            }
             self.program.tallies.truncate(marks[0]);
             self.program.tables.truncate(marks[1]);
-            code = by_template(definition, shape);
-            self.most_nodes = code.nodes;
         }
+        let code = written.unwrap_or_else(|| {
+            let code = by_template(definition, shape);
+            self.most_nodes = code.nodes;
+            code
+        });
         let at = self.program.ops.len() as u32;
         let moved = code.ops.into_iter().map(|op| op.moved(at));
         self.program.ops.extend(moved);
@@ -440,7 +458,8 @@ impl<'b> Compiler<'b> {
         node: u32,
     ) -> Result<(), TooLarge> {
         let mut after = Vec::new();
-        self.open(code, path, from, node, &mut after)?;
+        let tables = self.matching;
+        self.open(code, path, from, node, tables, &mut after)?;
         for (register, value) in after {
             path.net.link(Value::Register(register), value);
         }
@@ -453,6 +472,7 @@ impl<'b> Compiler<'b> {
         path: &mut Path,
         from: u8,
         node: u32,
+        tables: bool,
         after: &mut Vec<(u8, Value)>,
     ) -> Result<Tree, TooLarge> {
         let (first, second) = (code.register()?, code.register()?);
@@ -476,6 +496,7 @@ impl<'b> Compiler<'b> {
             op,
             from,
             tree: tree.clone(),
+            tables,
             tally,
             total: path.net.total - before.1,
             join: code.here(),
@@ -495,7 +516,7 @@ impl<'b> Compiler<'b> {
             Value::Node(child)
                 if path.net.nodes[child as usize].w0 == CON && !path.net.is_argument(child) =>
             {
-                self.open(code, path, register, child, after)
+                self.open(code, path, register, child, false, after)
             }
             Value::Node(child) => {
                 after.push((register, Value::Node(child)));
@@ -720,10 +741,11 @@ impl<'b> Compiler<'b> {
             *address = target;
             let table = self.program.tables.len();
             let from = miss.from;
-            if !self.constructors.is_empty() {
+            let constructors = if miss.tables { self.constructors.len() } else { 0 };
+            if constructors > 0 {
                 self.program
                     .tables
-                    .resize(table + self.constructors.len(), NONE);
+                    .resize(table + constructors, NONE);
                 code.emit(Op::Known {
                     from,
                     table: table as u32,
@@ -736,7 +758,7 @@ impl<'b> Compiler<'b> {
             net.links.push((Value::Register(from), root));
             self.write_miss(code, &miss, net, &holes)?;
             let mut most = code.nodes;
-            for number in 0..self.constructors.len() {
+            for number in 0..constructors {
                 let definition = &self.definitions[self.constructors[number] as usize];
                 (code.registers, code.nodes) = (registers, 0);
                 let address = code.here();
@@ -836,12 +858,7 @@ impl Tree {
 
 /// An entry that builds the argument and expands the definition's template.
 fn by_template(definition: u32, shape: &Shape) -> Code {
-    let mut code = Code {
-        ops: Vec::new(),
-        registers: shape.leaves(),
-        most_registers: 0,
-        nodes: 0,
-    };
+    let mut code = Code::new(shape);
     let mut net = Net::default();
     let argument = shape.put_together(&mut net, &mut 0);
     let mut builder = Builder::new(&net, &[argument]);

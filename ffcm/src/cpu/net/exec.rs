@@ -29,7 +29,7 @@ pub(super) fn pairs(arguments: u8) -> usize {
 impl<const SHARED: bool> Worker<'_, SHARED> {
     /// What a term stands for as far as is known now: a wire that something waits at is gone afterwards.
     #[inline(always)]
-    fn resolve(&mut self, mut term: Term) -> Term {
+    pub(super) fn resolve(&mut self, mut term: Term) -> Term {
         while is_var(term) {
             let met = self.heap.load(term.offset());
             if met.is_absent() {

@@ -68,6 +68,15 @@ pub(super) struct Code {
 }
 
 impl Code {
+    fn new(shape: &Shape) -> Code {
+        Code {
+            ops: Vec::new(),
+            registers: shape.leaves(),
+            most_registers: shape.leaves(),
+            nodes: 0,
+        }
+    }
+
     pub(super) fn emit(&mut self, op: Op) -> Result<usize, TooLarge> {
         if self.ops.len() >= OPS_MAX {
             return Err(TooLarge);
@@ -139,6 +148,8 @@ struct Miss {
     op: usize,
     from: u8,
     tree: Tree,
+    /// Whether references to constructors are matched here.
+    tables: bool,
     /// What a hit counts, and where it leads to.
     tally: Tally,
     total: u64,
@@ -156,6 +167,8 @@ struct Compiler<'b> {
     /// Definitions that are small trees of constructors.
     constructors: Vec<u32>,
     misses: Vec<Miss>,
+    /// Whether the entry matches references to constructors.
+    matching: bool,
     /// Most nodes on a path of the entry.
     most_nodes: u32,
 }
@@ -182,6 +195,7 @@ impl<'b> Compiler<'b> {
             finite: finite(definitions),
             constructors,
             misses: Vec::new(),
+            matching: true,
             most_nodes: 0,
         }
     }
@@ -218,30 +232,29 @@ impl<'b> Compiler<'b> {
 
     fn compile_entry(&mut self, entry: u32, definition: u32, shape: &Shape) {
         let program = &self.program;
-        let marks = [
-            program.tallies.len(),
-            program.arguments.len(),
-            program.tables.len(),
-        ];
-        let mut code = Code {
-            ops: Vec::new(),
-            registers: shape.leaves(),
-            most_registers: 0,
-            nodes: 0,
-        };
-        self.misses.clear();
-        self.most_nodes = 0;
-        if self.write_entry(&mut code, definition, shape).is_err() {
+        let marks = [program.tallies.len(), program.tables.len()];
+        let mut written = None;
+        for matching in [true, false] {
+            self.matching = matching;
+            self.misses.clear();
+            self.most_nodes = 0;
+            let mut code = Code::new(shape);
+            if self.write_entry(&mut code, definition, shape).is_ok() {
+                written = Some(code);
+                break;
+            }
             self.program.tallies.truncate(marks[0]);
-            self.program.arguments.truncate(marks[1]);
-            self.program.tables.truncate(marks[2]);
-            code = by_template(definition, shape);
-            self.most_nodes = code.nodes;
+            self.program.tables.truncate(marks[1]);
         }
+        let code = written.unwrap_or_else(|| {
+            let code = by_template(definition, shape);
+            self.most_nodes = code.nodes;
+            code
+        });
         let at = self.program.ops.len() as u32;
         let moved = code.ops.into_iter().map(|op| op.moved(at));
         self.program.ops.extend(moved);
-        for table in &mut self.program.tables[marks[2]..] {
+        for table in &mut self.program.tables[marks[1]..] {
             if *table != NONE {
                 *table += at;
             }
@@ -439,7 +452,8 @@ impl<'b> Compiler<'b> {
         node: u32,
     ) -> Result<(), TooLarge> {
         let mut after = Vec::new();
-        self.open(code, path, from, node, &mut after)?;
+        let tables = self.matching;
+        self.open(code, path, from, node, tables, &mut after)?;
         for (register, value) in after {
             path.net.link(Value::Register(register), value);
         }
@@ -452,6 +466,7 @@ impl<'b> Compiler<'b> {
         path: &mut Path,
         from: u8,
         node: u32,
+        tables: bool,
         after: &mut Vec<(u8, Value)>,
     ) -> Result<Tree, TooLarge> {
         let (first, second) = (code.register()?, code.register()?);
@@ -475,6 +490,7 @@ impl<'b> Compiler<'b> {
             op,
             from,
             tree: tree.clone(),
+            tables,
             tally,
             total: path.net.total - before.1,
             join: code.here(),
@@ -494,7 +510,7 @@ impl<'b> Compiler<'b> {
             Value::Node(child)
                 if path.net.nodes[child as usize].w0 == CON && !path.net.is_argument(child) =>
             {
-                self.open(code, path, register, child, after)
+                self.open(code, path, register, child, false, after)
             }
             Value::Node(child) => {
                 after.push((register, Value::Node(child)));
@@ -653,14 +669,23 @@ impl<'b> Compiler<'b> {
         }
         let tail = applications.is_empty();
         for (i, (entry, leaves)) in calls.iter().enumerate() {
-            let arguments = self.program.arguments.len() as u32;
-            let registers = leaves.iter().map(|_| next());
-            self.program.arguments.extend(registers);
-            let entry = *entry;
+            let mut arguments = [0; ARGUMENTS_MAX];
+            for argument in &mut arguments[..leaves.len()] {
+                *argument = next();
+            }
+            let (entry, count) = (*entry, leaves.len() as u8);
             code.emit(if tail && i + 1 == calls.len() {
-                Op::Call { entry, arguments }
+                Op::Call {
+                    entry,
+                    count,
+                    arguments,
+                }
             } else {
-                Op::Push { entry, arguments }
+                Op::Push {
+                    entry,
+                    count,
+                    arguments,
+                }
             })?;
         }
         for (i, (from, _)) in applications.iter().enumerate() {
@@ -702,10 +727,13 @@ impl<'b> Compiler<'b> {
             *address = target;
             let table = self.program.tables.len();
             let from = miss.from;
-            if !self.constructors.is_empty() {
-                self.program
-                    .tables
-                    .resize(table + self.constructors.len(), NONE);
+            let constructors = if miss.tables {
+                self.constructors.len()
+            } else {
+                0
+            };
+            if constructors > 0 {
+                self.program.tables.resize(table + constructors, NONE);
                 code.emit(Op::Known {
                     from,
                     table: table as u32,
@@ -718,7 +746,7 @@ impl<'b> Compiler<'b> {
             net.links.push((Value::Register(from), root));
             self.write_miss(code, &miss, net, &holes)?;
             let mut most = code.nodes;
-            for number in 0..self.constructors.len() {
+            for number in 0..constructors {
                 let definition = &self.definitions[self.constructors[number] as usize];
                 (code.registers, code.nodes) = (registers, 0);
                 let address = code.here();
@@ -818,12 +846,7 @@ impl Tree {
 
 /// An entry that builds the argument and expands the definition's template.
 fn by_template(definition: u32, shape: &Shape) -> Code {
-    let mut code = Code {
-        ops: Vec::new(),
-        registers: shape.leaves(),
-        most_registers: 0,
-        nodes: 0,
-    };
+    let mut code = Code::new(shape);
     let mut net = Net::default();
     let argument = shape.put_together(&mut net, &mut 0);
     let mut builder = Builder::new(&net, &[argument]);

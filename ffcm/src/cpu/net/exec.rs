@@ -2,7 +2,7 @@
 
 use super::pool::Redex;
 use super::program::{ARGUMENTS_MAX, NONE, Op, Tally};
-use super::worker::{Halt, Worker, class, is_num, is_var, operate};
+use super::worker::{Halt, Worker, class, is_num, is_var};
 use crate::spec::number;
 use crate::spec::rules::Opcode;
 use crate::spec::word::{Class, Term, variant};
@@ -28,7 +28,7 @@ pub(super) fn pairs(arguments: u8) -> usize {
 impl<const SHARED: bool> Worker<'_, SHARED> {
     /// What a term stands for as far as is known now: a wire that something waits at is gone afterwards.
     #[inline(always)]
-    fn resolve(&mut self, mut term: Term) -> Term {
+    pub(super) fn resolve(&mut self, mut term: Term) -> Term {
         while is_var(term) {
             let met = self.heap.load(term.offset());
             if met.is_absent() {
@@ -157,15 +157,16 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
     #[inline(never)]
     pub(super) fn execute(&mut self, mut entry: u32) -> Result<Option<Redex>, Halt> {
         let program = self.program;
+        let ops = &*program.ops;
         'entry: loop {
             self.attend()?;
             let at = program.entries[entry as usize];
             self.reserve(at.nodes as usize)?;
             let mut pc = at.at as usize;
             loop {
-                let op = program.ops[pc];
+                let op = &ops[pc];
                 pc += 1;
-                match op {
+                match *op {
                     Op::Count { tally } => {
                         let (tally, total) = program.tallies[tally as usize];
                         self.tally.add(tally);
@@ -221,7 +222,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
                     } => {
                         let term = self.resolve(self.registers[from as usize]);
                         self.registers[out as usize] = if is_num(term) {
-                            operate(term, left)
+                            number::operate(term, left)
                         } else {
                             // A swap has been made, or will be when a number comes.
                             match (swapped, steps) {
@@ -240,7 +241,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
                         let term = self.resolve(self.registers[from as usize]);
                         let left = self.resolve(self.registers[left as usize]);
                         self.registers[out as usize] = if is_num(term) && is_num(left) {
-                            operate(term, left)
+                            number::operate(term, left)
                         } else {
                             self.operate_later(term, left.with_sub(), steps)
                         };
@@ -335,22 +336,30 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
                         self.push_frame(callee, &pair)?;
                         return self.through();
                     }
-                    Op::Push { entry, arguments } => {
-                        let (values, count) = self.gather(entry, arguments);
-                        self.push_frame(entry, &values[..count])?;
+                    Op::Push {
+                        entry,
+                        count,
+                        arguments,
+                    } => {
+                        let values = self.gather(count, &arguments);
+                        self.push_frame(entry, &values[..usize::from(count)])?;
                     }
                     Op::Call {
                         entry: callee,
+                        count,
                         arguments,
                     } => {
-                        let (values, count) = self.gather(callee, arguments);
-                        if self.pending.is_empty() {
-                            self.registers[..ARGUMENTS_MAX].copy_from_slice(&values);
-                            entry = callee;
-                            continue 'entry;
+                        let values = self.gather(count, &arguments);
+                        if !self.pending.is_empty() {
+                            self.push_frame(callee, &values[..usize::from(count)])?;
+                            return self.through();
                         }
-                        self.push_frame(callee, &values[..count])?;
-                        return self.through();
+                        self.registers[..4].copy_from_slice(&values[..4]);
+                        if count > 4 {
+                            self.registers[4..ARGUMENTS_MAX].copy_from_slice(&values[4..]);
+                        }
+                        entry = callee;
+                        continue 'entry;
                     }
                     Op::Jump { to } => pc = to as usize,
                     Op::Expand { definition, node } => {
@@ -363,16 +372,19 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         }
     }
 
-    /// The arguments of a call, and how many there are.
+    /// The arguments of a call, of which there are `count`.
     #[inline(always)]
-    fn gather(&self, entry: u32, arguments: u32) -> ([Term; ARGUMENTS_MAX], usize) {
-        let count = usize::from(self.program.entries[entry as usize].arguments);
-        let list = &self.program.arguments[arguments as usize..][..count];
+    fn gather(&self, count: u8, arguments: &[u8; ARGUMENTS_MAX]) -> [Term; ARGUMENTS_MAX] {
         let mut values = [Term::ABSENT; ARGUMENTS_MAX];
-        for (value, &register) in values.iter_mut().zip(list) {
-            *value = self.registers[register as usize];
+        for i in 0..4 {
+            values[i] = self.registers[arguments[i] as usize];
         }
-        (values, count)
+        if count > 4 {
+            for i in 4..ARGUMENTS_MAX {
+                values[i] = self.registers[arguments[i] as usize];
+            }
+        }
+        values
     }
 
     #[inline(always)]

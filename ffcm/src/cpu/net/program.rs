@@ -105,17 +105,27 @@ pub(super) enum Op {
     Apply { from: u8, first: u8, second: u8 },
     /// The same as the last instruction of an entry.
     ApplyLast { from: u8, first: u8, second: u8 },
-    /// Leaves a call for later. The registers of its arguments are listed from `arguments` on.
-    Push { entry: u32, arguments: u32 },
+    /// Leaves a call for later.
+    Push {
+        entry: u32,
+        count: u8,
+        arguments: [u8; ARGUMENTS_MAX],
+    },
     /// Goes on at an address.
     Jump { to: u32 },
     /// The call that is made at once.
-    Call { entry: u32, arguments: u32 },
+    Call {
+        entry: u32,
+        count: u8,
+        arguments: [u8; ARGUMENTS_MAX],
+    },
     /// Expands a definition without compiled code against a node.
     Expand { definition: u32, node: u8 },
     /// The end of an entry.
     End,
 }
+
+const _: () = assert!(size_of::<Op>() == 16);
 
 /// Where a definition is entered, for one shape.
 #[derive(Clone, Copy, Debug)]
@@ -166,8 +176,6 @@ pub(super) struct Program {
     /// What blocks count: lanes that may be lent from each other where it is a difference, and the sum of the lanes.
     pub(super) tallies: Vec<(Tally, i64)>,
     pub(super) entries: Vec<Entry>,
-    /// Arguments of calls, one register each.
-    pub(super) arguments: Vec<u8>,
     /// Code addresses for references to constructors, [`NONE`] where there is nothing special.
     pub(super) tables: Vec<u32>,
     /// The base entry of each definition.

@@ -106,16 +106,6 @@ pub(super) fn is_num(term: Term) -> bool {
     class(term) == Class::Num as u32
 }
 
-/// [`number::operate`] is commutative, and quicker with a partially applied operator on the left.
-#[inline(always)]
-pub(super) fn operate(a: Term, b: Term) -> Term {
-    if a.ext() & !number::WIDE < b.ext() & !number::WIDE {
-        number::operate(b, a)
-    } else {
-        number::operate(a, b)
-    }
-}
-
 impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     /// A worker with nothing to do yet.
     pub(super) fn new(
@@ -408,8 +398,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     #[inline(always)]
     pub(super) fn node(&mut self, class: Class, first: Term, second: Term) -> Term {
         let at = self.allocate();
-        self.heap.store(at, first);
-        self.heap.store(at + 1, second);
+        self.pair(at, first, second);
         Term::node(class, 0, at)
     }
 
@@ -521,7 +510,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             }
             // A variable that a number has come to stands for two steps: the operands change places, then meet.
             self.counts.add(Opcode::Succ, 1 + u64::from(left.is_sub()));
-            a = operate(a, left.without_sub());
+            a = number::operate(a, left.without_sub());
             b = self.open(b).1;
         }
     }
@@ -574,29 +563,76 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         Ok(self.join(a, b2))
     }
 
-    /// Two nodes of different kinds pass through each other. Each of the four new nodes gets exactly one cell.
+    /// Two nodes of different kinds pass through each other. None of the new nodes gets two cells.
+    ///
+    /// A duplicator that would meet an atom next is not made: the atom is copied at once, which counts. Nodes with
+    /// atoms in them, such as applied Church booleans, are then copied without a node that stays behind as a cell.
     #[inline(always)]
     fn commute(&mut self, a: Term, b: Term) -> Result<Option<Redex>, Halt> {
         self.reserve(4)?;
         self.counts.add(Opcode::Distribute, 1);
-        let [p, q, r, s] = [(); 4].map(|()| self.allocate());
         let (a1, a2) = self.open(a);
         let (b1, b2) = self.open(b);
+        let (a1, a2) = (self.resolve(a1), self.resolve(a2));
+        let copies = class(b) == Class::Dup as u32;
+        let (first, second) = (copies && self.copied(a1), copies && self.copied(a2));
+        let [r, s] = [(); 2].map(|()| self.allocate());
         let at = |node: Term, offset: u32| Term(u64::from(node.w0()) | (u64::from(offset) << 32));
         let absent = self.period.absent();
         // b's kind at p and q, a's kind at r and s; wires p.0-r.0, p.1-s.0, q.0-r.1, q.1-s.1.
-        self.heap.store(p, absent);
-        self.heap.store(p + 1, Term::var(s));
-        self.heap.store(q, Term::var(r + 1));
-        self.heap.store(q + 1, absent);
-        self.heap.store(r, Term::var(p));
-        self.heap.store(r + 1, absent);
-        self.heap.store(s, absent);
-        self.heap.store(s + 1, Term::var(q + 1));
+        let (mut p, mut q) = (None, None);
+        let (left, right) = match (first, second) {
+            (false, false) => {
+                let [x, y] = [(); 2].map(|()| self.allocate());
+                self.pair(x, absent, Term::var(s));
+                self.pair(y, Term::var(r + 1), absent);
+                (p, q) = (Some(x), Some(y));
+                let right = (absent, Term::var(y + 1));
+                ((Term::var(x), absent), right)
+            }
+            (true, false) => {
+                let y = self.allocate();
+                self.pair(y, Term::var(r + 1), Term::var(s + 1));
+                q = Some(y);
+                ((a1, absent), (a1, absent))
+            }
+            (false, true) => {
+                let x = self.allocate();
+                self.pair(x, Term::var(r), Term::var(s));
+                p = Some(x);
+                ((absent, a2), (absent, a2))
+            }
+            (true, true) => ((a1, a2), (a1, a2)),
+        };
+        self.pair(r, left.0, left.1);
+        self.pair(s, right.0, right.1);
         self.link(at(a, s), b2)?;
-        self.link(at(a, r), b1)?;
-        self.link(at(b, q), a2)?;
-        Ok(self.join(at(b, p), a1))
+        if let Some(q) = q {
+            self.link(at(b, q), a2)?;
+        }
+        if let Some(p) = p {
+            self.link(at(b, p), a1)?;
+        }
+        Ok(self.join(at(a, r), b1))
+    }
+
+    /// Whether a duplicator copies this term, which is counted then.
+    #[inline(always)]
+    fn copied(&mut self, term: Term) -> bool {
+        let opcode = match CODES[((class(term) << 3) | Class::Dup as u32) as usize] {
+            DUPLICATE => Opcode::Duplicate,
+            COLLAPSE => Opcode::Collapse,
+            BY_COPYABLE if term.variant() == variant::COPYABLE => Opcode::Duplicate,
+            _ => return false,
+        };
+        self.counts.add(opcode, 1);
+        true
+    }
+
+    #[inline(always)]
+    fn pair(&mut self, at: u32, first: Term, second: Term) {
+        self.heap.store(at, first);
+        self.heap.store(at + 1, second);
     }
 
     /// A number meets an arithmetic node.

@@ -63,9 +63,11 @@ enum Action {
     Drivers,
     /// The kernels of the CUDA backend, in several steps.
     Cuda,
+    /// What is left to a command of its own, for this reason.
+    Elsewhere(&'static str),
 }
 
-const STEPS: [(&str, Action); 11] = [
+const STEPS: [(&str, Action); 12] = [
     ("packages", Action::Check(deps::check)),
     ("fmt", Action::Cargo(&["fmt", "--all", "--check"])),
     ("tidy", Action::Check(tidy::run)),
@@ -107,6 +109,10 @@ const STEPS: [(&str, Action); 11] = [
     ),
     ("WGSL", Action::Drivers),
     ("CUDA", Action::Cuda),
+    (
+        "AddressSanitizer",
+        Action::Elsewhere("builds ffcm anew: `cargo xtask sanitize`"),
+    ),
     (
         "benches",
         // Checks results alone: sizes too small, and code not optimised enough, for the times to say anything.
@@ -208,6 +214,7 @@ fn perform(
         Action::Check(check) => check(root).map(|done| eprintln!("{done}")),
         Action::Drivers => return wgsl::run(&cargo),
         Action::Cuda => return cuda::run(&cargo),
+        Action::Elsewhere(reason) => return vec![not_run(step, reason)],
     };
     vec![Outcome {
         step: step.into(),

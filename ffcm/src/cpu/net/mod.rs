@@ -29,7 +29,9 @@
 //! far end waits in another cell is marked as trailing, and its near end is the one that is left. That is a hint for this
 //! choice alone, best effort: three wires joined in an unlucky order in every turn can still grow a chain.
 //!
-//! A worker that is alone on its heap follows the same protocol without atomic exchanges.
+//! Where nobody else can have the other end, the same protocol needs no atomic exchange: for a worker that is alone on
+//! its heap, for one that all others wait for, and at cells that a worker made after it last let anybody have a term
+//! that leads to others; see [`wires`].
 //!
 //! # No node has two cells
 //! This is the invariant that makes freeing sound without any further synchronisation: *a node is freed as a whole, by
@@ -54,9 +56,10 @@
 //!
 //! # Scheduling
 //! Each worker reduces its newest redex first and reuses the node it freed last. Workers without work ask through one
-//! word that busy workers read every fourth redex; who sees it hands over the older half of its stack, at most 64
-//! redexes, under the pool's lock. Who got too little to do for it to be worth the trouble asks again only after a
-//! while. Termination is decided under the same lock, see [`pool`].
+//! word that busy workers read every 32 interactions; who sees it hands over the older half of its stack, at most 64
+//! redexes, under the pool's lock. Who got too little to do for it to be worth the trouble, or met the others at every
+//! other step, asks again only after a while. The word also tells a busy worker that all others wait. Termination is
+//! decided under the same lock, see [`pool`].
 //!
 //! # Counting
 //! Interactions are named by the rule table; links are not interactions. Some are made in the course of another, because

@@ -56,7 +56,7 @@ const FAULTS: &[Fault] = &[
         name: "a_mark_over_an_arrival",
         file: "heap",
         from: "slot.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed)\n            .is_ok()",
-        to: "{ slot.store(to.0, Ordering::Release); true }",
+        to: "{ let _ = from; slot.store(to.0, Ordering::Release); true }",
         found_by: "joined_wires",
         says: "reduction.rs",
     },

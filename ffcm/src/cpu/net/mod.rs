@@ -56,7 +56,7 @@
 //!
 //! # Scheduling
 //! Each worker reduces its newest redex first and reuses the node it freed last. Workers without work ask through one
-//! word that busy workers read every 32 interactions; who sees it hands over the older half of its stack, at most 64
+//! word that busy workers read every 256 interactions; who sees it hands over the older half of its stack, at most 64
 //! redexes, under the pool's lock. Who got too little to do for it to be worth the trouble, or met the others at every
 //! other step, asks again only after a while. The word also tells a busy worker that all others wait. Termination is
 //! decided under the same lock, see [`pool`].

@@ -12,7 +12,7 @@ use crate::spec::rules::{Counts, Opcode, Rule, TABLE};
 use crate::spec::word::{Class, Term, variant};
 
 /// Interactions after which a worker among others looks up from its work. In tests small nets are to be shared, too.
-const STEP: i64 = if cfg!(test) { 1 } else { 32 };
+const STEP: i64 = if cfg!(test) { 1 } else { 256 };
 /// Most pairs of words handed over at once.
 const BAG_MAX: usize = 64;
 /// Free nodes fetched at once: the first time, and at most.

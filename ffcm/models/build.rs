@@ -77,14 +77,6 @@ const FAULTS: &[Fault] = &[
         says: "panicked",
     },
     Fault {
-        name: "redexes_are_given_within_a_period",
-        file: "worker",
-        from: "if !bag.is_empty() {\n            self.others = true;\n            self.end_period();",
-        to: "if !bag.is_empty() {\n            self.others = true;",
-        found_by: "arrival_at_a_cell_that_was_ones_own",
-        says: "panicked",
-    },
-    Fault {
         name: "nobody_is_woken_for_a_bag",
         file: "pool",
         from: "self.wake.notify_one();",

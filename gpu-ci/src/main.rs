@@ -8,6 +8,7 @@ mod cargo;
 mod codegen;
 mod cuda;
 mod deps;
+mod sanitize;
 mod test;
 mod tidy;
 mod vulkan;
@@ -26,6 +27,7 @@ Commands:
   wgsl                the WebGPU backend on each driver, nothing else
   cuda                the CUDA backend: kernels compiled by NVRTC (fetched from PyPI if need be), run on the CPU, and run
                       on a device where there is one
+  sanitize            the tests of ffcm under AddressSanitizer; takes minutes, and is not part of `test`
   codegen [--check]   write the generated headers of wgsl/ and cuda/ and the PTX of the kernels, or only say which
                       headers are stale
   callgrind [--json]  instructions per interaction, arc, value and so on of small kernels, counted by valgrind; --quick
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         ["test", "--json"] => return test::run(&root, true),
         ["wgsl"] => return test::run_drivers(&root),
         ["cuda"] => return test::run_cuda(&root),
+        ["sanitize"] => sanitize::run(&root),
         ["codegen"] => codegen::write_all(&root),
         ["codegen", "--check"] => codegen::check(&root),
         ["callgrind"] => callgrind::run(&root, false, false),

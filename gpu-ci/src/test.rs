@@ -65,6 +65,8 @@ enum Action {
     Cuda,
     /// Instructions of kernels far too small to say anything.
     Callgrind,
+    /// What is left to a command of its own, for this reason.
+    Elsewhere(&'static str),
 }
 
 const STEPS: [(&str, Action); 12] = [
@@ -109,6 +111,10 @@ const STEPS: [(&str, Action); 12] = [
     ),
     ("WGSL", Action::Drivers),
     ("CUDA", Action::Cuda),
+    (
+        "AddressSanitizer",
+        Action::Elsewhere("builds ffcm anew: `cargo xtask sanitize`"),
+    ),
     (
         "benches",
         // Checks results alone: sizes too small, and code not optimised enough, for the times to say anything.
@@ -216,6 +222,7 @@ fn perform(
             Ok(Ok(_)) => Ok(()),
             Err(reason) => Err(reason),
         },
+        Action::Elsewhere(reason) => return vec![not_run(step, reason)],
     };
     vec![Outcome {
         step: step.into(),

@@ -426,20 +426,23 @@ pub const fn predecessor(number: Term) -> Option<Term> {
 /// With a term that is not a number of this module the answer is `0`.
 #[inline(always)]
 pub fn operate(a: Term, b: Term) -> Term {
-    // The commonest step of integer programs, ahead of the general case.
-    if let (
-        Some(Number::Partial {
-            operator,
-            bits,
-            wide: false,
-        }),
-        Some(Number::Plain(Kind::U24, right)),
-    ) = (Number::from_term(a), Number::from_term(b))
-    {
-        return Term::u24(unsigned(operator, bits, right));
+    // The commonest steps of integer programs, ahead of the general case.
+    let (a, b) = if a.ext() < b.ext() { (b, a) } else { (a, b) };
+    let (code, symbol) = (a.ext(), b.w1());
+    if (a.w1() | b.w1()) <= MASK24 && a.w0() == num(code, 0).w0() {
+        let is_operator = |code| (FIRST_OPERATOR as u32..=LAST_OPERATOR as u32).contains(&code);
+        if b.w0() == PLAIN24 && is_operator(code as u32) {
+            return Term::u24(unsigned(code, a.w1(), b.w1()));
+        }
+        if code == Kind::U24 as u8 && b.w0() == num(SYMBOL, 0).w0() && is_operator(symbol) {
+            return num(symbol as u8, a.w1());
+        }
     }
     operate_any(a, b)
 }
+
+/// The meta word of a u24.
+const PLAIN24: u32 = num(Kind::U24 as u8, 0).w0();
 
 fn operate_any(a: Term, b: Term) -> Term {
     use Number::{Cast, Operator, Partial, Plain};
@@ -519,8 +522,8 @@ fn compute(operator: Operator, kind: Kind, a: u32, b: u32) -> Term {
         }
     };
     match kind {
-        Kind::U24 => Term::u24(unsigned(operator, a, b)),
-        Kind::U32 => Term::u32(unsigned(operator, a, b)),
+        Kind::U24 => Term::u24(unsigned(operator as u8, a, b)),
+        Kind::U32 => Term::u32(unsigned(operator as u8, a, b)),
         Kind::I24 | Kind::I32 => {
             let (a, b) = if kind.is_wide() {
                 (a as i32, b as i32)
@@ -561,27 +564,50 @@ fn compare<T: PartialOrd>(operator: Operator, a: &T, b: &T) -> Option<bool> {
     }
 }
 
-/// Unsigned operation on 32 bits. For 24-bit operands the low 24 bits of the answer are the 24-bit answer.
+/// Unsigned operation on 32 bits, by the operator's code. For 24-bit operands the low 24 bits of the answer are the
+/// 24-bit answer.
 #[inline(always)]
-fn unsigned(operator: Operator, a: u32, b: u32) -> u32 {
-    let (operator, flipped) = operator.unflip();
-    let (a, b) = if flipped { (b, a) } else { (a, b) };
-    match operator {
-        Operator::Add => a.wrapping_add(b),
-        Operator::Sub => a.wrapping_sub(b),
-        Operator::Mul => a.wrapping_mul(b),
-        Operator::Div => a.checked_div(b).unwrap_or(u32::MAX),
-        Operator::Rem => a.checked_rem(b).unwrap_or(a),
-        Operator::Eq => u32::from(a == b),
-        Operator::Ne => u32::from(a != b),
-        Operator::Lt => u32::from(a < b),
-        Operator::Gt => u32::from(a > b),
-        Operator::And => a & b,
-        Operator::Or => a | b,
-        Operator::Xor => a ^ b,
-        Operator::Shl => a << (b & 31),
-        Operator::Shr => a >> (b & 31),
-        _ => 0, // flipped operators, unflipped above
+fn unsigned(code: u8, a: u32, b: u32) -> u32 {
+    const ADD: u8 = Operator::Add as u8;
+    const SUB: u8 = Operator::Sub as u8;
+    const FLIP_SUB: u8 = Operator::FlipSub as u8;
+    const MUL: u8 = Operator::Mul as u8;
+    const DIV: u8 = Operator::Div as u8;
+    const FLIP_DIV: u8 = Operator::FlipDiv as u8;
+    const REM: u8 = Operator::Rem as u8;
+    const FLIP_REM: u8 = Operator::FlipRem as u8;
+    const EQ: u8 = Operator::Eq as u8;
+    const NE: u8 = Operator::Ne as u8;
+    const LT: u8 = Operator::Lt as u8;
+    const GT: u8 = Operator::Gt as u8;
+    const AND: u8 = Operator::And as u8;
+    const OR: u8 = Operator::Or as u8;
+    const XOR: u8 = Operator::Xor as u8;
+    const SHL: u8 = Operator::Shl as u8;
+    const FLIP_SHL: u8 = Operator::FlipShl as u8;
+    const SHR: u8 = Operator::Shr as u8;
+    const FLIP_SHR: u8 = Operator::FlipShr as u8;
+    match code {
+        ADD => a.wrapping_add(b),
+        SUB => a.wrapping_sub(b),
+        FLIP_SUB => b.wrapping_sub(a),
+        MUL => a.wrapping_mul(b),
+        DIV => a.checked_div(b).unwrap_or(u32::MAX),
+        FLIP_DIV => b.checked_div(a).unwrap_or(u32::MAX),
+        REM => a.checked_rem(b).unwrap_or(a),
+        FLIP_REM => b.checked_rem(a).unwrap_or(b),
+        EQ => u32::from(a == b),
+        NE => u32::from(a != b),
+        LT => u32::from(a < b),
+        GT => u32::from(a > b),
+        AND => a & b,
+        OR => a | b,
+        XOR => a ^ b,
+        SHL => a << (b & 31),
+        FLIP_SHL => b << (a & 31),
+        SHR => a >> (b & 31),
+        FLIP_SHR => b >> (a & 31),
+        _ => 0, // no operator
     }
 }
 
@@ -596,7 +622,7 @@ fn signed(operator: Operator, a: i32, b: i32) -> i32 {
         Operator::Rem => a.wrapping_rem(b),
         Operator::Shr => a >> (b & 31),
         // The other operators do not depend on the sign.
-        _ => unsigned(operator, a as u32, b as u32) as i32,
+        _ => unsigned(operator as u8, a as u32, b as u32) as i32,
     }
 }
 

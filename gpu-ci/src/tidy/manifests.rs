@@ -80,6 +80,7 @@ const LAYERS: [&[&str]; 9] = [
     &["ffcm", "focus-proof", "focus-store"],
     &[
         "ffcm-formats",
+        "ffcm-models",
         "ffcm-jit",
         "ffcm-scheduler",
         "focus-state",

@@ -29,7 +29,9 @@
 //! far end waits in another cell is marked as trailing, and its near end is the one that is left. That is a hint for this
 //! choice alone, best effort: three wires joined in an unlucky order in every turn can still grow a chain.
 //!
-//! A worker that is alone on its heap follows the same protocol without atomic exchanges.
+//! Where nobody else can have the other end, the same protocol needs no atomic exchange: for a worker that is alone on
+//! its heap, for one that all others wait for, and at cells that a worker made after it last let anybody have a term
+//! that leads to others; see [`wires`].
 //!
 //! # No node has two cells
 //! This is the invariant that makes freeing sound without any further synchronisation: *a node is freed as a whole, by
@@ -54,9 +56,10 @@
 //!
 //! # Scheduling
 //! Each worker reduces its newest redex first and reuses the node it freed last. Workers without work ask through one
-//! word that busy workers read every fourth redex; who sees it hands over the older half of its stack, at most 64
-//! redexes, under the pool's lock. Who got too little to do for it to be worth the trouble asks again only after a
-//! while. Termination is decided under the same lock, see [`pool`].
+//! word that busy workers read every 256 interactions; who sees it hands over the older half of its stack, at most 64
+//! redexes, under the pool's lock. Who got too little to do for it to be worth the trouble, or met the others at every
+//! other step, asks again only after a while. The word also tells a busy worker that all others wait. Termination is
+//! decided under the same lock, see [`pool`].
 //!
 //! # Counting
 //! Interactions are named by the rule table; links are not interactions. Some are made in the course of another, because
@@ -75,11 +78,19 @@
 //! interactions than allowed having been made is what decides: the number that a net needs does not depend on the order
 //! (strong confluence), so a run that ends within the gas needs no more, and one that exceeded it needs more.
 
+mod compile;
+mod exec;
 mod heap;
+mod place;
 mod pool;
+mod program;
+mod shape;
+mod symbolic;
+mod sync;
 pub(crate) mod template;
 #[cfg(test)]
 mod tests;
+mod wires;
 mod worker;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -88,9 +99,10 @@ use std::thread;
 
 use self::heap::Heap;
 use self::pool::{Pool, Watch};
+use self::program::Program;
 use self::template::Lowered;
 use self::worker::{Buffers, Worker};
-use crate::net::readback::{self, readback};
+use crate::net::readback::readback;
 use crate::net::{Book, Call, Limits, Outcome, ReduceError};
 use crate::spec::rules::Counts;
 use crate::spec::word::Term;
@@ -115,6 +127,7 @@ pub struct Progress {
 pub struct NetEngine<'b> {
     book: &'b Book,
     lowered: Vec<Lowered>,
+    program: Program,
 }
 
 impl<'b> NetEngine<'b> {
@@ -123,6 +136,7 @@ impl<'b> NetEngine<'b> {
         NetEngine {
             book,
             lowered: template::lower(book.definitions()),
+            program: compile::compile(book.definitions()),
         }
     }
 
@@ -221,7 +235,7 @@ impl<'b> NetEngine<'b> {
     ) -> Result<Outcome, ReduceError> {
         let pool = Pool::new(1, limits.gas, progress);
         let kept = std::mem::take(buffers);
-        let mut worker = Worker::<false>::new(heap, &self.lowered, &pool, kept);
+        let mut worker = Worker::<false>::new(heap, &self.lowered, &self.program, &pool, kept);
         let root = worker.boot(Term::reference(call.entry, false), &call.arguments);
         if root.is_ok() {
             worker.run();
@@ -241,7 +255,10 @@ impl<'b> NetEngine<'b> {
         progress: Option<&Progress>,
     ) -> Result<Outcome, ReduceError> {
         let pool = Pool::new(threads, limits.gas, progress);
-        let worker = || Worker::<true>::new(heap, &self.lowered, &pool, Buffers::default());
+        let worker = || {
+            let buffers = Buffers::default();
+            Worker::<true>::new(heap, &self.lowered, &self.program, &pool, buffers)
+        };
         let mut first = worker();
         let root = first.boot(Term::reference(call.entry, false), &call.arguments);
         let run = |mut worker: Worker<'_, true>| {
@@ -297,25 +314,5 @@ fn reserve(limits: &Limits) -> Result<Heap, ReduceError> {
 fn out_of_heap(limits: &Limits) -> ReduceError {
     ReduceError::OutOfHeap {
         limit: limits.nodes,
-    }
-}
-
-/// Readback sees the heap at rest. An absent slot of a node is the cell of a wire that nothing has come to: there the
-/// node holds an end of that wire.
-impl readback::Heap for Heap {
-    fn wire(&self, var: Term) -> Option<Term> {
-        let met = self.load(var.offset());
-        (!met.is_absent()).then(|| met.without_sub())
-    }
-
-    fn node(&self, node: Term) -> [Term; 2] {
-        [node.offset(), node.offset() + 1].map(|at| {
-            let term = self.load(at);
-            if term.is_absent() {
-                Term::var(at)
-            } else {
-                term.without_sub()
-            }
-        })
     }
 }

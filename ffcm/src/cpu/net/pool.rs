@@ -1,28 +1,30 @@
 //! What the workers of one reduction share: work to hand over, the end of the run, and gas.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Progress;
+use super::sync::{self, AtomicU32, AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
 use crate::net::ReduceError;
 use crate::spec::word::Term;
 
 /// An active pair: two principal ports, at least one of them of a node.
 pub(super) type Redex = (Term, Term);
 
-/// Most redexes handed over at once.
-const BAG_MAX: usize = 64;
 /// Interactions between two looks at the gas meter, at most.
-const QUANTUM_MAX: u64 = 8192;
+pub(super) const QUANTUM_MAX: u64 = 8192;
 /// Redexes a bag must have led to before its receiver may ask again at once.
 const TINY: u64 = 512;
+/// Interactions for each exchange, at least, in a part of the net that is worth a worker of its own. Where two workers
+/// meet at every other step, each waits for the other's cache line, and one alone would be as fast.
+const TANGLED: u64 = 2;
 /// First and longest rest of a worker whose last bags were tiny.
 const REST: (Duration, Duration) = (Duration::from_micros(20), Duration::from_millis(2));
 
 /// Set in [`Pool::signal`] when every worker has to stop.
 const STOP: u32 = 1 << 31;
+/// Set there when all workers but one are idle, for that one.
+const ALONE: u32 = 1 << 30;
 
 /// Why a run stopped early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +37,12 @@ pub(super) enum Stop {
 /// The meeting point of the workers. All scheduling decisions are made under one lock; busy workers only read
 /// `signal`.
 pub(super) struct Pool<'p> {
-    /// Number of workers that want a bag, or [`STOP`]. Written under the lock only.
+    /// Number of workers that want a bag, and [`ALONE`]; or [`STOP`]. Written under the lock only.
     signal: AtomicU32,
     /// Interactions that workers have reported.
     spent: AtomicU64,
+    /// Blocks of numbers of periods that workers have taken.
+    periods: AtomicU32,
     gas: u64,
     workers: u64,
     progress: Option<&'p Progress>,
@@ -58,11 +62,24 @@ struct Board {
     finished: bool,
 }
 
+impl Board {
+    /// Number of workers that want a bag for which there is none yet.
+    fn asking(&self) -> usize {
+        (self.idle - self.resting).saturating_sub(self.bags.len())
+    }
+
+    /// Whether at most one worker has work.
+    fn leaves_one(&self) -> bool {
+        self.idle + 1 >= self.workers && self.bags.is_empty()
+    }
+}
+
 impl<'p> Pool<'p> {
     pub(super) fn new(workers: usize, gas: u64, progress: Option<&'p Progress>) -> Pool<'p> {
         Pool {
             signal: AtomicU32::new(0),
             spent: AtomicU64::new(0),
+            periods: AtomicU32::new(0),
             gas,
             workers: workers as u64,
             progress,
@@ -79,21 +96,40 @@ impl<'p> Pool<'p> {
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.board)
     }
 
     /// Publishes what busy workers have to know; called after every change of the board.
     fn publish(&self, board: &Board) {
-        let asking = (board.idle - board.resting).saturating_sub(board.bags.len());
         let over = board.stop.is_some() || board.finished;
-        self.signal
-            .store(if over { STOP } else { asking as u32 }, Ordering::Relaxed);
+        let alone = if board.leaves_one() { ALONE } else { 0 };
+        let signal = if over {
+            STOP
+        } else {
+            alone | board.asking() as u32
+        };
+        self.signal.store(signal, Ordering::Relaxed);
     }
 
-    /// Whether a worker wants work or the run is to stop.
+    /// Another of the blocks 1 to `blocks - 1`, unless all are taken.
+    pub(super) fn periods(&self, blocks: u32) -> Option<u32> {
+        let next = |taken: u32| Some(taken + 1).filter(|&block| block < blocks);
+        let taken = self
+            .periods
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        taken.ok().map(|block| block + 1)
+    }
+
+    /// Whether a worker wants work, or the run is to stop, or the caller, who believes that `others` have work, is alone.
     #[inline(always)]
-    pub(super) fn signalled(&self) -> bool {
-        self.signal.load(Ordering::Relaxed) != 0
+    pub(super) fn signalled(&self, others: bool) -> bool {
+        let ignored = if others { 0 } else { ALONE };
+        self.signal.load(Ordering::Relaxed) & !ignored != 0
+    }
+
+    /// Whether all workers but one were idle lately.
+    pub(super) fn calls_alone(&self) -> bool {
+        self.signal.load(Ordering::Relaxed) & ALONE != 0
     }
 
     /// Whether the run is to stop.
@@ -132,15 +168,19 @@ impl<'p> Pool<'p> {
         }
     }
 
-    /// Hands a bag to whoever asks, built by `bag` from at most the given number of redexes.
-    pub(super) fn offer(&self, bag: impl FnOnce(usize) -> Vec<Redex>) {
+    /// Hands what `bag` gives to whoever asks. Returns whether no worker but the caller has any work, and sees
+    /// everything done by those who had some.
+    pub(super) fn offer(&self, bag: impl FnOnce() -> Vec<Redex>) -> bool {
         let mut board = self.board();
-        if self.signal.load(Ordering::Relaxed) & !STOP == 0 {
-            return;
+        if board.asking() > 0 {
+            let bag = bag();
+            if !bag.is_empty() {
+                board.bags.push_back(bag);
+                self.publish(&board);
+                self.wake.notify_one();
+            }
         }
-        board.bags.push_back(bag(BAG_MAX));
-        self.publish(&board);
-        self.wake.notify_one();
+        board.leaves_one()
     }
 
     /// Waits for work. `None` when the run is over: every worker is idle and no bag is left, or it was stopped.
@@ -156,10 +196,7 @@ impl<'p> Pool<'p> {
             board.resting += 1;
             self.publish(&board);
             if !(board.finished || board.stop.is_some() || !board.bags.is_empty()) {
-                board = match self.wake.wait_timeout(board, rest) {
-                    Ok((board, _)) => board,
-                    Err(poisoned) => poisoned.into_inner().0,
-                };
+                board = sync::wait_at_most(&self.board, &self.wake, board, rest);
             }
             board.resting -= 1;
         }
@@ -173,10 +210,7 @@ impl<'p> Pool<'p> {
                 return Some(bag);
             }
             self.publish(&board);
-            board = self
-                .wake
-                .wait(board)
-                .unwrap_or_else(PoisonError::into_inner);
+            board = sync::wait(&self.wake, board);
         }
     }
 
@@ -221,14 +255,18 @@ impl<'p> Pool<'p> {
 pub(super) struct Patience {
     /// Redexes reduced since the last bag arrived.
     pub(super) reduced: u64,
+    /// Exchanges made meanwhile in cells that other workers may have had an end of.
+    pub(super) exchanged: u64,
     rest: Option<Duration>,
 }
 
 impl Patience {
+    /// How long to rest before asking for more, if what was got last was not worth it.
     fn rest(&mut self) -> Option<Duration> {
-        self.rest =
-            (self.reduced < TINY).then(|| self.rest.map_or(REST.0, |rest| (2 * rest).min(REST.1)));
-        self.reduced = 0;
+        let worth = self.reduced >= TINY && self.exchanged <= self.reduced / TANGLED;
+        let longer = self.rest.map_or(REST.0, |rest| (2 * rest).min(REST.1));
+        self.rest = (!worth).then_some(longer);
+        (self.reduced, self.exchanged) = (0, 0);
         self.rest
     }
 }
@@ -238,7 +276,7 @@ pub(super) struct Watch<'w, 'p>(pub(super) &'w Pool<'p>);
 
 impl Drop for Watch<'_, '_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if sync::panicking() {
             self.0.abandon();
         }
     }

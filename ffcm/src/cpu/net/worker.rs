@@ -1,18 +1,26 @@
 //! One worker: a stack of redexes, a list of free nodes, and the interactions.
 
-use super::heap::{Heap, TRAILING};
+use super::exec::{frame, pairs};
+use super::heap::Heap;
 use super::pool::{Patience, Pool, Redex, Stop};
+use super::program::{NOTHING, Program, REGISTERS, Tally};
+use super::symbolic::CON;
 use super::template::{self, FIRST, Lowered, NODES, SECOND, Slot, Template};
+use super::wires::{Period, TRAILING};
 use crate::spec::number;
 use crate::spec::rules::{Counts, Opcode, Rule, TABLE};
 use crate::spec::word::{Class, Term, variant};
 
-/// Fewest redexes left over for a worker to give half of them away.
-const SHARE_MIN: usize = 2;
+/// Interactions after which a worker among others looks up from its work. In tests small nets are to be shared, too.
+const STEP: i64 = if cfg!(test) { 1 } else { 256 };
+/// Most pairs of words handed over at once.
+const BAG_MAX: usize = 64;
 /// Free nodes fetched at once: the first time, and at most.
 const FETCH: (u32, u32) = (64, 1024);
 /// A worker that holds more free nodes than this gives the surplus back, if there are others.
 const HOARD_MAX: usize = 16384;
+/// Pairs on a stack beyond two for each node of the heap.
+const STACK_SLACK: usize = 1024;
 
 /// Codes of the rule table, flat: `class(a) * 8 + class(b)`.
 const CODES: [u8; 64] = {
@@ -24,8 +32,6 @@ const CODES: [u8; 64] = {
     }
     codes
 };
-/// The meta word of every constructor.
-const CON: u32 = Term::node(Class::Con, 0, 0).w0();
 
 const LINK: u8 = Opcode::Link as u8;
 const APPLY: u8 = Opcode::Apply as u8;
@@ -41,60 +47,63 @@ const BY_COPYABLE: u8 = Rule::ByCopyable.code();
 /// The buffers of a worker, kept from one call of a batch to the next.
 #[derive(Default)]
 pub(super) struct Buffers {
-    free: Vec<u32>,
+    pub(super) free: Vec<u32>,
     stack: Vec<Redex>,
+    pending: Vec<Redex>,
     values: Vec<u64>,
+    registers: Option<Box<[Term; REGISTERS]>>,
 }
 
 /// The run must stop: a reason has been given to the pool.
 pub(super) struct Halt;
 
-/// One worker. `SHARED` says that there are others, on the same heap; alone, an arrival at a cell needs no atomic
-/// exchange, which is worth a quarter of the time.
+/// One worker. `SHARED` says that there may be others on the same heap.
 pub(super) struct Worker<'w, const SHARED: bool> {
-    heap: &'w Heap,
+    pub(super) heap: &'w Heap,
     lowered: &'w [Lowered],
-    pool: &'w Pool<'w>,
+    pub(super) program: &'w Program,
+    pub(super) pool: &'w Pool<'w>,
     /// Offsets of free nodes, last in first out.
     free: Vec<u32>,
-    /// Redexes, newest last. Those below `bottom` have been given away.
-    stack: Vec<Redex>,
+    /// Redexes and frames, newest last. Those below `bottom` have been given away.
+    pub(super) stack: Vec<Redex>,
     bottom: usize,
+    /// Redexes that the entry being run has led to.
+    pub(super) pending: Vec<Redex>,
+    pub(super) registers: Box<[Term; REGISTERS]>,
     /// What template terms are relative to; see [`Slot`].
     values: Vec<u64>,
-    counts: Counts,
+    pub(super) counts: Counts,
+    /// What compiled entries have counted since the last report.
+    pub(super) tally: Tally,
     /// Interactions in `counts` that the pool knows of.
     reported: u64,
-    /// Redexes until the next report.
-    ticks: u64,
+    /// Interactions until it looks up from its work, and from then on until it has to report.
+    pub(super) ticks: i64,
+    quantum: i64,
     fetch: u32,
     patience: Patience,
+    /// Whether another worker may have redexes. As long as none has, an arrival at a cell needs no atomic exchange.
+    pub(super) others: bool,
+    pub(super) period: Period,
+    /// Exchanges made since the last report.
+    pub(super) exchanged: u64,
 }
 
 /// Class code of a term: 0 for VAR, 1 to 3 for atoms, 4 to 7 for nodes.
 #[inline(always)]
-fn class(term: Term) -> u32 {
+pub(super) fn class(term: Term) -> u32 {
     (term.w0() >> 28) & 7
 }
 
 #[inline(always)]
-fn is_var(term: Term) -> bool {
+pub(super) fn is_var(term: Term) -> bool {
     class(term) == Class::Var as u32
 }
 
 #[inline(always)]
-fn is_num(term: Term) -> bool {
+pub(super) fn is_num(term: Term) -> bool {
     class(term) == Class::Num as u32
-}
-
-/// [`number::operate`] is commutative, and quicker with a partially applied operator on the left.
-#[inline(always)]
-fn operate(a: Term, b: Term) -> Term {
-    if a.ext() & !number::WIDE < b.ext() & !number::WIDE {
-        number::operate(b, a)
-    } else {
-        number::operate(a, b)
-    }
 }
 
 impl<'w, const SHARED: bool> Worker<'w, SHARED> {
@@ -102,30 +111,44 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     pub(super) fn new(
         heap: &'w Heap,
         lowered: &'w [Lowered],
+        program: &'w Program,
         pool: &'w Pool<'w>,
         buffers: Buffers,
     ) -> Self {
         let Buffers {
             mut free,
             mut stack,
+            mut pending,
             mut values,
+            registers,
         } = buffers;
         free.clear();
         stack.clear();
+        pending.clear();
+        let mut registers = registers.unwrap_or_else(|| Box::new([Term::ABSENT; REGISTERS]));
+        registers[NOTHING as usize] = Period::NONE.absent();
         values.resize(NODES as usize + template::most_nodes(lowered), 0);
         Worker {
             heap,
             lowered,
+            program,
             pool,
             free,
             stack,
             bottom: 0,
+            pending,
+            registers,
             values,
             counts: Counts::default(),
+            tally: Tally::default(),
             reported: 0,
-            ticks: pool.report(0),
+            ticks: 0,
+            quantum: pool.report(0) as i64,
             fetch: FETCH.0,
             patience: Patience::default(),
+            others: false,
+            period: Period::NONE,
+            exchanged: 0,
         }
     }
 
@@ -135,17 +158,19 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             counts,
             free,
             stack,
+            pending,
+            registers,
             values,
             ..
         } = self;
-        (
-            counts,
-            Buffers {
-                free,
-                stack,
-                values,
-            },
-        )
+        let kept = Buffers {
+            free,
+            stack,
+            pending,
+            values,
+            registers: Some(registers),
+        };
+        (counts, kept)
     }
 
     /// Builds the net of a call, `entry` applied to `arguments`, and expands `entry`, which counts: a reference that
@@ -160,8 +185,12 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             self.reserve(1)?;
             spine = self.node(Class::Con, argument, spine);
         }
-        if let Some(redex) = self.expand(entry, spine)? {
-            self.push(redex)?;
+        if arguments.is_empty() {
+            if let Some(redex) = self.expand_template(entry.offset(), spine)? {
+                self.push(redex)?;
+            }
+        } else {
+            self.push((entry, spine))?;
         }
         Ok(root)
     }
@@ -183,7 +212,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
                 return;
             }
             match self.pool.wait(&mut self.patience) {
-                Some(bag) => self.stack.extend(bag),
+                Some(bag) => self.accept(bag),
                 None => return,
             }
         }
@@ -191,29 +220,53 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
 
     /// Reduces one redex and whatever follows from it directly.
     #[inline(always)]
-    fn reduce(&mut self, redex: Redex) -> Result<(), Halt> {
-        let mut next = Some(redex);
-        while let Some((a, b)) = next {
-            self.ticks = self.ticks.wrapping_sub(1);
-            if self.ticks & 3 == 0 {
-                self.attend()?;
+    fn reduce(&mut self, (a, b): Redex) -> Result<(), Halt> {
+        let mut next = match frame(b) {
+            Some(entry) => {
+                self.pop_frame(entry, a);
+                self.execute(entry)?
             }
+            None => Some((a, b)),
+        };
+        while let Some((a, b)) = next {
+            self.ticks -= 1;
+            self.attend()?;
             next = self.interact(a, b)?;
         }
         Ok(())
     }
 
-    /// Every few redexes: obeys a stop, shares work, reports gas.
+    /// Before each redex and entry: every few interactions obeys a stop, shares work, reports gas.
     #[inline(always)]
-    fn attend(&mut self) -> Result<(), Halt> {
-        if self.pool.signalled() {
-            self.share()?;
-        }
-        if self.ticks == 0 {
-            self.settle_and_check()
+    pub(super) fn attend(&mut self) -> Result<(), Halt> {
+        if self.ticks <= 0 {
+            self.look_up()
         } else {
             Ok(())
         }
+    }
+
+    #[cold]
+    fn look_up(&mut self) -> Result<(), Halt> {
+        if SHARED && self.pool.signalled(self.others) {
+            self.share()?;
+        }
+        if self.quantum <= 0 {
+            return self.settle_and_check();
+        }
+        self.take_ticks();
+        Ok(())
+    }
+
+    /// Looks up again after the next step of the quantum.
+    fn take_ticks(&mut self) {
+        let step = if SHARED {
+            STEP.min(self.quantum)
+        } else {
+            self.quantum
+        };
+        self.quantum -= step;
+        self.ticks += step;
     }
 
     #[cold]
@@ -221,21 +274,54 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         if self.pool.stopped() {
             return Err(Halt);
         }
-        let (stack, bottom) = (&mut self.stack, &mut self.bottom);
-        if stack.len() - *bottom >= SHARE_MIN {
-            self.pool.offer(|most| {
-                let count = ((stack.len() - *bottom) / 2).min(most);
-                let bag = stack[*bottom..*bottom + count].to_vec();
-                *bottom += count;
-                bag
-            });
-            // The dead entries below `bottom` never outgrow the live ones.
-            if *bottom > stack.len() / 2 {
-                stack.drain(..*bottom);
-                *bottom = 0;
+        // Who has nothing to give goes on without a look at the board, unless to learn that it is alone.
+        if self.older_half() > 0 || self.others && self.pool.calls_alone() {
+            let pool = self.pool;
+            if pool.offer(|| self.give()) {
+                self.others = false;
             }
         }
         Ok(())
+    }
+
+    /// Pairs of words in the older half of the stack. A frame is in one half as a whole.
+    fn older_half(&self) -> usize {
+        let live = &self.stack[self.bottom..];
+        let mut end = 0;
+        while let Some(&(word, _)) = live.get(end) {
+            let size = frame(word).map_or(1, |entry| {
+                pairs(self.program.entries[entry as usize].arguments)
+            });
+            if end + size > (live.len() / 2).min(BAG_MAX) {
+                break;
+            }
+            end += size;
+        }
+        end
+    }
+
+    /// The older half of the redexes, for another worker.
+    pub(super) fn give(&mut self) -> Vec<Redex> {
+        let end = self.bottom + self.older_half();
+        let bag = self.stack[self.bottom..end].to_vec();
+        self.bottom = end;
+        if !bag.is_empty() {
+            self.others = true;
+            self.end_period();
+        }
+        // The dead entries below `bottom` never outgrow the live ones.
+        if self.bottom > self.stack.len() / 2 {
+            self.stack.drain(..self.bottom);
+            self.bottom = 0;
+        }
+        bag
+    }
+
+    /// Takes over what another worker gave.
+    pub(super) fn accept(&mut self, bag: Vec<Redex>) {
+        self.stack.extend(bag);
+        self.others = true;
+        self.end_period();
     }
 
     #[cold]
@@ -259,11 +345,16 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
 
     /// Tells the pool of the interactions made since it last heard.
     fn settle(&mut self) {
+        let tally = std::mem::take(&mut self.tally);
+        self.counts.merge(&tally.counts());
         let total = self.counts.total();
         let made = total - self.reported;
         self.reported = total;
         self.patience.reduced += made;
-        self.ticks = self.pool.report(made);
+        self.patience.exchanged += std::mem::take(&mut self.exchanged);
+        self.ticks = 0;
+        self.quantum = self.pool.report(made) as i64;
+        self.take_ticks();
     }
 
     #[cold]
@@ -276,7 +367,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
 
     /// Makes sure that `nodes` nodes can be allocated.
     #[inline(always)]
-    fn reserve(&mut self, nodes: usize) -> Result<(), Halt> {
+    pub(super) fn reserve(&mut self, nodes: usize) -> Result<(), Halt> {
         if self.free.len() < nodes {
             self.fetch(nodes)
         } else {
@@ -298,23 +389,22 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
 
     /// Takes a node that [`Worker::reserve`] has made sure of.
     #[inline(always)]
-    fn allocate(&mut self) -> u32 {
+    pub(super) fn allocate(&mut self) -> u32 {
         debug_assert!(!self.free.is_empty());
         self.free.pop().unwrap_or_default()
     }
 
     /// A new node of `class`, which [`Worker::reserve`] has made sure of.
     #[inline(always)]
-    fn node(&mut self, class: Class, first: Term, second: Term) -> Term {
+    pub(super) fn node(&mut self, class: Class, first: Term, second: Term) -> Term {
         let at = self.allocate();
-        self.heap.store(at, first);
-        self.heap.store(at + 1, second);
+        self.pair(at, first, second);
         Term::node(class, 0, at)
     }
 
     /// Frees the node that slot `at` belongs to.
     #[inline(always)]
-    fn free(&mut self, at: u32) {
+    pub(super) fn free(&mut self, at: u32) {
         let node = at & !1;
         self.heap.retire(node);
         self.free.push(node);
@@ -324,7 +414,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     /// a cell that the wire's other end has not reached yet. That cell then belongs to the wire alone, and whoever
     /// arrives there second frees it.
     #[inline(always)]
-    fn open(&mut self, node: Term) -> (Term, Term) {
+    pub(super) fn open(&mut self, node: Term) -> (Term, Term) {
         let at = node.offset();
         let (mut first, mut second) = (self.heap.load(at), self.heap.load(at + 1));
         debug_assert!(
@@ -342,7 +432,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     }
 
     #[inline(always)]
-    fn push(&mut self, redex: Redex) -> Result<(), Halt> {
+    pub(super) fn push(&mut self, redex: Redex) -> Result<(), Halt> {
         if self.stack.len() == self.stack.capacity() {
             self.grow()?;
         }
@@ -352,8 +442,10 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
 
     #[cold]
     fn grow(&mut self) -> Result<(), Halt> {
-        // A redex has at least one node of its own, so redexes never outnumber nodes: the stack is bounded by the
-        // heap, and only the allocator itself may refuse.
+        // Redexes and the nodes that frames spare are limited as if they were in the heap.
+        if self.stack.len() > 2 * self.heap.nodes() as usize + STACK_SLACK {
+            return Err(self.stop(Stop::Heap));
+        }
         self.stack
             .try_reserve(self.stack.len().max(256))
             .map_err(|_| self.stop(Stop::Heap))
@@ -373,7 +465,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     /// Connects two terms and returns the redex that results, if any. Meetings that need no memory beyond the nodes
     /// at hand, two atoms or an arithmetic step, are made at once.
     #[inline(always)]
-    fn join(&mut self, mut a: Term, mut b: Term) -> Option<Redex> {
+    pub(super) fn join(&mut self, mut a: Term, mut b: Term) -> Option<Redex> {
         loop {
             if is_var(b) {
                 std::mem::swap(&mut a, &mut b);
@@ -385,12 +477,12 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
                     return None;
                 }
                 if is_var(b) {
-                    let (at, met, left) = self.heap.splice::<SHARED>(a, b)?;
+                    let (at, met, left) = self.splice(a, b)?;
                     self.free(at.offset());
                     (a, b) = (met, left);
                     continue;
                 }
-                let met = self.heap.arrive::<SHARED>(a.offset(), b.with_sub());
+                let met = self.arrive(a.offset(), b.with_sub());
                 if met.is_absent() {
                     return None;
                 }
@@ -418,7 +510,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             }
             // A variable that a number has come to stands for two steps: the operands change places, then meet.
             self.counts.add(Opcode::Succ, 1 + u64::from(left.is_sub()));
-            a = operate(a, left.without_sub());
+            a = number::operate(a, left.without_sub());
             b = self.open(b).1;
         }
     }
@@ -471,28 +563,76 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         Ok(self.join(a, b2))
     }
 
-    /// Two nodes of different kinds pass through each other. Each of the four new nodes gets exactly one cell.
+    /// Two nodes of different kinds pass through each other. None of the new nodes gets two cells.
+    ///
+    /// A duplicator that would meet an atom next is not made: the atom is copied at once, which counts. Nodes with
+    /// atoms in them, such as applied Church booleans, are then copied without a node that stays behind as a cell.
     #[inline(always)]
     fn commute(&mut self, a: Term, b: Term) -> Result<Option<Redex>, Halt> {
         self.reserve(4)?;
         self.counts.add(Opcode::Distribute, 1);
-        let [p, q, r, s] = [(); 4].map(|()| self.allocate());
         let (a1, a2) = self.open(a);
         let (b1, b2) = self.open(b);
+        let (a1, a2) = (self.resolve(a1), self.resolve(a2));
+        let copies = class(b) == Class::Dup as u32;
+        let (first, second) = (copies && self.copied(a1), copies && self.copied(a2));
+        let [r, s] = [(); 2].map(|()| self.allocate());
         let at = |node: Term, offset: u32| Term(u64::from(node.w0()) | (u64::from(offset) << 32));
+        let absent = self.period.absent();
         // b's kind at p and q, a's kind at r and s; wires p.0-r.0, p.1-s.0, q.0-r.1, q.1-s.1.
-        self.heap.store(p, Term::ABSENT);
-        self.heap.store(p + 1, Term::var(s));
-        self.heap.store(q, Term::var(r + 1));
-        self.heap.store(q + 1, Term::ABSENT);
-        self.heap.store(r, Term::var(p));
-        self.heap.store(r + 1, Term::ABSENT);
-        self.heap.store(s, Term::ABSENT);
-        self.heap.store(s + 1, Term::var(q + 1));
+        let (mut p, mut q) = (None, None);
+        let (left, right) = match (first, second) {
+            (false, false) => {
+                let [x, y] = [(); 2].map(|()| self.allocate());
+                self.pair(x, absent, Term::var(s));
+                self.pair(y, Term::var(r + 1), absent);
+                (p, q) = (Some(x), Some(y));
+                let right = (absent, Term::var(y + 1));
+                ((Term::var(x), absent), right)
+            }
+            (true, false) => {
+                let y = self.allocate();
+                self.pair(y, Term::var(r + 1), Term::var(s + 1));
+                q = Some(y);
+                ((a1, absent), (a1, absent))
+            }
+            (false, true) => {
+                let x = self.allocate();
+                self.pair(x, Term::var(r), Term::var(s));
+                p = Some(x);
+                ((absent, a2), (absent, a2))
+            }
+            (true, true) => ((a1, a2), (a1, a2)),
+        };
+        self.pair(r, left.0, left.1);
+        self.pair(s, right.0, right.1);
         self.link(at(a, s), b2)?;
-        self.link(at(a, r), b1)?;
-        self.link(at(b, q), a2)?;
-        Ok(self.join(at(b, p), a1))
+        if let Some(q) = q {
+            self.link(at(b, q), a2)?;
+        }
+        if let Some(p) = p {
+            self.link(at(b, p), a1)?;
+        }
+        Ok(self.join(at(a, r), b1))
+    }
+
+    /// Whether a duplicator copies this term, which is counted then.
+    #[inline(always)]
+    fn copied(&mut self, term: Term) -> bool {
+        let opcode = match CODES[((class(term) << 3) | Class::Dup as u32) as usize] {
+            DUPLICATE => Opcode::Duplicate,
+            COLLAPSE => Opcode::Collapse,
+            BY_COPYABLE if term.variant() == variant::COPYABLE => Opcode::Duplicate,
+            _ => return false,
+        };
+        self.counts.add(opcode, 1);
+        true
+    }
+
+    #[inline(always)]
+    fn pair(&mut self, at: u32, first: Term, second: Term) {
+        self.heap.store(at, first);
+        self.heap.store(at + 1, second);
     }
 
     /// A number meets an arithmetic node.
@@ -542,11 +682,8 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         };
         self.link(Term::ERA, zero)?;
         if class(other) == Class::Ref as u32 {
-            let lowered = self.lowered;
-            let definition = &lowered[other.offset() as usize];
-            if definition.opens == CON {
-                return self.expand_open(definition, |_| (before, out));
-            }
+            (self.registers[0], self.registers[1]) = (before, out);
+            return self.execute(self.program.bases[other.offset() as usize]);
         }
         self.reserve(1)?;
         let inner = self.node(Class::Con, before, out);
@@ -556,8 +693,21 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     /// A reference meets a node, or starts the net: its definition is expanded.
     #[inline(always)]
     fn expand(&mut self, a: Term, b: Term) -> Result<Option<Redex>, Halt> {
+        if b.w0() == CON {
+            (self.registers[0], self.registers[1]) = self.open(b);
+            return self.execute(self.program.bases[a.offset() as usize]);
+        }
+        self.expand_template(a.offset(), b)
+    }
+
+    /// The same by copying the definition.
+    pub(super) fn expand_template(
+        &mut self,
+        definition: u32,
+        b: Term,
+    ) -> Result<Option<Redex>, Halt> {
         let lowered = self.lowered;
-        let definition = &lowered[a.offset() as usize];
+        let definition = &lowered[definition as usize];
         if b.w0() == definition.opens {
             return self.expand_open(definition, |worker| worker.open(b));
         }

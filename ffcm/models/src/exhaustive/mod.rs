@@ -1,0 +1,57 @@
+//! The engine on loom.
+
+#[path = "../../../src/cpu/net/compile.rs"]
+mod compile;
+#[path = "../../../src/cpu/net/exec.rs"]
+mod exec;
+#[path = "../../../src/cpu/net/heap.rs"]
+mod heap;
+#[path = "../../../src/cpu/net/place.rs"]
+mod place;
+#[path = "../../../src/cpu/net/pool.rs"]
+mod pool;
+#[path = "../../../src/cpu/net/program.rs"]
+mod program;
+#[path = "../reduction.rs"]
+mod reduction;
+mod scenarios;
+#[path = "../../../src/cpu/net/shape.rs"]
+mod shape;
+#[path = "../../../src/cpu/net/symbolic.rs"]
+mod symbolic;
+mod sync;
+#[path = "../../../src/cpu/net/template.rs"]
+mod template;
+#[path = "../../../src/cpu/net/wires.rs"]
+mod wires;
+#[path = "../../../src/cpu/net/worker.rs"]
+mod worker;
+
+use self::sync::Progress;
+
+/// A test for each scenario.
+macro_rules! hold {
+    ($($scenario:ident)*) => {
+        $(
+            #[test]
+            fn $scenario() {
+                scenarios::$scenario();
+            }
+        )*
+    };
+}
+
+hold! {
+    two_arrivals_at_a_cell
+    arrival_against_opening
+    arrival_at_a_cell_that_was_ones_own
+    two_openings_along_a_chain
+    joined_wires
+    a_freed_node_is_reused_by_another
+    a_bag_reaches_who_waits
+    everybody_stops
+    the_run_ends_when_all_are_idle
+    a_worker_that_was_never_started
+    a_worker_that_panics
+    gas_of_two_workers
+}

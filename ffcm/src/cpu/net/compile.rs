@@ -17,9 +17,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::place::Builder;
-use super::program::{
-    ARGUMENTS_MAX, Entry, NONE, NOTHING, Op, Program, TALLY_MAX, Tally,
-};
+use super::program::{ARGUMENTS_MAX, Entry, NONE, NOTHING, Op, Program, TALLY_MAX, Tally};
 use super::shape::Shape;
 use super::symbolic::{CON, Call, Net, Value};
 use crate::net::Definition;
@@ -234,10 +232,7 @@ impl<'b> Compiler<'b> {
 
     fn compile_entry(&mut self, entry: u32, definition: u32, shape: &Shape) {
         let program = &self.program;
-        let marks = [
-            program.tallies.len(),
-            program.tables.len(),
-        ];
+        let marks = [program.tallies.len(), program.tables.len()];
         let mut written = None;
         for matching in [true, false] {
             self.matching = matching;
@@ -337,9 +332,8 @@ impl<'b> Compiler<'b> {
             } else if let Some((register, node)) = path.net.meetings.pop_front() {
                 self.meet(code, path, register, node)?;
             } else {
-                let known = |&(_, node): &(Value, u32)| {
-                    !matches!(path.net.port(node, 0), Value::Wire(_))
-                };
+                let known =
+                    |&(_, node): &(Value, u32)| !matches!(path.net.port(node, 0), Value::Wire(_));
                 let Some(ready) = path.net.waiting.iter().position(known) else {
                     return Ok(());
                 };
@@ -571,9 +565,7 @@ impl<'b> Compiler<'b> {
         let index = call.reference.offset();
         path.chain.push(index);
         path.net.count(Opcode::Specialize, 1);
-        let root = path
-            .net
-            .instantiate(&self.definitions[index as usize], i);
+        let root = path.net.instantiate(&self.definitions[index as usize], i);
         path.net.link(root, Value::Node(call.node));
         true
     }
@@ -594,13 +586,7 @@ impl<'b> Compiler<'b> {
         None
     }
 
-    fn switch(
-        &mut self,
-        code: &mut Code,
-        path: Path,
-        from: u8,
-        node: u32,
-    ) -> Result<(), TooLarge> {
+    fn switch(&mut self, code: &mut Code, path: Path, from: u8, node: u32) -> Result<(), TooLarge> {
         let before = code.register()?;
         let at = code.emit(Op::Switch {
             from,
@@ -741,11 +727,13 @@ impl<'b> Compiler<'b> {
             *address = target;
             let table = self.program.tables.len();
             let from = miss.from;
-            let constructors = if miss.tables { self.constructors.len() } else { 0 };
+            let constructors = if miss.tables {
+                self.constructors.len()
+            } else {
+                0
+            };
             if constructors > 0 {
-                self.program
-                    .tables
-                    .resize(table + constructors, NONE);
+                self.program.tables.resize(table + constructors, NONE);
                 code.emit(Op::Known {
                     from,
                     table: table as u32,

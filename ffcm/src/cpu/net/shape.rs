@@ -62,7 +62,10 @@ impl Shape {
                 Value::Register(*next - 1)
             }
             Shape::Pair(first, second) => {
-                let ports = [first.put_together(net, next), second.put_together(net, next)];
+                let ports = [
+                    first.put_together(net, next),
+                    second.put_together(net, next),
+                ];
                 net.node(CON, ports)
             }
         }

@@ -117,8 +117,7 @@ impl Net {
             class if class.is_node() => Value::Node(nodes + term.offset()),
             _ => Value::Atom(term),
         };
-        self.wires
-            .resize((wires + definition.wires) as usize, None);
+        self.wires.resize((wires + definition.wires) as usize, None);
         // A node's meta word stands in the term that points to it.
         for ports in &definition.nodes {
             self.nodes.push(Node {
@@ -132,7 +131,11 @@ impl Net {
         }
         let mut calls = Vec::new();
         for &(a, b) in &definition.redexes {
-            let (a, b) = if a.class() > b.class() { (b, a) } else { (a, b) };
+            let (a, b) = if a.class() > b.class() {
+                (b, a)
+            } else {
+                (a, b)
+            };
             match (place(a), place(b)) {
                 (Value::Atom(reference), Value::Node(node)) if self.expands(reference, node) => {
                     calls.push(Call {
@@ -149,8 +152,8 @@ impl Net {
     }
 
     fn expands(&self, atom: Term, node: u32) -> bool {
-        let copied = self.nodes[node as usize].class() == Class::Dup
-            && atom.variant() == variant::COPYABLE;
+        let copied =
+            self.nodes[node as usize].class() == Class::Dup && atom.variant() == variant::COPYABLE;
         atom.class() == Class::Ref && !copied
     }
 
@@ -209,7 +212,9 @@ impl Net {
                 node: n,
                 written: false,
             }),
-            (Class::Ref, _) | (Class::Num, Class::Con | Class::Dup) => both(self, Opcode::Duplicate),
+            (Class::Ref, _) | (Class::Num, Class::Con | Class::Dup) => {
+                both(self, Opcode::Duplicate)
+            }
             (Class::Num, Class::Opr) => self.operate(atom, n),
             (Class::Num, _) => {
                 self.count(Opcode::Switch, 1);

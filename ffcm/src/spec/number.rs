@@ -430,11 +430,11 @@ pub fn operate(a: Term, b: Term) -> Term {
     let (a, b) = if a.ext() < b.ext() { (b, a) } else { (a, b) };
     let (code, symbol) = (a.ext(), b.w1());
     if (a.w1() | b.w1()) <= MASK24 && a.w0() == num(code, 0).w0() {
-        let is_operator = |code| (FIRST_OPERATOR as u32..=LAST_OPERATOR as u32).contains(&code);
-        if b.w0() == PLAIN24 && is_operator(code as u32) {
+        let operators = u32::from(FIRST_OPERATOR)..=u32::from(LAST_OPERATOR);
+        if b.w0() == PLAIN24 && operators.contains(&u32::from(code)) {
             return Term::u24(unsigned(code, a.w1(), b.w1()));
         }
-        if code == Kind::U24 as u8 && b.w0() == num(SYMBOL, 0).w0() && is_operator(symbol) {
+        if code == Kind::U24 as u8 && b.w0() == num(SYMBOL, 0).w0() && operators.contains(&symbol) {
             return num(symbol as u8, a.w1());
         }
     }

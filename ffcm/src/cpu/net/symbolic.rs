@@ -213,7 +213,7 @@ impl Net {
                 written: false,
             }),
             (Class::Ref, _) | (Class::Num, Class::Con | Class::Dup) => {
-                both(self, Opcode::Duplicate)
+                both(self, Opcode::Duplicate);
             }
             (Class::Num, Class::Opr) => self.operate(atom, n),
             (Class::Num, _) => {

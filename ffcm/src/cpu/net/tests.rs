@@ -114,6 +114,93 @@ fn recursion_and_trees_agree_with_the_oracle() {
     }
 }
 
+/// Compiled tests that miss in every way, on either side of an operator, in patterns within patterns, before a switch.
+#[test]
+fn what_is_not_there_yet_counts_as_if_it_had_been_a_node() {
+    let definitions = [
+        "@f = (x r) & 3 ~ $(x r)",
+        "@f = (x r) & x ~ $([-3] r)",
+        "@f = (x (y r)) & x ~ $(y r)",
+        "@f = ((a (b a)) b)",
+        "@f = ({a b} (b a))",
+        "@f = ({#2 a $([+1] b)} (b a))",
+        "@f = (?((@g (@h k)) k) (k *))",
+        "@f = ((@g (@h k)) k)",
+        "@f = (* ((* x) x))",
+    ];
+    let arguments = [
+        "1",
+        "0",
+        "(1 2)",
+        "{1 2}",
+        "*",
+        "@g",
+        "@h",
+        "$([+1] *)",
+        "?((1 2) *)",
+    ];
+    for definition in definitions {
+        for argument in arguments {
+            let book = book(&format!(
+                "@main = (r s) & @id ~ (x {argument}) & @f ~ (x r) & @f ~ (y s) & @id ~ (y {argument})
+                 @id = (x x)\n@g = (x (* x))\n@h = (* (x x))\n{definition}"
+            ));
+            let call = book.main().unwrap();
+            let expected = oracle::reduce(&book, &call, &limits(PLENTY, 1 << 16));
+            assert!(expected.is_ok());
+            for threads in THREADS {
+                let got =
+                    NetEngine::new(&book).reduce(&call, &limits(PLENTY, 1 << 16), threads, None);
+                assert_eq!(got, expected, "{threads} threads: {definition}, {argument}");
+            }
+        }
+    }
+}
+
+/// An endless recursion whose frames hold no node at all.
+#[test]
+fn frames_are_limited_like_the_nodes_they_spare() {
+    let book = book(
+        "@main = r & @f ~ (1 (2 r))\n@f = (a (b r)) & @g ~ (r (1 2)) & @f ~ (a (b s)) & @g ~ (s (1 2))\n@g = (* *)",
+    );
+    let call = book.main().unwrap();
+    for threads in THREADS {
+        let got = NetEngine::new(&book).reduce(&call, &limits(PLENTY, 1000), threads, None);
+        assert_eq!(got, Err(ReduceError::OutOfHeap { limit: 1000 }));
+    }
+}
+
+#[test]
+fn frames_of_every_size_come_back_whole() {
+    for leaves in 2..12 {
+        let spine = |name: &str, last: &str| {
+            let open: String = (1..leaves).map(|i| format!("({name}{i} ")).collect();
+            open + last + &")".repeat(leaves - 1)
+        };
+        let sum: String = (2..leaves)
+            .map(|i| format!(" & s{} ~ $([+] $(x{i} s{i}))", i - 1))
+            .collect();
+        let book = book(&format!(
+            "@main = (a (b c)) & @f ~ {} & @f ~ {} & @f ~ {}
+             @f = {} & x1 ~ $([*7] s1){sum}",
+            spine("", "a"),
+            spine("1", "b"),
+            spine("2", "c"),
+            spine("x", &format!("s{}", leaves - 1)),
+        ));
+        let call = book.main().unwrap();
+        let expected = oracle::reduce(&book, &call, &limits(PLENTY, 1 << 16)).unwrap();
+        for threads in THREADS {
+            let got = NetEngine::new(&book).reduce(&call, &limits(PLENTY, 1 << 16), threads, None);
+            assert_eq!(
+                got.as_ref(),
+                Ok(&expected),
+                "{threads} threads, {leaves} leaves"
+            );
+        }
+    }
+}
+
 /// Loops whose output is handed on, by wires joined in either direction, behind an end that never moves.
 #[test]
 fn a_tail_loop_needs_constant_memory() {

@@ -462,32 +462,48 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         }
     }
 
-    /// Connects two terms and returns the redex that results, if any. Meetings that need no memory beyond the nodes
-    /// at hand, two atoms or an arithmetic step, are made at once.
+    /// The same for a term that is no wire end.
+    #[inline(always)]
+    fn link_to(&mut self, a: Term, b: Term) -> Result<(), Halt> {
+        match self.attach(a, b) {
+            Some(redex) => self.push(redex),
+            None => Ok(()),
+        }
+    }
+
+    /// Connects two terms and returns the redex that results, if any.
     #[inline(always)]
     pub(super) fn join(&mut self, mut a: Term, mut b: Term) -> Option<Redex> {
         loop {
-            if is_var(b) {
-                std::mem::swap(&mut a, &mut b);
+            if !is_var(a) {
+                return self.attach(a, b);
             }
-            if is_var(a) {
-                if a == b {
-                    // Both ends of one wire: a loop, gone with its cell.
-                    self.free(a.offset());
-                    return None;
-                }
-                if is_var(b) {
-                    let (at, met, left) = self.splice(a, b)?;
-                    self.free(at.offset());
-                    (a, b) = (met, left);
-                    continue;
-                }
-                let met = self.arrive(a.offset(), b.with_sub());
+            if !is_var(b) {
+                return self.attach(b, a);
+            }
+            if a == b {
+                // Both ends of one wire: a loop, gone with its cell.
+                self.free(a.offset());
+                return None;
+            }
+            let (at, met, left) = self.splice(a, b)?;
+            self.free(at.offset());
+            (a, b) = (met, left);
+        }
+    }
+
+    /// Connects a term that is no wire end with another and returns the redex that results, if any. Meetings that need
+    /// no memory beyond the nodes at hand, two atoms or an arithmetic step, are made at once.
+    #[inline(always)]
+    fn attach(&mut self, mut a: Term, mut b: Term) -> Option<Redex> {
+        loop {
+            if is_var(b) {
+                let met = self.arrive(b.offset(), a.with_sub());
                 if met.is_absent() {
                     return None;
                 }
-                self.free(a.offset());
-                a = met.without_sub();
+                self.free(b.offset());
+                b = met.without_sub();
                 continue;
             }
             let (x, y) = (class(a), class(b));
@@ -503,8 +519,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             } else if !(x == Class::Num as u32 && y == Class::Opr as u32) {
                 return Some((a, b));
             }
-            let at = b.offset();
-            let left = self.heap.load(at);
+            let left = self.left_operand(b.offset());
             if !is_num(left) {
                 return Some((a, b));
             }
@@ -513,6 +528,19 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             a = number::operate(a, left.without_sub());
             b = self.open(b).1;
         }
+    }
+
+    /// What is in the first slot of an arithmetic node in hand. What waits at a wire there is fetched; the slot then
+    /// keeps the mark that there was a variable.
+    #[inline(always)]
+    fn left_operand(&mut self, at: u32) -> Term {
+        let left = self.heap.load(at);
+        if !is_var(left) || left.is_absent() {
+            return left;
+        }
+        let left = self.resolve(left.without_sub()).with_sub();
+        self.heap.store(at, left);
+        left
     }
 
     // ---- interactions -----------------------------------------------------------------------------------------
@@ -559,8 +587,8 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             return Ok(None);
         }
         let (b1, b2) = self.open(b);
-        self.link(a, b1)?;
-        Ok(self.join(a, b2))
+        self.link_to(a, b1)?;
+        Ok(self.attach(a, b2))
     }
 
     /// Two nodes of different kinds pass through each other. None of the new nodes gets two cells.
@@ -606,14 +634,14 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         };
         self.pair(r, left.0, left.1);
         self.pair(s, right.0, right.1);
-        self.link(at(a, s), b2)?;
+        self.link_to(at(a, s), b2)?;
         if let Some(q) = q {
-            self.link(at(b, q), a2)?;
+            self.link_to(at(b, q), a2)?;
         }
         if let Some(p) = p {
-            self.link(at(b, p), a1)?;
+            self.link_to(at(b, p), a1)?;
         }
-        Ok(self.join(at(a, r), b1))
+        Ok(self.attach(at(a, r), b1))
     }
 
     /// Whether a duplicator copies this term, which is counted then.
@@ -677,10 +705,10 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         self.counts.add(Opcode::Apply, 1);
         let (zero, other) = self.open(arms);
         let Some(before) = before else {
-            self.link(Term::ERA, other)?;
+            self.link_to(Term::ERA, other)?;
             return Ok(self.join(zero, out));
         };
-        self.link(Term::ERA, zero)?;
+        self.link_to(Term::ERA, zero)?;
         if class(other) == Class::Ref as u32 {
             (self.registers[0], self.registers[1]) = (before, out);
             return self.execute(self.program.bases[other.offset() as usize]);

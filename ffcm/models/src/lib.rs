@@ -8,10 +8,13 @@
 #![cfg(test)]
 // No model uses all of the engine.
 #![allow(dead_code)]
+// The same sources beside each model's own `sync`.
+#![allow(clippy::duplicate_mod)]
 
 /// Small runs, all interleavings.
 mod exhaustive;
 /// Broken variants of the engine: each is found by the scenario that it names.
+#[allow(clippy::needless_bool, clippy::needless_ifs, clippy::needless_return)]
 mod faults {
     include!(concat!(env!("OUT_DIR"), "/faults.rs"));
 }

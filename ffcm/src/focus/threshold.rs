@@ -95,7 +95,7 @@ mod tests {
     fn failures_halve_the_threshold_and_end_it() {
         let params = FocusParams::default();
         let mut threshold = Threshold::new(1 << 20, &params, false);
-        let each = params.epsilon * 128 >> 20;
+        let each = (params.epsilon * 128) >> 20;
         assert_eq!(threshold.per_edge(), each + each / 4);
         for (residual, per_edge) in [
             (64 << 30, 80 << 10),

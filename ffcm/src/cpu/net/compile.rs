@@ -40,13 +40,25 @@ const SHAPES_MAX: u32 = 4;
 const CONSTRUCTORS_MAX: usize = 16;
 const CONSTRUCTOR_NODES_MAX: usize = 8;
 
+/// What compiling a book may cost, in instructions written and nodes handled: so much, and so much more for each node of its
+/// definitions. The golden programs take 3 to 54 a node.
+const EFFORT: (usize, usize) = (1 << 16, 64);
+
 /// An entry exceeds a limit.
 #[derive(Debug)]
 pub(super) struct TooLarge;
 
 /// Compiles a book.
 pub(super) fn compile(definitions: &[Definition]) -> Program {
-    let mut compiler = Compiler::new(definitions);
+    let effort = definitions.iter().fold(EFFORT.0, |effort, definition| {
+        effort.saturating_add(EFFORT.1.saturating_mul(definition.nodes.len()))
+    });
+    compile_within(definitions, effort)
+}
+
+/// Compiles a book with so much effort, see [`EFFORT`].
+pub(super) fn compile_within(definitions: &[Definition], effort: usize) -> Program {
+    let mut compiler = Compiler::new(definitions, effort);
     for i in 0..definitions.len() as u32 {
         let base = compiler.entry(i, Shape::base());
         compiler.program.bases.push(base);
@@ -171,10 +183,12 @@ struct Compiler<'b> {
     matching: bool,
     /// Most nodes on a path of the entry.
     most_nodes: u32,
+    /// What may still be spent on entries, see [`EFFORT`]. Those that come later expand their templates.
+    effort: usize,
 }
 
 impl<'b> Compiler<'b> {
-    fn new(definitions: &'b [Definition]) -> Compiler<'b> {
+    fn new(definitions: &'b [Definition], effort: usize) -> Compiler<'b> {
         let mut program = Program {
             constructors: vec![NONE; definitions.len()],
             ..Program::default()
@@ -197,6 +211,7 @@ impl<'b> Compiler<'b> {
             misses: Vec::new(),
             matching: true,
             most_nodes: 0,
+            effort,
         }
     }
 
@@ -239,7 +254,9 @@ impl<'b> Compiler<'b> {
             self.misses.clear();
             self.most_nodes = 0;
             let mut code = Code::new(shape);
-            if self.write_entry(&mut code, definition, shape).is_ok() {
+            let done = self.write_entry(&mut code, definition, shape);
+            self.effort = self.effort.saturating_sub(code.ops.len());
+            if done.is_ok() {
                 written = Some(code);
                 break;
             }
@@ -269,7 +286,8 @@ impl<'b> Compiler<'b> {
         definition: u32,
         shape: &Shape,
     ) -> Result<(), TooLarge> {
-        if self.definitions[definition as usize].nodes.len() > DEFINITION_MAX {
+        let nodes = self.definitions[definition as usize].nodes.len();
+        if nodes > DEFINITION_MAX || self.effort == 0 {
             return Err(TooLarge);
         }
         let mut path = Path {
@@ -306,6 +324,7 @@ impl<'b> Compiler<'b> {
             if path.net.nodes.len() > NODES_MAX.1 {
                 return Err(TooLarge);
             }
+            self.effort = self.effort.saturating_sub(1 + path.net.nodes.len());
             if !self.unfold(&mut path) {
                 break;
             }

@@ -647,3 +647,34 @@ fn a_wire_is_freed_once_and_last_in_every_interleaving() {
         );
     }
 }
+
+#[test]
+fn what_there_is_no_effort_left_for_expands_its_template() {
+    let expands = |program: &program::Program| {
+        let expand = |op: &&program::Op| matches!(op, program::Op::Expand { .. });
+        program.ops.iter().filter(expand).count()
+    };
+    let books = [sum(6), tree(6)];
+    for book in &books {
+        let call = book.main().unwrap();
+        let expected = oracle::reduce(book, &call, &limits(PLENTY, 1 << 16));
+        let expected = expected.unwrap();
+        let mut found = Vec::new();
+        for effort in [0, 50, 100, 200, usize::MAX] {
+            let mut engine = NetEngine::new(book);
+            engine.program = compile::compile_within(book.definitions(), effort);
+            // The entry under way when the effort ends is the last.
+            assert!(engine.program.ops.len() <= effort.saturating_add(4096));
+            found.push(expands(&engine.program));
+            for threads in THREADS {
+                let outcome = engine.reduce(&call, &limits(PLENTY, 1 << 16), threads, None);
+                assert_eq!(outcome.as_ref(), Ok(&expected), "effort {effort}");
+            }
+        }
+        assert!(
+            found.is_sorted_by(|a, b| a >= b) && found[0] > 0,
+            "{found:?}"
+        );
+        assert_eq!(found.last(), Some(&0));
+    }
+}

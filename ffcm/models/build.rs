@@ -14,9 +14,9 @@ struct Fault {
     says: &'static str,
 }
 
-const FILES: [&str; 11] = [
-    "compile", "exec", "heap", "place", "pool", "program", "shape", "symbolic", "template",
-    "wires", "worker",
+const FILES: [&str; 12] = [
+    "compile", "exec", "heap", "misses", "place", "pool", "program", "shape", "symbolic",
+    "template", "wires", "worker",
 ];
 
 const FAULTS: &[Fault] = &[

@@ -8,7 +8,7 @@ use wait4::Wait4;
 
 use ffcm_suite::failure::Failure;
 
-/// What an engine prints: `Result: …`, `- ITRS: …`, `- TIME: …s`, the form of the published runtime.
+/// What an engine prints: `Result: …`, `- ITRS: …`, `- TIME: …s`, the form of the published runtime; ours also `- PEAK: …`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// The result as text.
@@ -17,13 +17,29 @@ pub struct Answer {
     pub interactions: u64,
     /// Seconds of the reduction.
     pub seconds: f64,
+    /// Most resident bytes, where the engine says.
+    pub peak: Option<u64>,
+}
+
+/// Most resident bytes of this process, where the system tells.
+pub fn own_peak() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Result: {}", self.result)?;
         writeln!(f, "- ITRS: {}", self.interactions)?;
-        writeln!(f, "- TIME: {:.6}s", self.seconds)
+        writeln!(f, "- TIME: {:.6}s", self.seconds)?;
+        match self.peak {
+            Some(peak) => writeln!(f, "- PEAK: {peak}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -35,6 +51,7 @@ impl Answer {
             result: value("Result: ")?.to_owned(),
             interactions: value("- ITRS: ")?.parse().ok()?,
             seconds: value("- TIME: ")?.strip_suffix('s')?.parse().ok()?,
+            peak: value("- PEAK: ").map(str::parse).transpose().ok()?,
         })
     }
 }
@@ -46,7 +63,8 @@ pub struct Run {
     pub answer: Answer,
     /// User and system seconds.
     pub cpu: f64,
-    /// Most resident bytes.
+    /// Most resident bytes: as the engine says, else as the system does, which counts those of the process that started
+    /// it too.
     pub memory: u64,
 }
 
@@ -73,11 +91,12 @@ pub fn run(command: &[String]) -> Result<Run, Failure> {
     if !end.status.success() {
         return Err(failed(&end.status));
     }
+    let unexpected = || failed(&format!("unexpected output `{text}`"));
+    let answer = Answer::parse(&text).ok_or_else(unexpected)?;
     Ok(Run {
-        answer: Answer::parse(&text)
-            .ok_or_else(|| failed(&format!("unexpected output `{text}`")))?,
         cpu: (end.rusage.utime + end.rusage.stime).as_secs_f64(),
-        memory: end.rusage.maxrss,
+        memory: answer.peak.unwrap_or(end.rusage.maxrss),
+        answer,
     })
 }
 
@@ -91,10 +110,17 @@ mod tests {
             result: "(1 *)".to_owned(),
             interactions: 12,
             seconds: 0.25,
+            peak: None,
         };
+        let peak = Answer {
+            peak: Some(4096),
+            ..answer.clone()
+        };
+        assert_eq!(Answer::parse(&peak.to_string()), Some(peak));
         assert_eq!(Answer::parse(&answer.to_string()), Some(answer));
         assert_eq!(Answer::parse("Result: 1\n- ITRS: x\n- TIME: 1s\n"), None);
         assert_eq!(Answer::parse("Result: 1\n- TIME: 0.1s\n"), None);
+        assert!(own_peak().is_none_or(|peak| peak > 1 << 20));
     }
 
     #[test]

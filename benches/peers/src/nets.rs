@@ -15,7 +15,7 @@ use ffcm_suite::table::Table;
 use ffcm_suite::timing::{Sample, Summary, seconds};
 use serde::Serialize;
 
-use crate::child::{self, Answer};
+use crate::child::{self, Answer, own_peak};
 use crate::hvm2;
 use crate::hvm2_c::Toolchain;
 use ffcm_suite::failure::Failure;
@@ -152,6 +152,7 @@ pub fn one(arguments: &One) -> Result<(), Failure> {
                 result,
                 interactions,
                 seconds,
+                peak: None,
             }
         }
         // Parsing is not timed: the published runtime does not time it either.
@@ -162,6 +163,7 @@ pub fn one(arguments: &One) -> Result<(), Failure> {
                 interactions: outcome.counts.total(),
                 result: outcome.result,
                 seconds: sample.wall,
+                peak: own_peak(),
             }
         }
     };

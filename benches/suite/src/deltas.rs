@@ -74,6 +74,8 @@ struct Report {
 
 /// What the batch is called in [`Row::how`].
 pub const DELTAS: &str = "deltas";
+/// A rebuild from the list in order of arrival, in rows.
+pub const REBUILD: &str = "rebuild, edges as they arrived";
 
 #[derive(Clone, Copy, PartialEq)]
 enum Contender {
@@ -170,7 +172,7 @@ fn measure(
 impl Contender {
     fn name(self) -> &'static str {
         match self {
-            Contender::Rebuild => "rebuild, edges as they arrived",
+            Contender::Rebuild => REBUILD,
             Contender::RebuildOrdered => "rebuild, edges in order",
             Contender::Deltas => DELTAS,
             Contender::Root => "root after the deltas",

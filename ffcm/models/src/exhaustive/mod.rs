@@ -6,6 +6,8 @@ mod compile;
 mod exec;
 #[path = "../../../src/cpu/net/heap.rs"]
 mod heap;
+#[path = "../../../src/cpu/net/misses.rs"]
+mod misses;
 #[path = "../../../src/cpu/net/place.rs"]
 mod place;
 #[path = "../../../src/cpu/net/pool.rs"]

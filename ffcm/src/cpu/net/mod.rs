@@ -113,6 +113,7 @@
 mod compile;
 mod exec;
 mod heap;
+mod misses;
 mod place;
 mod pool;
 mod program;

@@ -33,6 +33,7 @@ pub(super) mod control {
     pub(crate) const EDGES: usize = 24;
     pub(crate) const THRESHOLD: usize = 25;
     pub(crate) const RESIDUAL_MAX: usize = 26;
+    pub(crate) const BEFORE: usize = 27;
     pub(crate) const RESIDUALS: usize = 33;
 }
 

@@ -217,6 +217,7 @@ impl FocusEngine {
             words[control::EDGES] = threshold.edges();
             words[control::THRESHOLD] = threshold.per_edge();
             words[control::RESIDUAL_MAX] = threshold.residual_max();
+            words[control::BEFORE] = threshold.before();
         }
         gpu.upload(&held.control, 0, &words)?;
         held.start(&gpu, &self.kernels, start, missing)?;

@@ -93,6 +93,14 @@ fn block_by_block(
     let params = FocusParams::default();
     let mut mass = rank(run, name, &graph, params, None)?.mass;
     for (block, (epsilon, damping, max_iterations)) in [
+        // Near enough to the end for nodes to wait.
+        (MASS >> 9, params.damping, 2048),
+        (MASS >> 11, params.damping, 2048),
+        (MASS >> 13, params.damping, 2048),
+        (MASS >> 10, 4_080_218_931, 2048),
+        (MASS >> 8, 1 << 31, 2048),
+        (MASS >> 11, params.damping, 3),
+        // So much has changed that none do.
         (params.epsilon, params.damping, 2048),
         (params.epsilon, params.damping, 3),
         (MASS >> 30, params.damping, 2048),

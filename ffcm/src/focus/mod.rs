@@ -54,7 +54,7 @@
 //! residual   ρ = Σ |y[v] − x[v]| + |κ|
 //! threshold θ[k] = ⌊t / 2^f⌋ , t = q + ⌊q/4⌋ , q = ⌊ρ[k−1] / m⌋     m: number of edges; ρ[−1] = 128 ε
 //!              0 if ρ[k−1] > (1−d)·M/2 or f = 4
-//! failures   f : how many of the residuals ρ[1] … ρ[k−1] were above ρ[i−1] − ⌊ρ[i−1]/32⌋, counted to 4 at most
+//! failures   f : how many of the residuals ρ[0] … ρ[k−1] were above ρ[i−1] − ⌊ρ[i−1]/32⌋, counted to 4 at most; ρ[0] as 4
 //! ```
 //!
 //! θ is a threshold per out-edge, because edges are what taking part costs: a node takes part if each of its edges gets
@@ -62,6 +62,9 @@
 //! `in` changes only by the differences c(e) − c(e) before over the out-edges of those that do not. A backend may keep `in` and
 //! add such differences, or gather it anew: it is the same function of x. θ\[k\] is known before iteration k begins, so
 //! an iteration stays one pass over the nodes. With θ = 0 all take part, and the iteration is that of a cold run.
+//!
+//! If the first residual is not below 31/32 · 128 ε, much has changed: many sources have something to tell, to wait would
+//! only make for more iterations, and all take part from then on.
 //!
 //! Warm runs end. A residual that falls by less than 1/32 is a failure, which halves what waiting may keep back; after the
 //! fourth all take part, and then ρ falls by d per iteration up to rounding. Nodes that wait keep back at most

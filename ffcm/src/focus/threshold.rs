@@ -5,7 +5,7 @@ use super::{FocusParams, MASS};
 /// Out-edges of a node count to this many: what fits beside a ratio in 64 bits.
 pub const DEGREE_MAX: u32 = (1 << 26) - 1;
 
-/// The first threshold is that of a residual of so many ε.
+/// The first threshold is that of a residual of so many ε; if the first residual is not clearly below, all take part.
 const FIRST: u64 = 128;
 
 /// Above this residual all take part, so that what waits is below (1 − d)·M and cannot make more arrive than M.
@@ -28,8 +28,10 @@ pub struct Threshold {
     /// Whether θ is 0 throughout.
     off: bool,
     residual_max: u64,
-    /// Residual of the last iteration.
-    before: Option<u64>,
+    /// Residual of the last iteration; before the first, what it has to be below.
+    before: u64,
+    /// Whether no iteration has been made yet.
+    first: bool,
     failures: u32,
     per_edge: u64,
 }
@@ -41,11 +43,12 @@ impl Threshold {
             edges: edges.max(1),
             off: cold || params.epsilon == 0,
             residual_max: residual_max(params.damping),
-            before: None,
+            before: params.epsilon.saturating_mul(FIRST),
+            first: true,
             failures: 0,
             per_edge: 0,
         };
-        threshold.set(params.epsilon.saturating_mul(FIRST));
+        threshold.set(threshold.before);
         threshold
     }
 
@@ -69,11 +72,17 @@ impl Threshold {
         self.residual_max
     }
 
+    /// Residual of the last iteration; before the first, what it has to be below.
+    pub fn before(&self) -> u64 {
+        self.before
+    }
+
     /// Takes note of an iteration's residual.
     pub fn follow(&mut self, residual: u64) {
-        let hardly = |before: u64| residual > before - (before >> FALL_BITS);
-        self.failures += u32::from(self.before.is_some_and(hardly));
-        self.before = Some(residual);
+        if residual > self.before - (self.before >> FALL_BITS) {
+            self.failures += if self.first { FAILURES_MAX } else { 1 };
+        }
+        (self.before, self.first) = (residual, false);
         self.set(residual);
     }
 
@@ -124,13 +133,25 @@ mod tests {
             assert_eq!(threshold.per_edge(), 0);
         }
         for damping in [0, params.damping, u32::MAX] {
-            let params = FocusParams { damping, ..params };
+            let epsilon = u64::MAX / 2;
+            let params = FocusParams {
+                damping,
+                epsilon,
+                ..params
+            };
             let mut threshold = Threshold::new(10, &params, false);
             let most = threshold.residual_max();
             threshold.follow(most);
             assert_eq!(threshold.per_edge(), most / 10 + most / 10 / 4);
             threshold.follow(most + 1);
             assert_eq!(threshold.per_edge(), 0);
+        }
+        let first = params.epsilon * 128;
+        for (residual, off) in [(first / 32 * 31, false), (first, true)] {
+            let mut threshold = Threshold::new(10, &params, false);
+            threshold.follow(residual);
+            threshold.follow(1 << 30);
+            assert_eq!(threshold.per_edge() == 0, off, "after {residual}");
         }
         let all = FocusParams {
             epsilon: u64::MAX,

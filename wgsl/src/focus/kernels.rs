@@ -46,6 +46,7 @@ pub(super) mod control {
     pub(crate) const COUNTS: usize = 20;
     pub(crate) const THRESHOLD: usize = 24;
     pub(crate) const RESIDUAL_MAX: usize = 26;
+    pub(crate) const BEFORE: usize = 28;
     pub(crate) const EDGES: usize = 35;
     pub(crate) const RESIDUALS: usize = 40;
 }

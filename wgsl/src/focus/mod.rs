@@ -215,6 +215,7 @@ impl FocusEngine {
             let pairs = [
                 (control::THRESHOLD, threshold.per_edge()),
                 (control::RESIDUAL_MAX, threshold.residual_max()),
+                (control::BEFORE, threshold.before()),
             ];
             for (at, pair) in pairs {
                 words[at] = pair as u32;

@@ -283,7 +283,7 @@ mod tests {
             wrong.detail
         );
         assert!(
-            wrong.to_text().contains(" WRONG, expected 1a8e0a08"),
+            wrong.to_text().contains(" WRONG, expected 82b4f88d"),
             "{}",
             wrong.to_text()
         );

@@ -19,8 +19,8 @@ FFCM_DEVICE u64 next_mode(const u64* control, u64 changes) {
 // Notes the residual of an iteration of a warm run, and sets the threshold of the next.
 FFCM_DEVICE void next_threshold(u64* control, u64 residual) {
     const u64 before = control[BEFORE];
-    if (control[ITERATION] != 0 && residual > before - (before >> 5)) {
-        control[FAILURES] += 1;
+    if (residual > before - (before >> 5)) {
+        control[FAILURES] += control[ITERATION] == 0 ? 4 : 1;
     }
     control[BEFORE] = residual;
     const u64 each = residual / control[EDGES];

@@ -47,8 +47,8 @@ fn divide64(a: vec2<u32>, b: u32) -> vec2<u32> {
 // Notes the residual of an iteration of a warm run, and sets the threshold of the next.
 fn next_threshold(residual: vec2<u32>) {
     let before = vec2<u32>(control[BEFORE], control[BEFORE + 1u]);
-    if (control[ITERATION] != 0u && less64(sub64(before, shift_right64(before, 5u)), residual)) {
-        control[FAILURES] += 1u;
+    if (less64(sub64(before, shift_right64(before, 5u)), residual)) {
+        control[FAILURES] += select(1u, 4u, control[ITERATION] == 0u);
     }
     set_pair(BEFORE, residual);
     var threshold = vec2<u32>(0u, 0u);

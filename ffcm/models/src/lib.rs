@@ -6,15 +6,21 @@
 //! each with one fault, and the models must find every one.
 
 #![cfg(test)]
-// No model uses all of the engine.
-#![allow(dead_code)]
-// The same sources beside each model's own `sync`.
-#![allow(clippy::duplicate_mod)]
+#![allow(dead_code, reason = "no model uses all of the engine")]
+#![allow(
+    clippy::duplicate_mod,
+    reason = "the same sources beside each model's own `sync`"
+)]
 
 /// Small runs, all interleavings.
 mod exhaustive;
 /// Broken variants of the engine: each is found by the scenario that it names.
-#[allow(clippy::needless_bool, clippy::needless_ifs, clippy::needless_return)]
+#[allow(
+    clippy::needless_bool,
+    clippy::needless_ifs,
+    clippy::needless_return,
+    reason = "a fault leaves odd code behind"
+)]
 mod faults {
     include!(concat!(env!("OUT_DIR"), "/faults.rs"));
 }

@@ -4,7 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::{NetEngine, THREADS_MAX};
+use super::THREADS_MAX;
+use super::net::CompiledBooks;
 use crate::coprocessor::{
     Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, RewriteJob, RewriteOutput,
 };
@@ -15,10 +16,11 @@ use crate::memory::{Memory, MemoryError, MemoryOp, SlotId};
 /// Runs every job on its own pool of threads.
 ///
 /// The graph ranked last stays prepared (it shares storage with the caller's), so that ranking it again after small
-/// changes, block after block, skips most of the preparation.
+/// changes, block after block, skips most of the preparation. So do the compiled forms of the books run lately.
 #[derive(Debug)]
 pub struct CpuCoprocessor {
     pool: ThreadPool,
+    books: CompiledBooks,
     ranker: Mutex<Option<KeptRanker>>,
 }
 
@@ -46,6 +48,7 @@ impl CpuCoprocessor {
             })?;
         Ok(CpuCoprocessor {
             pool,
+            books: CompiledBooks::default(),
             ranker: Mutex::new(None),
         })
     }
@@ -72,7 +75,7 @@ impl Coprocessor for CpuCoprocessor {
 
     /// One call alone is spread over all threads if its gas makes that worthwhile; a batch gives each thread whole calls.
     fn rewrite(&self, job: &RewriteJob) -> Result<RewriteOutput, JobError> {
-        let engine = NetEngine::new(&job.book);
+        let engine = self.books.engine(&job.book);
         Ok(match &job.calls[..] {
             [] => vec![],
             [call] => {

@@ -4,4 +4,4 @@ mod coprocessor;
 pub(crate) mod net;
 
 pub use coprocessor::CpuCoprocessor;
-pub use net::{NetEngine, Progress, THREADS_MAX};
+pub use net::{Compiled, NetEngine, Progress, THREADS_MAX};

@@ -23,12 +23,38 @@ pub struct Definition {
 
 /// A validated program: every reference resolves, every variable occurs exactly twice, sizes are bounded.
 /// Definitions are sorted by name with `main`, if there is one, first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Book {
-    pub(super) definitions: Vec<Definition>,
+    definitions: Vec<Definition>,
+    digest: [u8; 32],
+}
+
+impl Default for Book {
+    /// No definitions.
+    fn default() -> Book {
+        Book::new(Vec::new())
+    }
 }
 
 impl Book {
+    /// A book of checked definitions in their order.
+    pub(super) fn new(definitions: Vec<Definition>) -> Book {
+        let digest = digest(&definitions);
+        Book {
+            definitions,
+            digest,
+        }
+    }
+
+    /// The same for equal books, different for others, so that what is made from a book can be found again by it.
+    ///
+    /// BLAKE3, in its key derivation mode with the context `ffcm v1 book`, of the definitions in their order. A definition
+    /// is the length of its name, the name, whether it may be copied (one byte), the number of its wires, the root, then
+    /// the nodes and the redexes: their number, and their terms in pairs. Numbers and terms are u64, little-endian.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
     /// All definitions; a REF term's offset indexes this slice.
     pub fn definitions(&self) -> &[Definition] {
         &self.definitions
@@ -44,6 +70,33 @@ impl Book {
         let found = rest.binary_search_by(|d| d.name.as_str().cmp(name)).ok()?;
         Some((found + usize::from(has_main)) as u32)
     }
+}
+
+/// [`Book::digest`].
+fn digest(definitions: &[Definition]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key("ffcm v1 book");
+    for definition in definitions {
+        hasher.update(&(definition.name.len() as u64).to_le_bytes());
+        hasher.update(definition.name.as_bytes());
+        hasher.update(&[definition.copyable.into()]);
+        let mut number = |number: u64| {
+            hasher.update(&number.to_le_bytes());
+        };
+        number(definition.wires.into());
+        number(definition.root.0);
+        number(definition.nodes.len() as u64);
+        definition
+            .nodes
+            .iter()
+            .flatten()
+            .for_each(|term| number(term.0));
+        number(definition.redexes.len() as u64);
+        for (a, b) in &definition.redexes {
+            number(a.0);
+            number(b.0);
+        }
+    }
+    *hasher.finalize().as_bytes()
 }
 
 /// One net to reduce: a definition applied to numbers. With no arguments it is the definition itself;

@@ -38,7 +38,7 @@ impl Book {
 
     /// The first definition that holds a float or a cast to one, for callers that refuse floats.
     pub fn float_definition(&self) -> Option<&Definition> {
-        self.definitions
+        self.definitions()
             .iter()
             .find(|d| d.terms().any(Term::is_float))
     }
@@ -97,7 +97,7 @@ fn link(parsed: Unresolved<'_>) -> Result<Book, LoadError> {
         }
     }
     mark_copyable(&mut definitions);
-    Ok(Book { definitions })
+    Ok(Book::new(definitions))
 }
 
 /// Marks each definition that holds no duplicator and reaches none, and every reference to one.

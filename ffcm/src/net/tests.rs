@@ -16,6 +16,74 @@ fn book(text: &str) -> Book {
     Book::parse(text).expect("a valid book")
 }
 
+/// The bytes that [`Book::digest`] says it takes, written out for one book.
+#[test]
+fn a_book_has_the_digest_of_its_definitions() {
+    let text = "@main = (a (@id a)) & @id ~ {7 *}\n@id = (x x)";
+    let [x, a] = [Term::var(0), Term::var(0)];
+    let con = |at| Term::node(Class::Con, 0, at);
+    // `main` holds a duplicator, `id` does not.
+    let id = Term::reference(1, true);
+    let words: [&[Term]; 3] = [
+        &[con(0), a, con(1), id, a],
+        &[id, Term::node(Class::Dup, 0, 2), Term::u24(7), Term::ERA],
+        &[con(0), x, x],
+    ];
+    let mut bytes = Vec::new();
+    let number = |bytes: &mut Vec<u8>, n: u64| bytes.extend(n.to_le_bytes());
+    let terms = |bytes: &mut Vec<u8>, terms: &[Term]| {
+        terms.iter().for_each(|term| number(bytes, term.0));
+    };
+    number(&mut bytes, 4);
+    bytes.extend(b"main\0");
+    number(&mut bytes, 1);
+    terms(&mut bytes, &words[0][..1]);
+    number(&mut bytes, 3);
+    terms(&mut bytes, &words[0][1..]);
+    terms(&mut bytes, &words[1][2..]);
+    number(&mut bytes, 1);
+    terms(&mut bytes, &words[1][..2]);
+    number(&mut bytes, 2);
+    bytes.extend(b"id\x01");
+    number(&mut bytes, 1);
+    terms(&mut bytes, &words[2][..1]);
+    number(&mut bytes, 1);
+    terms(&mut bytes, &words[2][1..]);
+    number(&mut bytes, 0);
+    assert_eq!(
+        book(text).digest(),
+        blake3::derive_key("ffcm v1 book", &bytes)
+    );
+}
+
+#[test]
+fn books_have_equal_digests_if_and_only_if_they_are_equal() {
+    let texts = [
+        "",
+        "@main = 1",
+        "@main = 1u32",
+        "@main = 2",
+        "@other = 1",
+        "@main = 1\n@other = 1",
+        "@main = (1 2)",
+        "@main = (2 1)",
+        "@main = {1 2}",
+        "@main = 0 & 1 ~ 2",
+        "@main = 0 & 2 ~ 1",
+        "@main = @d @d = 1",
+        "@main = @d @d = {1 2}",
+    ];
+    for (i, a) in texts.iter().enumerate() {
+        for (j, b) in texts.iter().enumerate() {
+            let equal = book(a).digest() == book(b).digest();
+            assert_eq!(equal, i == j, "{a} beside {b}");
+        }
+    }
+    assert_eq!(book("").digest(), Book::default().digest());
+    let [renamed, ordered] = ["@b = 1 @a = (x x)", "@a = (y\n y) // same\n@b = 1"].map(book);
+    assert_eq!(renamed.digest(), ordered.digest());
+}
+
 /// The canonical text of `@main = …`, without the name.
 fn canonical(net: &str) -> String {
     let text = book(&format!("@main = {net}")).to_text();

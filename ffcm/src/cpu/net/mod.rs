@@ -111,6 +111,7 @@
 //! (strong confluence), so a run that ends within the gas needs no more, and one that exceeded it needs more.
 
 mod compile;
+mod compiled;
 mod exec;
 mod heap;
 mod misses;
@@ -124,18 +125,19 @@ mod wires;
 mod worker;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use self::heap::Heap;
 use self::pool::{Pool, Watch};
-use self::program::Program;
-use self::template::Lowered;
 use self::worker::{Buffers, Worker};
 use crate::net::readback::readback;
 use crate::net::{Book, Call, Limits, Outcome, ReduceError};
 use crate::spec::rules::Counts;
 use crate::spec::word::Term;
+
+pub use self::compiled::Compiled;
+pub(crate) use self::compiled::CompiledBooks;
 
 /// Most workers of one reduction; more are not started.
 pub const THREADS_MAX: usize = 1024;
@@ -153,21 +155,30 @@ pub struct Progress {
     pub cancel: AtomicBool,
 }
 
-/// A book lowered for the CPU engine; reusable for any number of calls.
+/// A book and its compiled form; reusable for any number of calls, and cheap to make of a form that there is already.
+#[derive(Clone)]
 pub struct NetEngine<'b> {
     book: &'b Book,
-    lowered: Vec<Lowered>,
-    program: Program,
+    compiled: Arc<Compiled>,
 }
 
 impl<'b> NetEngine<'b> {
-    /// Lowers `book`.
+    /// Compiles `book`.
     pub fn new(book: &'b Book) -> NetEngine<'b> {
         NetEngine {
             book,
-            lowered: template::lower(book.definitions()),
-            program: compile::compile(book.definitions()),
+            compiled: Arc::new(Compiled::new(book)),
         }
+    }
+
+    /// Runs `book` by its compiled form. `None` if that was made from another book.
+    pub fn of(book: &'b Book, compiled: Arc<Compiled>) -> Option<NetEngine<'b>> {
+        (compiled.digest() == book.digest()).then_some(NetEngine { book, compiled })
+    }
+
+    /// The compiled form, for other engines.
+    pub fn compiled(&self) -> &Arc<Compiled> {
+        &self.compiled
     }
 
     /// Reduces one call with `threads` workers, chosen at run time: at least 1, at most [`THREADS_MAX`].
@@ -265,7 +276,10 @@ impl<'b> NetEngine<'b> {
     ) -> Result<Outcome, ReduceError> {
         let pool = Pool::new(1, limits.gas, progress);
         let kept = std::mem::take(buffers);
-        let mut worker = Worker::<false>::new(heap, &self.lowered, &self.program, &pool, kept);
+        let Compiled {
+            lowered, program, ..
+        } = &*self.compiled;
+        let mut worker = Worker::<false>::new(heap, lowered, program, &pool, kept);
         let root = worker.boot(Term::reference(call.entry, false), &call.arguments);
         if root.is_ok() {
             worker.run();
@@ -285,10 +299,10 @@ impl<'b> NetEngine<'b> {
         progress: Option<&Progress>,
     ) -> Result<Outcome, ReduceError> {
         let pool = Pool::new(threads, limits.gas, progress);
-        let worker = || {
-            let buffers = Buffers::default();
-            Worker::<true>::new(heap, &self.lowered, &self.program, &pool, buffers)
-        };
+        let Compiled {
+            lowered, program, ..
+        } = &*self.compiled;
+        let worker = || Worker::<true>::new(heap, lowered, program, &pool, Buffers::default());
         let mut first = worker();
         let root = first.boot(Term::reference(call.entry, false), &call.arguments);
         let run = |mut worker: Worker<'_, true>| {

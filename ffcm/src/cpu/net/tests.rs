@@ -649,6 +649,18 @@ fn a_wire_is_freed_once_and_last_in_every_interleaving() {
 }
 
 #[test]
+fn an_engine_runs_no_other_book_than_its_compiled_form_was_made_from() {
+    let [book, other] = [sum(4), sum(5)];
+    let engine = NetEngine::new(&book);
+    let again = sum(4);
+    let shared = NetEngine::of(&again, Arc::clone(engine.compiled())).unwrap();
+    let call = book.main().unwrap();
+    let run = |engine: &NetEngine<'_>| engine.reduce(&call, &limits(PLENTY, 1 << 16), 1, None);
+    assert_eq!(run(&shared), run(&engine));
+    assert!(NetEngine::of(&other, Arc::clone(engine.compiled())).is_none());
+}
+
+#[test]
 fn what_there_is_no_effort_left_for_expands_its_template() {
     let expands = |program: &program::Program| {
         let expand = |op: &&program::Op| matches!(op, program::Op::Expand { .. });
@@ -661,11 +673,13 @@ fn what_there_is_no_effort_left_for_expands_its_template() {
         let expected = expected.unwrap();
         let mut found = Vec::new();
         for effort in [0, 50, 100, 200, usize::MAX] {
-            let mut engine = NetEngine::new(book);
-            engine.program = compile::compile_within(book.definitions(), effort);
+            let program = compile::compile_within(book.definitions(), effort);
             // The entry under way when the effort ends is the last.
-            assert!(engine.program.ops.len() <= effort.saturating_add(4096));
-            found.push(expands(&engine.program));
+            assert!(program.ops.len() <= effort.saturating_add(4096));
+            found.push(expands(&program));
+            let mut compiled = Compiled::new(book);
+            compiled.program = program;
+            let engine = NetEngine::of(book, Arc::new(compiled)).unwrap();
             for threads in THREADS {
                 let outcome = engine.reduce(&call, &limits(PLENTY, 1 << 16), threads, None);
                 assert_eq!(outcome.as_ref(), Ok(&expected), "effort {effort}");

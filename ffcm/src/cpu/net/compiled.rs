@@ -1,0 +1,216 @@
+//! A book lowered and compiled: made once, shared by all engines that run the book.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::program::Program;
+use super::template::{self, Lowered, Template};
+use super::{NetEngine, compile};
+use crate::net::Book;
+
+/// What an engine needs of a book besides the book itself. It owns all it holds and does not change, so an [`Arc`] of it
+/// serves any number of engines at once.
+pub struct Compiled {
+    /// [`Book::digest`] of the book that it was made from.
+    digest: [u8; 32],
+    /// Memory that it takes.
+    bytes: usize,
+    pub(super) lowered: Vec<Lowered>,
+    pub(super) program: Program,
+}
+
+impl Compiled {
+    /// Lowers and compiles `book`.
+    pub fn new(book: &Book) -> Compiled {
+        let lowered = template::lower(book.definitions());
+        let program = compile::compile(book.definitions());
+        Compiled {
+            digest: book.digest(),
+            bytes: lowered_bytes(&lowered) + program_bytes(&program),
+            lowered,
+            program,
+        }
+    }
+
+    /// [`Book::digest`] of the book that this was made from.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+}
+
+fn lowered_bytes(lowered: &[Lowered]) -> usize {
+    let template = |template: &Template| {
+        size_of_val(&*template.nodes)
+            + size_of_val(&*template.redexes)
+            + size_of_val(&*template.joins)
+    };
+    let both = |one: &Lowered| template(&one.plain) + template(&one.opened);
+    size_of_val(lowered) + lowered.iter().map(both).sum::<usize>()
+}
+
+fn program_bytes(program: &Program) -> usize {
+    size_of_val(&*program.ops)
+        + size_of_val(&*program.tallies)
+        + size_of_val(&*program.entries)
+        + size_of_val(&*program.tables)
+        + size_of_val(&*program.bases)
+        + size_of_val(&*program.constructors)
+}
+
+/// Most books kept.
+const BOOKS_MAX: usize = 16;
+/// Most memory that the books kept take together (32 MiB). A book beyond that is compiled whenever it is asked for.
+const BYTES_MAX: usize = 32 << 20;
+
+/// The books asked for lately, compiled. Few enough to be looked through, the one asked for last at the end.
+///
+/// A panic while they are locked leaves them usable: whatever the order they are in, each is whole.
+/// They are told apart by [`Book::digest`], so equal books share one form however often they are parsed.
+#[derive(Default)]
+pub(crate) struct CompiledBooks {
+    kept: Mutex<Vec<Arc<Compiled>>>,
+}
+
+impl fmt::Debug for CompiledBooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        f.debug_struct("CompiledBooks")
+            .field("kept", &kept.len())
+            .finish()
+    }
+}
+
+impl CompiledBooks {
+    /// An engine for `book`.
+    pub(crate) fn engine<'b>(&self, book: &'b Book) -> NetEngine<'b> {
+        NetEngine {
+            book,
+            compiled: self.get(book),
+        }
+    }
+
+    /// The compiled form of `book`: the one kept, or a new one.
+    fn get(&self, book: &Book) -> Arc<Compiled> {
+        if let Some(found) = self.find(book.digest()) {
+            return found;
+        }
+        // Not under the lock: others go on with their books meanwhile, and a panic leaves nothing behind.
+        let made = Arc::new(Compiled::new(book));
+        self.keep(&made);
+        made
+    }
+
+    fn find(&self, digest: [u8; 32]) -> Option<Arc<Compiled>> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = kept.iter().rposition(|one| one.digest == digest)?;
+        let last = kept.len() - 1;
+        kept[at..].rotate_left(1);
+        Some(Arc::clone(&kept[last]))
+    }
+
+    /// Keeps `made`, and lets go of what was not asked for the longest as far as the bounds ask for it.
+    fn keep(&self, made: &Arc<Compiled>) {
+        if made.bytes > BYTES_MAX {
+            return;
+        }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have compiled the same book meanwhile.
+        kept.retain(|one| one.digest != made.digest);
+        kept.push(Arc::clone(made));
+        let mut bytes: usize = kept.iter().map(|one| one.bytes).sum();
+        let mut surplus = 0;
+        while bytes > BYTES_MAX || kept.len() - surplus > BOOKS_MAX {
+            bytes -= kept[surplus].bytes;
+            surplus += 1;
+        }
+        kept.drain(..surplus);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn book(number: usize) -> Book {
+        Book::parse(&format!("@main = {number}")).unwrap()
+    }
+
+    fn digests(books: &CompiledBooks) -> Vec<[u8; 32]> {
+        let kept = books.kept.lock().unwrap();
+        kept.iter().map(|one| one.digest()).collect()
+    }
+
+    #[test]
+    fn equal_books_share_one_form_and_others_do_not() {
+        let books = CompiledBooks::default();
+        let first = books.get(&book(1));
+        assert!(Arc::ptr_eq(&first, &books.get(&book(1))));
+        assert!(!Arc::ptr_eq(&first, &books.get(&book(2))));
+        assert!(Arc::ptr_eq(&first, &books.get(&book(1))));
+        assert_eq!(first.digest(), book(1).digest());
+        assert_eq!(digests(&books), [book(2).digest(), book(1).digest()]);
+    }
+
+    #[test]
+    fn what_was_not_asked_for_the_longest_goes_first() {
+        let books = CompiledBooks::default();
+        let first = books.get(&book(0));
+        for number in 1..BOOKS_MAX {
+            books.get(&book(number));
+        }
+        assert!(Arc::ptr_eq(&first, &books.get(&book(0))));
+        books.get(&book(BOOKS_MAX));
+        let expected = (2..BOOKS_MAX).chain([0, BOOKS_MAX]);
+        assert_eq!(
+            digests(&books),
+            expected.map(|n| book(n).digest()).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn books_kept_are_bounded_in_memory_too() {
+        let sized = |number, bytes| {
+            Arc::new(Compiled {
+                bytes,
+                ..Compiled::new(&book(number))
+            })
+        };
+        let books = CompiledBooks::default();
+        let small = books.get(&book(0));
+        assert!(small.bytes > 0 && small.bytes < 1 << 12);
+        // Too large to be kept: nothing has to go for it.
+        books.keep(&sized(1, BYTES_MAX + 1));
+        assert_eq!(digests(&books), [book(0).digest()]);
+        books.keep(&sized(2, BYTES_MAX / 2));
+        assert_eq!(digests(&books), [book(0).digest(), book(2).digest()]);
+        books.keep(&sized(3, BYTES_MAX / 2 + 1));
+        assert_eq!(digests(&books), [book(3).digest()]);
+        // The same book compiled twice is kept once.
+        books.keep(&sized(3, BYTES_MAX));
+        assert_eq!(digests(&books), [book(3).digest()]);
+        books.keep(&sized(4, 1));
+        assert_eq!(digests(&books), [book(4).digest()]);
+    }
+
+    #[test]
+    fn a_larger_book_takes_more() {
+        let bytes = |text: &str| Compiled::new(&Book::parse(text).unwrap()).bytes;
+        let [one, two] = ["@main = 1", "@main = (1 2)\n@next = (((a 3) b) (b a))"].map(bytes);
+        assert!(one < two);
+    }
+
+    #[test]
+    fn a_thread_that_panicked_with_the_lock_does_not_end_keeping() {
+        let books = CompiledBooks::default();
+        let first = books.get(&book(1));
+        let locked = std::thread::scope(|scope| {
+            let panic = || {
+                let _kept = books.kept.lock();
+                panic!("on purpose");
+            };
+            scope.spawn(panic).join()
+        });
+        assert!(locked.is_err() && books.kept.is_poisoned());
+        assert!(Arc::ptr_eq(&first, &books.get(&book(1))));
+    }
+}

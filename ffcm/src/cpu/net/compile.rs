@@ -279,6 +279,7 @@ impl<'b> Compiler<'b> {
             .or_insert(next);
         if entry == next {
             self.shapes[definition as usize] += 1;
+            self.program.shapes.push((definition, shape.clone()));
             self.program.entries.push(Entry {
                 at: 0,
                 nodes: 0,

@@ -12,7 +12,7 @@
 //! for each outcome of its switches. What such a *miss* leads to is reduced before the calls of the body, as if the node
 //! had been there from the start.
 
-use crate::net::partial::{ARGUMENTS_MAX, TALLY_MAX, Tally};
+use crate::net::partial::{ARGUMENTS_MAX, Shape, TALLY_MAX, Tally};
 use crate::spec::word::Term;
 
 /// Registers of a worker. Their numbers fit a byte, so that no access needs a check.
@@ -141,6 +141,8 @@ pub(super) struct Program {
     /// What blocks count: lanes that may be lent from each other where it is a difference, and the sum of the lanes.
     pub(super) tallies: Vec<(Tally, i64)>,
     pub(super) entries: Vec<Entry>,
+    /// The definition and the shape of each entry.
+    pub(super) shapes: Vec<(u32, Shape)>,
     /// Code addresses for references to constructors, [`NONE`] where there is nothing special.
     pub(super) tables: Vec<u32>,
     /// The base entry of each definition.

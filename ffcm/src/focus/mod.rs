@@ -86,6 +86,8 @@ mod blocks;
 mod outbox;
 pub mod prepare;
 mod ranker;
+mod rows;
+mod run;
 mod settle;
 mod shards;
 mod teleport;

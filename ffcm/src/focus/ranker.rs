@@ -182,11 +182,10 @@ impl Ranker {
                 ratio: (!weights.is_empty()).then(|| Ratio::of(weights)),
             }
         };
-        let rows = Rows::new(graph, &nodes, &self.label, true);
+        let rows = Rows::new(graph, &nodes, &self.label);
         let pushes = (0..nodes.len()).flat_map(|source| {
-            let (targets, quotas) = rows.row(source);
-            let edges = targets.iter().zip(quotas);
-            edges.map(move |(&destination, &quota)| Push {
+            let edges = rows.row(source).iter();
+            edges.map(move |&(destination, quota)| Push {
                 destination,
                 source: source as u32,
                 quota,
@@ -236,11 +235,7 @@ impl Ranker {
         // Not within `get_or_init`: while pieces are waited for, this thread may take up another ranking by this ranker,
         // which would wait here for ever.
         let sources = &self.order[..self.ratios.len()];
-        let weighted = match &self.gather {
-            Gather::Blocks(blocks) => blocks.weighted,
-            Gather::Shards(_) => true,
-        };
-        let rows = Rows::new(&self.base, sources, &self.label, weighted);
+        let rows = Rows::new(&self.base, sources, &self.label);
         self.rows.get_or_init(|| rows)
     }
 

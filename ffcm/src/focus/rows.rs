@@ -1,29 +1,28 @@
 //! Out-edges by source, as labels and quotas: what warm runs follow.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use super::arith::{Quotas, narrow};
 use crate::graph::Graph;
 
 /// Sources per parallel piece of the building.
-const PIECE: usize = 1 << 12;
+const PIECE: usize = 1 << 10;
 
-/// Rows of some sources, in their order.
+/// Edges in a cache line.
+const LINE: usize = 64 / size_of::<(u32, u32)>();
+
+/// Rows of some nodes, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     /// Where each row starts, and where the last ends.
     starts: Vec<usize>,
-    /// Labels.
-    targets: Vec<u32>,
-    /// Quotas; empty where all would be [`super::arith::QUOTA_ONE`].
-    quotas: Vec<u32>,
+    /// Labels and quotas.
+    edges: Vec<(u32, u32)>,
 }
 
 impl Rows {
-    /// The rows of `nodes` in `graph`, whose targets have these labels; with quotas if `weighted`.
-    pub(super) fn new(graph: &Graph, nodes: &[u32], label: &[u32], weighted: bool) -> Rows {
+    /// The rows of `nodes` in `graph`, whose targets have these labels.
+    pub(super) fn new(graph: &Graph, nodes: &[u32], label: &[u32]) -> Rows {
         let mut starts = Vec::with_capacity(nodes.len() + 1);
         let mut edges = 0;
         starts.push(edges);
@@ -33,58 +32,57 @@ impl Rows {
         }
         let mut rows = Rows {
             starts,
-            targets: vec![0; edges],
-            quotas: vec![0; if weighted { edges } else { 0 }],
+            edges: vec![(0, 0); edges],
         };
-        let mut pieces = Vec::with_capacity(nodes.len().div_ceil(PIECE));
-        let (mut targets, mut quotas) = (&mut rows.targets[..], &mut rows.quotas[..]);
-        for (piece, nodes) in nodes.chunks(PIECE).enumerate() {
-            let first = piece * PIECE;
-            let edges = rows.starts[first + nodes.len()] - rows.starts[first];
+        // Read in the order of the graph's storage, written wherever.
+        let mut pieces: Vec<(u32, &mut [(u32, u32)])> = Vec::with_capacity(nodes.len());
+        let mut edges = &mut rows.edges[..];
+        for (row, &node) in nodes.iter().enumerate() {
             let own;
-            (own, targets) = targets.split_at_mut(edges);
-            let own_quotas;
-            (own_quotas, quotas) = quotas.split_at_mut(edges.min(quotas.len()));
-            pieces.push((nodes, own, own_quotas));
+            (own, edges) = edges.split_at_mut(rows.starts[row + 1] - rows.starts[row]);
+            pieces.push((node, own));
         }
+        pieces.par_sort_unstable_by_key(|&(node, _)| node);
         pieces
             .into_par_iter()
-            .for_each(|(nodes, targets, quotas)| fill(graph, nodes, label, targets, quotas));
+            .with_min_len(PIECE)
+            .for_each(|(node, edges)| fill(graph, node, label, edges));
         rows
     }
 
-    /// The row of the source at this place.
-    fn range(&self, row: usize) -> Range<usize> {
-        self.starts[row]..self.starts[row + 1]
+    /// Labels and quotas of a row.
+    pub(super) fn row(&self, row: usize) -> &[(u32, u32)] {
+        &self.edges[self.starts[row]..self.starts[row + 1]]
     }
 
-    /// Targets and quotas of a row; no quotas where there are none.
-    pub(super) fn row(&self, row: usize) -> (&[u32], &[u32]) {
-        let range = self.range(row);
-        let quotas = self.quotas.get(range.clone()).unwrap_or(&[]);
-        (&self.targets[range], quotas)
+    /// Asks for where a row starts, which will be asked for soon; any number does.
+    #[inline(always)]
+    pub(super) fn expect_start(&self, row: usize) {
+        prefetch(&self.starts, row);
     }
 
-    /// Out-edges of the source at this place.
+    /// Asks for the first edges of a row that will be followed soon; any number does.
+    #[inline(always)]
+    pub(super) fn expect(&self, row: usize) {
+        let Some(&start) = self.starts.get(row) else {
+            return;
+        };
+        prefetch(&self.edges, start);
+        prefetch(&self.edges, start + LINE);
+    }
+
+    /// Out-edges of the source of this row.
     pub(super) fn degree(&self, row: usize) -> usize {
-        self.range(row).len()
+        self.row(row).len()
     }
 
-    /// Moves what the edges of a row carry from the share `before` to the share `now`, both doubled if there are quotas.
+    /// Moves what the edges of a row carry from the share `before` to the share `now`, both doubled.
     /// Returns the sum of what was added, modulo 2^64.
+    #[inline(always)]
     pub(super) fn follow(&self, row: usize, before: u64, now: u64, arrived: &mut [u64]) -> u64 {
-        let (targets, quotas) = self.row(row);
-        if quotas.is_empty() {
-            let change = now.wrapping_sub(before);
-            for &target in targets {
-                let arrived = &mut arrived[target as usize];
-                *arrived = arrived.wrapping_add(change);
-            }
-            return change.wrapping_mul(targets.len() as u64);
-        }
         let ((now, now_shift), (before, before_shift)) = (narrow(now), narrow(before));
         let mut more = 0u64;
-        for (&target, &quota) in targets.iter().zip(quotas) {
+        for &(target, quota) in self.row(row) {
             let quota = u64::from(quota);
             let change =
                 ((now * quota) >> now_shift).wrapping_sub((before * quota) >> before_shift);
@@ -96,20 +94,70 @@ impl Rows {
     }
 }
 
-/// The rows of `nodes`, one after the other.
-fn fill(graph: &Graph, nodes: &[u32], label: &[u32], targets: &mut [u32], quotas: &mut [u32]) {
-    let mut at = 0;
-    for &node in nodes {
-        let (row, weights) = graph.row(node);
-        for (to, &target) in targets[at..].iter_mut().zip(row) {
-            *to = label[target as usize];
-        }
-        if let Some(to) = quotas.get_mut(at..at + row.len()) {
-            let of = Quotas::new(weights.iter().copied().max().unwrap_or(1));
-            for (to, &weight) in to.iter_mut().zip(weights) {
-                *to = of.of(weight);
+/// Has the cache fetch `items[at]`, if there is one: sources that take part lie so far apart that no processor guesses it.
+#[inline(always)]
+fn prefetch<T>(items: &[T], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(item) = items.get(at) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        debug_assert!(items.as_ptr_range().contains(&std::ptr::from_ref(item)));
+        // SAFETY: the address is that of an item, and nothing is read or written there.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(item).cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (items, at);
+}
+
+/// The row of `node`.
+fn fill(graph: &Graph, node: u32, label: &[u32], edges: &mut [(u32, u32)]) {
+    let (targets, weights) = graph.row(node);
+    let quotas = Quotas::new(weights.iter().copied().max().unwrap_or(1));
+    for (edge, (&target, &weight)) in edges.iter_mut().zip(targets.iter().zip(weights)) {
+        *edge = (label[target as usize], quotas.of(weight));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::arith::{edge_term, quota};
+    use super::*;
+    use crate::graph::EdgeDelta;
+
+    #[test]
+    fn following_a_row_adds_the_differences_of_its_terms() {
+        let mut graph = Graph::new();
+        graph.add_nodes(40).unwrap();
+        let edge = |source, target, weight| EdgeDelta {
+            source,
+            target,
+            weight,
+        };
+        let hub = (0..40).map(|target| edge(7, target, 1 << target));
+        let deltas: Vec<EdgeDelta> = hub.chain([edge(3, 7, u64::MAX), edge(9, 9, 5)]).collect();
+        graph.apply(&deltas).unwrap();
+        let label: Vec<u32> = (0..40).rev().collect();
+        let nodes = [7, 5, 3, 9];
+        let rows = Rows::new(&graph, &nodes, &label);
+        for (row, &node) in nodes.iter().enumerate() {
+            let (targets, weights) = graph.row(node);
+            let largest = weights.iter().copied().max().unwrap_or(0);
+            assert_eq!(rows.degree(row), targets.len());
+            for (before, now) in [(0, 1 << 60), (5 << 40, 3 << 20), (6, 0), (8, 8)] {
+                let (mut arrived, mut expected) = (vec![9u64; 40], vec![9u64; 40]);
+                let mut more = 0u64;
+                for (&target, &weight) in targets.iter().zip(weights) {
+                    let quota = quota(weight, largest);
+                    let change = edge_term(now, quota).wrapping_sub(edge_term(before, quota));
+                    let at = label[target as usize] as usize;
+                    expected[at] = expected[at].wrapping_add(change);
+                    more = more.wrapping_add(change);
+                }
+                assert_eq!(rows.follow(row, before, now, &mut arrived), more);
+                assert_eq!(arrived, expected);
             }
         }
-        at += row.len();
+        // Beyond the last row nothing is fetched.
+        rows.expect_start(99);
+        rows.expect(99);
     }
 }

@@ -5,6 +5,7 @@
 //! present rows. When the overlay outgrows a part of the base, the base is prepared anew. As sums of integers do not
 //! depend on their order, the bits are the same either way.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
@@ -25,6 +26,9 @@ use crate::graph::{CHUNK_NODES, Graph};
 /// A new base is prepared when the overlay has more than this many edges and 1/8 of the base's.
 const OVERLAY_EDGES_MIN: u64 = 1 << 12;
 
+/// Rows are made for warm runs when these have followed 1 / `ROWS_PART` of all edges.
+const ROWS_PART: u64 = 8;
+
 /// A prepared graph.
 ///
 /// Nodes have *labels* inside: in the base by falling out-degree, then ascending; nodes appended later keep their index.
@@ -44,8 +48,9 @@ pub struct Ranker {
     /// Out-edges of each of them.
     degrees: Vec<u32>,
     pub(super) gather: Gather,
-    /// Rows of the base, made when a warm run first follows them.
+    /// Rows of the base, made when warm runs have followed many edges of it, and how many those are.
     rows: OnceLock<Rows>,
+    followed: AtomicU64,
     pub(super) overlay: Overlay,
     pub(super) teleport: Teleport,
 }
@@ -123,6 +128,7 @@ impl Ranker {
             degrees,
             gather,
             rows: OnceLock::new(),
+            followed: AtomicU64::new(0),
             overlay: Overlay::default(),
             teleport,
         })
@@ -227,16 +233,22 @@ impl Ranker {
         degrees
     }
 
-    /// Rows of the sources of the base, by label.
-    pub(super) fn rows(&self) -> &Rows {
+    /// Rows of the sources of the base, by label, for following `edges` edges; none while so few have been followed that to
+    /// make them would cost more than they save.
+    pub(super) fn rows(&self, edges: u64) -> Option<&Rows> {
+        // Only how much is done before is known by it, not what comes out.
+        let followed = edges + self.followed.fetch_add(edges, Ordering::Relaxed);
         if let Some(rows) = self.rows.get() {
-            return rows;
+            return Some(rows);
+        }
+        if followed < self.base.edge_count() / ROWS_PART {
+            return None;
         }
         // Not within `get_or_init`: while pieces are waited for, this thread may take up another ranking by this ranker,
         // which would wait here for ever.
         let sources = &self.order[..self.ratios.len()];
         let rows = Rows::new(&self.base, sources, &self.label);
-        self.rows.get_or_init(|| rows)
+        Some(self.rows.get_or_init(|| rows))
     }
 
     /// π of the graph last given, as [`super::rank`] gives it. `params.shards` is the number prepared for.

@@ -46,7 +46,10 @@ impl Rows {
         pieces
             .into_par_iter()
             .with_min_len(PIECE)
-            .for_each(|(node, edges)| fill(graph, node, label, edges));
+            .for_each(|(node, edges)| {
+                let row = edges.iter_mut().zip(prepared(graph, node, label));
+                row.for_each(|(edge, prepared)| *edge = prepared);
+            });
         rows
     }
 
@@ -80,18 +83,53 @@ impl Rows {
     /// Returns the sum of what was added, modulo 2^64.
     #[inline(always)]
     pub(super) fn follow(&self, row: usize, before: u64, now: u64, arrived: &mut [u64]) -> u64 {
-        let ((now, now_shift), (before, before_shift)) = (narrow(now), narrow(before));
-        let mut more = 0u64;
-        for &(target, quota) in self.row(row) {
-            let quota = u64::from(quota);
-            let change =
-                ((now * quota) >> now_shift).wrapping_sub((before * quota) >> before_shift);
-            let arrived = &mut arrived[target as usize];
-            *arrived = arrived.wrapping_add(change);
-            more = more.wrapping_add(change);
-        }
-        more
+        follow(self.row(row).iter().copied(), before, now, arrived)
     }
+}
+
+/// [`Rows::follow`] for the row of `node` as the graph has it, whose targets have these labels: several times slower, and
+/// nothing has to be made before.
+pub(super) fn follow_unprepared(
+    (graph, label): (&Graph, &[u32]),
+    node: u32,
+    before: u64,
+    now: u64,
+    arrived: &mut [u64],
+) -> u64 {
+    follow(prepared(graph, node, label), before, now, arrived)
+}
+
+/// Labels and quotas of the edges of `node`.
+#[inline(always)]
+fn prepared<'a>(
+    graph: &'a Graph,
+    node: u32,
+    label: &'a [u32],
+) -> impl Iterator<Item = (u32, u32)> + 'a {
+    let (targets, weights) = graph.row(node);
+    let quotas = Quotas::new(weights.iter().copied().max().unwrap_or(1));
+    let edges = targets.iter().zip(weights);
+    edges.map(move |(&target, &weight)| (label[target as usize], quotas.of(weight)))
+}
+
+/// Moves what `edges` carry from the share `before` to the share `now`.
+#[inline(always)]
+fn follow(
+    edges: impl Iterator<Item = (u32, u32)>,
+    before: u64,
+    now: u64,
+    arrived: &mut [u64],
+) -> u64 {
+    let ((now, now_shift), (before, before_shift)) = (narrow(now), narrow(before));
+    let mut more = 0u64;
+    for (target, quota) in edges {
+        let quota = u64::from(quota);
+        let change = ((now * quota) >> now_shift).wrapping_sub((before * quota) >> before_shift);
+        let arrived = &mut arrived[target as usize];
+        *arrived = arrived.wrapping_add(change);
+        more = more.wrapping_add(change);
+    }
+    more
 }
 
 /// Has the cache fetch `items[at]`, if there is one: sources that take part lie so far apart that no processor guesses it.
@@ -106,15 +144,6 @@ fn prefetch<T>(items: &[T], at: usize) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (items, at);
-}
-
-/// The row of `node`.
-fn fill(graph: &Graph, node: u32, label: &[u32], edges: &mut [(u32, u32)]) {
-    let (targets, weights) = graph.row(node);
-    let quotas = Quotas::new(weights.iter().copied().max().unwrap_or(1));
-    for (edge, (&target, &weight)) in edges.iter_mut().zip(targets.iter().zip(weights)) {
-        *edge = (label[target as usize], quotas.of(weight));
-    }
 }
 
 #[cfg(test)]
@@ -154,6 +183,10 @@ mod tests {
                 }
                 assert_eq!(rows.follow(row, before, now, &mut arrived), more);
                 assert_eq!(arrived, expected);
+                let mut arrived = vec![9u64; 40];
+                let whole = (&graph, &label[..]);
+                let same = follow_unprepared(whole, node, before, now, &mut arrived);
+                assert_eq!((same, arrived), (more, expected));
             }
         }
         // Beyond the last row nothing is fetched.

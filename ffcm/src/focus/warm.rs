@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::ranker::{Effort, Ranker};
-use super::rows::Rows;
+use super::rows::{Rows, follow_unprepared};
 use super::run::{NODE_PIECE, Run};
 use super::settle::{Change, Nodes, Wait, Waited};
 use super::threshold::{DEGREE_MAX, Threshold};
@@ -158,7 +158,7 @@ impl<'a> Warm<'a> {
         let run = &mut self.run;
         let follow = Follow {
             ranker: run.ranker,
-            rows: run.ranker.rows(),
+            rows: run.ranker.rows(waited.edges),
             double: run.double,
         };
         let least = (run.arrived.len() as u64 * EDGES_PER_NODE).max(1);
@@ -193,7 +193,8 @@ impl<'a> Warm<'a> {
 #[derive(Clone, Copy)]
 struct Follow<'a> {
     ranker: &'a Ranker,
-    rows: &'a Rows,
+    /// Those of the base, if they are worth it.
+    rows: Option<&'a Rows>,
     /// Shares are multiplied by 2 to this.
     double: u32,
 }
@@ -205,21 +206,28 @@ impl Follow<'_> {
         let (mut row, mut more) = (0, 0u64);
         let twice = |share: u64| share << (1 - self.double);
         for (at, &Change { label, before, now }) in changes.iter().enumerate() {
-            if let Some(soon) = changes.get(at + STARTS_AHEAD) {
-                self.rows.expect_start(soon.label as usize);
-            }
-            if let Some(soon) = changes.get(at + ROWS_AHEAD) {
-                self.rows.expect(soon.label as usize);
+            if let Some(rows) = self.rows {
+                if let Some(soon) = changes.get(at + STARTS_AHEAD) {
+                    rows.expect_start(soon.label as usize);
+                }
+                if let Some(soon) = changes.get(at + ROWS_AHEAD) {
+                    rows.expect(soon.label as usize);
+                }
             }
             while overlay.sources.get(row).is_some_and(|s| s.label < label) {
                 row += 1;
             }
             let (before, now) = (twice(before), twice(now));
-            let change = match overlay.sources.get(row) {
-                Some(source) if source.label == label => {
+            let change = match (overlay.sources.get(row), self.rows) {
+                (Some(source), _) if source.label == label => {
                     overlay.rows.follow(row, before, now, arrived)
                 }
-                _ => self.rows.follow(label as usize, before, now, arrived),
+                (_, Some(rows)) => rows.follow(label as usize, before, now, arrived),
+                (_, None) => {
+                    let (graph, label_of) = (&self.ranker.graph, &self.ranker.label[..]);
+                    let node = self.ranker.order[label as usize];
+                    follow_unprepared((graph, label_of), node, before, now, arrived)
+                }
             };
             more = more.wrapping_add(change);
         }
@@ -294,11 +302,13 @@ mod tests {
             .unwrap();
         ranker.refresh(&graph).unwrap();
         assert!(!ranker.overlay.sources.is_empty());
+        assert!(ranker.rows(3).is_none());
         let follow = Follow {
             ranker: &ranker,
-            rows: ranker.rows(),
+            rows: ranker.rows(graph.edge_count()),
             double: 1,
         };
+        assert!(follow.rows.is_some());
         let degrees = ranker.degrees(ranker.factors().len());
         let change = |label: u32| Change {
             label,
@@ -308,6 +318,13 @@ mod tests {
         let changes: Vec<Change> = (0..degrees.len() as u32).map(change).collect();
         let mut expected = vec![1 << 50; nodes as usize];
         let more = follow.all(&changes, &mut expected);
+        let unprepared = Follow {
+            rows: None,
+            ..follow
+        };
+        let mut arrived = vec![1 << 50; nodes as usize];
+        assert_eq!(unprepared.all(&changes, &mut arrived), more);
+        assert_eq!(arrived, expected);
         for parts in 2..6 {
             let parts = cut(&changes, &degrees, graph.edge_count(), parts);
             assert!(parts.len() > 1);

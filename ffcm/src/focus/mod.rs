@@ -84,6 +84,7 @@ mod arith;
 mod avx512;
 mod blocks;
 mod outbox;
+mod prefetch;
 pub mod prepare;
 mod ranker;
 mod rows;

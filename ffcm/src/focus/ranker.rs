@@ -106,10 +106,9 @@ impl Ranker {
             label[node as usize] = at;
         }
         let sources = degrees.len();
-        let ratio = |&node: &u32| Ratio::of(graph.row(node).1);
-        let ratios: Vec<Ratio> = order[..sources].par_iter().map(ratio).collect();
+        let ratios = ratios(graph, &order[..sources]);
         let gather = if shards == 1 {
-            Gather::Blocks(tiles::build(graph, &order[..sources], &label))
+            Gather::Blocks(tiles::build(graph, &order, &degrees, &label))
         } else {
             let owner: Vec<u32> = order.iter().map(|&node| shard_of(node, shards)).collect();
             let pushes = (0u32..)
@@ -312,6 +311,17 @@ fn by_out_degree(graph: &Graph) -> (Vec<u32>, Vec<u32>) {
     let degrees = order.iter().map(|&(degree, _)| !degree);
     let degrees = degrees.take_while(|&degree| degree > 0).collect();
     (order.into_iter().map(|(_, node)| node).collect(), degrees)
+}
+
+/// The ratios of `sources`, which have out-edges. Rows are read in the order they are stored in.
+fn ratios(graph: &Graph, sources: &[u32]) -> Vec<Ratio> {
+    let ratio = |node| {
+        let weights = graph.row(node).1;
+        (!weights.is_empty()).then(|| Ratio::of(weights))
+    };
+    let by_node: Vec<Option<Ratio>> = (0..graph.node_count()).into_par_iter().map(ratio).collect();
+    let of = |&node: &u32| by_node[node as usize].expect("a source has out-edges");
+    sources.par_iter().map(of).collect()
 }
 
 /// The edges of `node` as pushes from `source` to labels.

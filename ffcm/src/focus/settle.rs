@@ -260,4 +260,72 @@ mod tests {
             assert_eq!(run(false), (sums, mass, shares));
         }
     }
+
+    /// The same where nodes wait; who takes part is what the definition says, one node at a time.
+    #[test]
+    fn all_forms_of_waiting_give_the_definitions_bits() {
+        let mut graph = Graph::new();
+        graph.add_nodes(1000).unwrap();
+        let order: Vec<u32> = (0..1000).rev().collect();
+        let teleport = Teleport::new(&graph, &order);
+        let factors: Vec<Factor> = (0..900)
+            .map(|at| Ratio::of(&vec![1; at % 29 + 1]).into())
+            .collect();
+        let degrees: Vec<u32> = (0..900).map(|at| at % 29 + 1).collect();
+        let arrived: Vec<u64> = (0..1000u64).map(|at| (at * at) << 20).collect();
+        let settle = Settle {
+            spread: teleport.spread(12_345_678, 1000),
+            damping: 3_650_722_202,
+            double: 1,
+        };
+        for per_edge in [0, 1 << 22, 1 << 30, 1 << 40] {
+            let wait = Wait { settle, per_edge };
+            let before = || (vec![1 << 36; 1000], vec![9; 1024]);
+            let run = |portable: bool| {
+                let (mut mass, mut shares) = before();
+                let nodes = Nodes {
+                    first: 0,
+                    order: &order,
+                    arrived: &arrived,
+                    mass: &mut mass,
+                    factors: &factors,
+                    shares: &mut shares,
+                };
+                let waited = match portable {
+                    true => wait.run_portable(nodes, &degrees),
+                    false => wait.run(nodes, &degrees),
+                };
+                (waited, mass, shares)
+            };
+            let (mut mass, mut shares) = before();
+            let mut expected = Waited::default();
+            for at in 0..1000 {
+                let y = arrived[at] + settle.spread.to(at, order[at]);
+                let moved = y.abs_diff(mass[at]);
+                expected.total += y;
+                expected.moved += moved;
+                let degree = degrees.get(at).copied().unwrap_or(0);
+                if moved <= per_edge * u64::from(degree) {
+                    continue;
+                }
+                expected.taken = expected.taken.wrapping_add(y).wrapping_sub(mass[at]);
+                mass[at] = y;
+                if let Some(factor) = factors.get(at) {
+                    let now = factor.share(settle.damping, y) << 1;
+                    expected.changes.push(Change {
+                        label: at as u32,
+                        before: 9,
+                        now,
+                    });
+                    expected.edges += u64::from(degree);
+                    shares[at] = now;
+                }
+            }
+            let some_wait = expected.changes.len() < 900;
+            assert_eq!(some_wait, per_edge > 0, "{per_edge}");
+            let expected = (expected, mass, shares);
+            assert_eq!(run(true), expected);
+            assert_eq!(run(false), expected);
+        }
+    }
 }

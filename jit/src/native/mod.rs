@@ -3,13 +3,17 @@
 mod abi;
 mod arith;
 mod body;
+mod code;
 mod control;
 mod host;
 mod insts;
 mod render;
+#[cfg(test)]
+mod tests;
 
 use cranelift_codegen::binemit::Reloc;
 
+pub use self::code::Placed;
 pub use self::render::{Door, Image, Renderer};
 
 /// Why there is no code for a module.

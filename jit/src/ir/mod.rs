@@ -30,6 +30,8 @@
 //! An instruction that may allocate nodes comes after an [`Inst::Reserve`] in the same block with no call in between, which
 //! makes sure of as many as all instructions up to the next call or the end of the block may take, see [`Inst::nodes`].
 
+mod text;
+
 use ffcm::net::partial::{Shape, Tally};
 use ffcm::spec::word::Term;
 

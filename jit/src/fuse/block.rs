@@ -149,6 +149,7 @@ impl Fuser<'_> {
         let mut cases = Vec::with_capacity(self.constructors.len());
         for definition in self.constructors.clone() {
             let mut path = path.clone();
+            path.code.let_go(register);
             path.net.count(Opcode::Specialize, 1);
             let at = path.net.calls.len();
             let constructor = &self.definitions[definition as usize];
@@ -176,6 +177,7 @@ impl Fuser<'_> {
         let arms = path.net.port(node, 0);
         let zero = {
             let mut path = path.clone();
+            path.code.let_go(register);
             path.net.count(Opcode::Switch, 1);
             let chosen = path.net.node(CON, [out, Value::Atom(Term::ERA)]);
             path.net.link(chosen, arms);
@@ -183,6 +185,7 @@ impl Fuser<'_> {
         };
         let (before, successor) = {
             let mut path = path.clone();
+            path.code.let_go(register);
             path.net.count(Opcode::Switch, 1);
             let (number, before) = path.writer(draft).fresh(Type::Number)?;
             let taken = path.net.node(CON, [Value::Register(number), out]);
@@ -238,6 +241,7 @@ impl Fuser<'_> {
         self.judge_results(draft, path);
         let results: Vec<Value> = path.results().collect();
         let outs = connect(draft, path, &results)?;
+        path.code.end(&outs)?;
         Ok(End::Return { outs })
     }
 }

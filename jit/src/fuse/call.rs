@@ -104,6 +104,7 @@ impl Fuser<'_> {
             draft.produced |= 1 << leaf;
         }
         let ins = connect(draft, path, &target.ins)?;
+        path.code.end(&ins)?;
         let function = FunctionId(target.entry);
         Ok(End::Tail { function, ins })
     }

@@ -8,6 +8,7 @@ use ffcm::oracle;
 
 use super::*;
 use crate::ir::run::{Machine, Schedule};
+use crate::ir::validate;
 
 const SCHEDULES: [Schedule; 4] = [
     Schedule {
@@ -52,6 +53,9 @@ fn golden() -> Vec<(String, String)> {
 fn fused(book: &Book) -> (Compiled, Module) {
     let compiled = Compiled::new(book);
     let module = fuse(book.definitions(), compiled.entries());
+    if let Err(invalid) = validate(&module, book.definitions().len(), compiled.entries()) {
+        panic!("{invalid}\n{}\n{module}", book.to_text());
+    }
     (compiled, module)
 }
 

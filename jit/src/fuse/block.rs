@@ -217,7 +217,7 @@ impl Fuser<'_> {
             let index = call.reference.offset();
             let definition = &self.definitions[index as usize];
             definition.nodes.len() <= INLINE_MAX
-                && (is_constructor(definition)
+                && (is_constructor(definition) && !self.recursive[index as usize]
                     || self.level > Level::Arms && !self.recursive[index as usize]
                     || !call.written && !path.chain.contains(&index))
         };

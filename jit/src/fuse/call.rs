@@ -137,7 +137,8 @@ impl Fuser<'_> {
         if self.absent[entry as usize] {
             let leaves = ins;
             code.inst(Inst::Defer { entry, leaves })?;
-            return Ok(self.join(path, &open, ends));
+            self.join(path, &open, ends);
+            return Ok(());
         }
         let mut outs = Vec::with_capacity(target.outs.len());
         let mut results = Vec::with_capacity(target.outs.len());

@@ -85,9 +85,10 @@
 //!
 //! # Scheduling
 //! Each worker reduces its newest redex first and reuses the node it freed last. Workers without work ask through one
-//! Each worker reduces its newest redex first and reuses the node it freed last. Workers without work ask through one
-//! word that busy workers read every 256 interactions; who sees it hands over the older half of its stack, at most 64
-//! redexes and frames, under the pool's lock. Who got too little to do for it to be worth the trouble, or met the others at
+//! word that busy workers read every 256 interactions; who sees it hands over the oldest eighth of its stack, one redex or
+//! frame at least and 64 pairs of words at most, under the pool's lock. More would be too much: the older half of what a
+//! recursion has left belongs to calls that the newer half is in the middle of, and the two workers would move most of
+//! their nodes to each other's caches. Who got too little to do for it to be worth the trouble, or met the others at
 //! every other step, asks again only after a while. The word also tells a busy worker that all others wait. Termination is
 //! decided under the same lock, see [`pool`].
 //!

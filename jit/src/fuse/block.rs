@@ -6,7 +6,9 @@ use ffcm::spec::word::{Class, Term};
 
 use super::book::is_constructor;
 use super::draft::{Draft, Path, TooLarge};
-use super::{CHAIN_MAX, Fuser, INLINE_MAX, Level, MATCHES_MAX, NODES_MAX, SWITCHES_MAX};
+use super::{
+    CHAIN_MAX, COMMUTES_MAX, Fuser, INLINE_MAX, Level, MATCHES_MAX, NODES_MAX, SWITCHES_MAX,
+};
 use crate::ir::{BlockId, End, Inst, Type};
 
 impl Fuser<'_> {
@@ -47,7 +49,7 @@ impl Fuser<'_> {
             if nodes > NODES_MAX || self.effort == 0 {
                 return Err(TooLarge);
             }
-            if path.slow || !self.unfold(path) {
+            if path.slow || !(commute(path) || self.unfold(path)) {
                 return Ok(());
             }
         }
@@ -315,9 +317,47 @@ fn is_argument(path: &Path, node: u32) -> bool {
     (0..2).all(|side| match path.net.port(node, side) {
         wire @ Value::Wire(_) => path.results().any(|result| result == wire),
         Value::Atom(term) => term.class() != Class::Ref,
-        Value::Node(child) if path.net.nodes[child as usize].w0 == CON => is_argument(path, child),
-        _ => true,
+        Value::Node(child) => path.net.nodes[child as usize].w0 == CON && is_argument(path, child),
+        Value::Register(_) => true,
     })
+}
+
+/// Lets a constructor and a duplicator pass through each other, if they met and that has not been done too often.
+fn commute(path: &mut Path) -> bool {
+    if path.commuted >= COMMUTES_MAX {
+        return false;
+    }
+    let net = &path.net;
+    let pair = |&(a, b): &(Value, Value)| match (net.resolve(a), net.resolve(b)) {
+        (Value::Node(a), Value::Node(b)) => {
+            let passes = |node: u32| {
+                let class = net.nodes[node as usize].class();
+                matches!(class, Class::Con | Class::Dup)
+            };
+            (passes(a) && passes(b)).then_some((a, b))
+        }
+        _ => None,
+    };
+    let mut found = net.links.iter().enumerate();
+    let Some((i, (a, b))) = found.find_map(|(i, link)| Some((i, pair(link)?))) else {
+        return false;
+    };
+    path.commuted += 1;
+    let net = &mut path.net;
+    net.links.remove(i);
+    net.count(Opcode::Distribute, 1);
+    let (a, b) = (net.nodes[a as usize], net.nodes[b as usize]);
+    let [x, y, z, w] = [(); 4].map(|()| Value::Wire(net.wire()));
+    let pairs = [
+        (net.node(b.w0, [x, y]), a.ports[0]),
+        (net.node(b.w0, [z, w]), a.ports[1]),
+        (net.node(a.w0, [x, z]), b.ports[0]),
+        (net.node(a.w0, [y, w]), b.ports[1]),
+    ];
+    for (node, port) in pairs {
+        net.link(node, port);
+    }
+    true
 }
 
 /// Whether a pattern offers a definition to choose, as that of a match does.

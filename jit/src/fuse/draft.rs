@@ -267,6 +267,8 @@ pub(super) struct Path {
     pub(super) outs: Vec<(usize, u32)>,
     /// Switches and patterns that have been decided.
     pub(super) decided: (usize, usize),
+    /// Nodes that passed through each other.
+    pub(super) commuted: usize,
     /// This is where programs are not written for.
     pub(super) slow: bool,
 }

@@ -46,6 +46,8 @@ const CHAIN_MAX: usize = 16;
 /// Most switches and matches decided one after the other.
 const SWITCHES_MAX: usize = 3;
 const MATCHES_MAX: usize = 3;
+/// Most pairs of nodes on a path that pass through each other.
+const COMMUTES_MAX: usize = 8;
 /// Most constructors that are matched, and nodes of one.
 const CONSTRUCTORS_MAX: usize = 8;
 const CONSTRUCTOR_NODES_MAX: usize = 8;

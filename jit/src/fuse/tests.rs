@@ -114,3 +114,69 @@ fn random_nets_give_what_the_oracle_gives() {
         }
     }
 }
+
+/// Books that try to make the compiler take long.
+fn hostile() -> Vec<String> {
+    let mut books = Vec::new();
+    // Each definition doubles the next.
+    let doubling = (0..60).map(|i| {
+        format!(
+            "@f{i} = (a b) & @f{} ~ (a c) & @f{} ~ (c b)\n",
+            i + 1,
+            i + 1
+        )
+    });
+    books.push(format!(
+        "@main = x & @f0 ~ (1 x)\n{}@f60 = (a a)\n",
+        doubling.collect::<String>()
+    ));
+    // Many matches after each other, of many constructors.
+    let arms: String = (0..40)
+        .map(|i| format!("@C{i} = (a (* a))\n@use{i} = x & @m ~ (@C{i} x)\n"))
+        .collect();
+    books.push(format!("@main = x & @m ~ (@C0 x)\n{arms}@m = ((@a (@a b)) c) & @m ~ (b (d e)) & d ~ (@a (@a f)) & e ~ (@a (@a g)) & f ~ (g c)\n@a = (x (y (x y)))\n"));
+    // Switches within switches.
+    let deep = (0..200).map(|i| format!("@s{i} = (?(((a a) @s{}) b) b)\n", (i * 7 + 1) % 200));
+    books.push(format!(
+        "@main = x & @s0 ~ (1 x)\n{}",
+        deep.collect::<String>()
+    ));
+    // One large definition, and one deep tree.
+    let large: String = (0..3000)
+        .map(|i| format!(" & @g ~ (x{i} x{})", i + 1))
+        .collect();
+    books.push(format!("@main = (x0 x3000){large}\n@g = (?((0 @g) a) a)\n"));
+    books.push(format!(
+        "@main = {}1{}\n",
+        "(0 ".repeat(3000),
+        ")".repeat(3000)
+    ));
+    // Definitions that call each other in circles, with eight leaves.
+    let circle = (0..300).map(|i| {
+        format!(
+            "@c{i} = (a (b (c (d (e (f g)))))) & @c{} ~ (g (a (b (c (d (e f))))))\n",
+            (i + 1) % 300
+        )
+    });
+    books.push(format!(
+        "@main = x & @c0 ~ (1 (2 (3 (4 (5 (6 x))))))\n{}",
+        circle.collect::<String>()
+    ));
+    books
+}
+
+#[test]
+fn hostile_books_are_compiled_in_bounded_time() {
+    for text in hostile() {
+        let book = Book::parse(&text).unwrap();
+        let start = std::time::Instant::now();
+        let (_, module) = fused(&book);
+        eprintln!(
+            "{} {:?} {} of {}",
+            text.len(),
+            start.elapsed(),
+            module.functions.iter().flatten().count(),
+            module.functions.len()
+        );
+    }
+}

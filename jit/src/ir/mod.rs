@@ -32,6 +32,8 @@
 
 #[cfg(test)]
 pub(crate) mod run;
+#[cfg(test)]
+mod tests;
 mod text;
 mod validate;
 

@@ -170,11 +170,13 @@ impl<'b> Fuser<'b> {
 
     /// Gives up what could not be compiled to the end, and what relies on that.
     fn withdraw(&mut self) {
+        let mut withdrawn = vec![false; self.entries.len()];
         while let Some(entry) = self.dirty.pop_first() {
-            if self.functions[entry as usize].take().is_some() {
-                let callers = &self.callers[entry as usize];
-                self.dirty.extend(callers.iter().filter(|&&i| i != entry));
-            }
+            self.functions[entry as usize] = None;
+            withdrawn[entry as usize] = true;
+            let callers = self.callers[entry as usize].iter();
+            self.dirty
+                .extend(callers.filter(|&&i| !withdrawn[i as usize]));
         }
     }
 

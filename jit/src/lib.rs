@@ -11,6 +11,8 @@ mod check;
 mod fuse;
 pub mod golden;
 pub mod ir;
+pub mod likely;
+pub mod native;
 mod render;
 mod spec;
 

@@ -1,6 +1,7 @@
 //! One worker: a stack of redexes, a list of free nodes, and the interactions.
 
 use super::exec::{frame, pairs};
+use super::fused::Native;
 use super::heap::Heap;
 use super::pool::{Patience, Pool, Redex, Stop};
 use super::program::{NOTHING, Program, REGISTERS};
@@ -66,7 +67,7 @@ pub(super) struct Worker<'w, const SHARED: bool> {
     pub(super) program: &'w Program,
     pub(super) pool: &'w Pool<'w>,
     /// Offsets of free nodes, last in first out.
-    free: Vec<u32>,
+    pub(super) free: Vec<u32>,
     /// Redexes and frames, newest last. Those below `bottom` have been given away.
     pub(super) stack: Vec<Redex>,
     bottom: usize,
@@ -79,10 +80,10 @@ pub(super) struct Worker<'w, const SHARED: bool> {
     /// What compiled entries have counted since the last report.
     pub(super) tally: Tally,
     /// Interactions in `counts` that the pool knows of.
-    reported: u64,
+    pub(super) reported: u64,
     /// Interactions until it looks up from its work, and from then on until it has to report.
     pub(super) ticks: i64,
-    quantum: i64,
+    pub(super) quantum: i64,
     fetch: u32,
     patience: Patience,
     /// Whether another worker may have redexes. As long as none has, an arrival at a cell needs no atomic exchange.
@@ -90,6 +91,7 @@ pub(super) struct Worker<'w, const SHARED: bool> {
     pub(super) period: Period,
     /// Exchanges made since the last report.
     pub(super) exchanged: u64,
+    pub(super) native: Native<'w>,
 }
 
 /// Class code of a term: 0 for VAR, 1 to 3 for atoms, 4 to 7 for nodes.
@@ -151,6 +153,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             others: false,
             period: Period::NONE,
             exchanged: 0,
+            native: Native::NONE,
         }
     }
 
@@ -261,7 +264,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     }
 
     /// Looks up again after the next step of the quantum.
-    fn take_ticks(&mut self) {
+    pub(super) fn take_ticks(&mut self) {
         let step = if SHARED {
             STEP.min(self.quantum)
         } else {
@@ -276,20 +279,28 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         if self.pool.stopped() {
             return Err(Halt);
         }
-        // Who has nothing to give goes on without a look at the board, unless to learn that it is alone.
-        if self.oldest() > 0 || self.others && self.pool.calls_alone() {
-            let pool = self.pool;
-            if pool.offer(|| self.give()) {
-                self.others = false;
-            }
+        if self.offers() {
+            self.offer();
         }
         Ok(())
+    }
+
+    /// Who has nothing to give goes on without a look at the board, unless to learn that it is alone.
+    pub(super) fn offers(&self) -> bool {
+        self.oldest() > 0 || self.others && self.pool.calls_alone()
+    }
+
+    pub(super) fn offer(&mut self) {
+        let pool = self.pool;
+        if pool.offer(|| self.give()) {
+            self.others = false;
+        }
     }
 
     /// Pairs of words of the oldest redexes and frames, which are to be handed over: a small part of the stack, but at
     /// least one of them, if as much is left. The oldest one usually leads to as much work as all the newer ones together;
     /// those next to it belong to what the newest ones are busy with.
-    fn oldest(&self) -> usize {
+    pub(super) fn oldest(&self) -> usize {
         let live = &self.stack[self.bottom..];
         let most = (live.len() / BAG.0).min(BAG.1);
         let mut end = 0;

@@ -204,6 +204,12 @@ impl<'b> NetEngine<'b> {
         &self.compiled
     }
 
+    /// Lets native code take so many bytes of the stack of a thread that calls the engine, instead of 512 KiB. What does not
+    /// fit is left for later, so any number is right, as long as the stack has a quarter of a MiB more.
+    pub fn with_stack(self, stack: u64) -> NetEngine<'b> {
+        NetEngine { stack, ..self }
+    }
+
     /// Reduces one call with `threads` workers, chosen at run time: at least 1, at most [`THREADS_MAX`].
     pub fn reduce(
         &self,

@@ -100,6 +100,8 @@ pub struct Body<'f, 'b> {
     /// Whether what is being written is met rarely.
     pub rare: bool,
     held: Vec<Option<Held>>,
+    /// What was held for values that branches have given others since.
+    before: Vec<(ValueId, Option<Held>)>,
     /// The values that wait.
     waiting: Vec<ValueId>,
     /// Offsets of nodes that this function has taken.
@@ -134,6 +136,7 @@ impl<'f, 'b> Body<'f, 'b> {
             called: false,
             rare: false,
             held: vec![None; function.types.len()],
+            before: Vec::new(),
             waiting: Vec::new(),
             offsets: BTreeMap::new(),
             words,
@@ -170,6 +173,25 @@ impl<'f, 'b> Body<'f, 'b> {
     /// Gives a value to a name.
     pub fn set(&mut self, id: ValueId, value: Value) -> Result<(), RenderError> {
         self.hold(id, Held::Here(value))
+    }
+
+    /// Gives a value to a name that may have one, until [`Body::back_to`].
+    pub fn give(&mut self, id: ValueId, value: Value) -> Result<(), RenderError> {
+        let held = self.held.get(id.0 as usize).copied().flatten();
+        self.before.push((id, held));
+        self.set(id, value)
+    }
+
+    /// How much has been given.
+    pub fn given(&self) -> usize {
+        self.before.len()
+    }
+
+    /// Takes back what has been given since it was so much.
+    pub fn back_to(&mut self, given: usize) {
+        for (id, held) in self.before.drain(given..).rev() {
+            self.held[id.0 as usize] = held;
+        }
     }
 
     fn hold(&mut self, id: ValueId, held: Held) -> Result<(), RenderError> {

@@ -22,6 +22,8 @@ struct Open {
     id: BlockId,
     at: Block,
     given: Vec<(ValueId, Value)>,
+    /// What holds before that, see [`Body::back_to`].
+    back_to: usize,
     /// Whether functions have been called since the gas was looked at.
     called: bool,
     /// Whether it is met rarely.
@@ -69,6 +71,7 @@ impl Task<'_> {
             id: BlockId(0),
             at: body.b.current_block().expect("the function has begun"),
             given: given.map(|(at, v)| (ValueId(at as u32), v)).collect(),
+            back_to: 0,
             called: false,
             rare: false,
         }];
@@ -77,8 +80,9 @@ impl Task<'_> {
                 body.b.switch_to_block(next.at);
             }
             (body.called, body.rare) = (next.called, next.rare);
+            body.back_to(next.back_to);
             for (id, value) in next.given {
-                body.set(id, value)?;
+                body.give(id, value)?;
             }
             let Some(block) = self.function.blocks.get(next.id.0 as usize) else {
                 return Err(body.invalid("a block is named that there is not"));
@@ -197,6 +201,7 @@ impl Body<'_, '_> {
             id,
             at,
             given: given.iter().copied().zip(values).collect(),
+            back_to: self.given(),
             called: self.called,
             rare: self.rare,
         });

@@ -10,8 +10,11 @@
 //!   those of the function is the end of it.
 //! * *Switches and matches* end a block; the reduction goes on for each outcome. Where the outcome is one that programs
 //!   are not written for, what is left is compiled without further branches.
-//! * *Definitions met on the way* are compiled in, as far as that is bounded: the arms of switches, and definitions that
-//!   do not lead to themselves.
+//! * *Definitions met on the way* are compiled in, as far as that is bounded: the arms of switches, definitions that do
+//!   not lead to themselves, and calls that a number known to be zero ends. So are, once, calls of the definition itself
+//!   that begin with a switch on a number: both of a recursion over a tree then depend on one switch, and the leaves of
+//!   the tree need no calls.
+//! * *Constructors and duplicators* that met pass through each other in advance.
 //!
 //! # Modes
 //! Which leaves go out is found by assuming that all do, and compiling: a leaf at which the function waits for something
@@ -22,6 +25,7 @@ mod block;
 mod book;
 mod call;
 mod draft;
+mod unfold;
 
 use std::collections::{BTreeMap, BTreeSet};
 

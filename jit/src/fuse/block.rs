@@ -42,6 +42,7 @@ impl Fuser<'_> {
     fn reduce(&mut self, draft: &mut Draft, path: &mut Path) -> Result<(), TooLarge> {
         loop {
             self.meet_all(draft, path)?;
+            self.expand_numbers(path);
             let nodes = path.net.nodes.len();
             self.effort = self.effort.saturating_sub(1 + nodes);
             if nodes > NODES_MAX || self.effort == 0 {

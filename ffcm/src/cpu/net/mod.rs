@@ -116,6 +116,7 @@ mod exec;
 mod heap;
 mod misses;
 mod pool;
+mod profile;
 mod program;
 mod sync;
 pub(crate) mod template;
@@ -138,6 +139,7 @@ use crate::spec::word::Term;
 
 pub use self::compiled::Compiled;
 pub(crate) use self::compiled::CompiledBooks;
+pub use self::profile::{DefinitionProfile, Motif, Profile};
 
 /// Most workers of one reduction; more are not started.
 pub const THREADS_MAX: usize = 1024;

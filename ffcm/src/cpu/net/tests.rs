@@ -50,7 +50,7 @@ fn tree(depth: u32) -> Book {
 const ENDLESS: &str = "@loop = (a r) & @loop ~ (b r) & a ~ $([+1] b)\n@main = r & @loop ~ (0 r)";
 
 /// Programs with every kind of interaction, and their results.
-const PROGRAMS: &[(&str, &str)] = &[
+pub(super) const PROGRAMS: &[(&str, &str)] = &[
     ("@main = 7", "7"),
     ("@main = (a a)", "(x0 x0)"),
     ("@main = ((a b) (b a))", "((x0 x1) (x1 x0))"),
@@ -484,7 +484,7 @@ impl Writer<'_> {
     }
 }
 
-fn random_book(bytes: &[u8]) -> String {
+pub(super) fn random_book(bytes: &[u8]) -> String {
     let mut writer = Writer {
         bytes: bytes.iter(),
         text: String::new(),

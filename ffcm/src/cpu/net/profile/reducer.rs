@@ -9,7 +9,6 @@ use super::super::Progress;
 use super::super::heap::Heap;
 use super::super::pool::Stop;
 use super::super::template::{FIRST, Lowered, NODES, Slot, most_nodes};
-use super::super::wires::TRAILING;
 use super::super::worker::{class, is_num, is_var};
 use super::{CHAINS, DefinitionProfile, Profile};
 use crate::net::Call;
@@ -137,7 +136,8 @@ impl<'r> Reducer<'r> {
         let start = Cause(u64::from(call.entry));
         self.reserve(1 + call.arguments.len())?;
         let root = self.allocate();
-        self.heap.store(root, TRAILING);
+        // The other end of this wire is whoever reads the result.
+        self.heap.store(root, Term(1 << 32));
         self.causes[root as usize] = start;
         let mut spine = Term::var(root);
         for &argument in call.arguments.iter().rev() {
@@ -300,28 +300,44 @@ impl<'r> Reducer<'r> {
                 self.free(a.offset());
                 return Ok(());
             }
-            if is_var(b) && self.heap.load(a.offset()) == TRAILING {
+            if is_var(b) && self.trails(a) {
                 (a, b) = (b, a);
             }
             let at = a.offset();
             let met = self.heap.load(at);
             cause = cause.max(self.causes[at as usize]);
             if met.is_absent() {
-                self.trail(b, TRAILING);
+                if is_var(b) {
+                    self.trail(b, |ends| ends + 1);
+                }
                 self.heap.store(at, b.with_sub());
                 self.causes[at as usize] = cause;
                 return Ok(());
             }
             self.free(at);
             a = met.without_sub();
-            self.trail(a, Term::ABSENT);
+            if is_var(a) {
+                self.trail(a, |ends| ends - 1);
+            }
         }
     }
 
-    /// Says in an absent cell whether its wire trails another, as [`super::super::wires`] explains.
-    fn trail(&mut self, end: Term, mark: Term) {
-        if is_var(end) && self.heap.load(end.offset()).is_absent() {
-            self.heap.store(end.offset(), mark);
+    /// Whether nothing has come to the cell of this end, and the wire's other end waits in another cell. If so, and it
+    /// is joined with another wire, it is this end that is left at the other wire: chains of cells do not grow behind
+    /// an end that never moves, as [`super::super::wires`] explains.
+    #[inline(always)]
+    fn trails(&self, end: Term) -> bool {
+        let cell = self.heap.load(end.offset());
+        cell.is_absent() && cell.w1() > 0
+    }
+
+    /// Changes the number of a wire's ends that wait in other cells, which an absent cell holds.
+    #[inline(always)]
+    fn trail(&mut self, end: Term, to: impl FnOnce(u32) -> u32) {
+        let cell = self.heap.load(end.offset());
+        if cell.is_absent() {
+            let ends = u64::from(to(cell.w1()));
+            self.heap.store(end.offset(), Term(ends << 32));
         }
     }
 

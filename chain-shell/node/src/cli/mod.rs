@@ -10,6 +10,7 @@ mod feed;
 mod keys;
 mod output;
 mod probe;
+mod profile;
 mod rank;
 mod replay;
 mod run;

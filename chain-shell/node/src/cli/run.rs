@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use ffcm::coprocessor::{Accelerator, Coprocessor, DeviceInfo, RewriteJob};
-use ffcm::cpu::{NetEngine, Progress};
+use ffcm::cpu::{CpuCoprocessor, NetEngine, Progress};
 use ffcm::net::{Book, Call, Limits, Outcome, ReduceError};
 use ffcm::oracle;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::failure::{Failure, on_device};
 use super::output::{device_words, grouped, print, print_json, read_text, spinning};
+use super::profile::{Profiled, by_opcode};
 use super::{backend, signals};
 
 /// Longest program text in bytes.
@@ -23,8 +24,12 @@ const TEXT_BYTES: u64 = 64 << 20;
 ///
 /// Reads a program in HVM2's textual format, runs @main and prints its normal form, the interactions by opcode and the
 /// time. Result and interactions are the same for every thread count.
+///
+/// With --profile it says where the interactions come from: the hottest definitions, and the hottest chains of three
+/// opcodes, each the cause of the next. That takes one thread and several times as long, and is the same on every machine.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  focus run program.hvm --threads 2\n  \
+                        focus run program.hvm --profile --top 5\n  \
                         echo '@main = a & $([+2] a) ~ 40' | focus run - --json")]
 pub(crate) struct Arguments {
     /// Program to run; - reads stdin
@@ -45,6 +50,12 @@ pub(crate) struct Arguments {
     /// Reduce with the sequential reference interpreter instead of a backend
     #[arg(long, conflicts_with = "backend")]
     oracle: bool,
+    /// Say where the interactions come from, by definition and by chains of three opcodes
+    #[arg(long, conflicts_with_all = ["backend", "threads", "oracle"])]
+    profile: bool,
+    /// Rows of each table of a profile, or none for all
+    #[arg(long, default_value = "10", value_name = "N|none", value_parser = top, requires = "profile")]
+    top: Top,
     /// Print one JSON object instead
     #[arg(long)]
     json: bool,
@@ -59,21 +70,42 @@ fn gas(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Rows of a table; all without.
+type Top = Option<usize>;
+
+fn top(text: &str) -> Result<Top, String> {
+    match text {
+        "none" => Ok(None),
+        _ => match text.parse() {
+            Ok(rows) if rows > 0 => Ok(Some(rows)),
+            _ => Err("must be a number from 1 or none".to_owned()),
+        },
+    }
+}
+
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let name = &arguments.file.display();
     let text = read_text(&arguments.file, TEXT_BYTES)?;
     let book = Book::parse(&text).map_err(|e| Failure::file(name, e))?;
     drop(text);
-    let (machine, seconds, outcome) = reduce(arguments, book)?;
-    let outcome = outcome.map_err(|error| {
+    let unreduced = |error: ReduceError| {
         let advice = match error {
             ReduceError::OutOfGas { .. } => "; raise --gas",
             ReduceError::OutOfHeap { .. } => "; raise --heap",
             _ => "",
         };
         Failure::file(name, format_args!("{error}{advice}"))
-    })?;
+    };
+    if arguments.profile {
+        let profiled = profile(arguments, book)?.map_err(unreduced)?;
+        return match arguments.json {
+            true => print_json(&profiled.to_json()),
+            false => print(profiled.to_text()),
+        };
+    }
+    let (machine, seconds, outcome) = reduce(arguments, book)?;
+    let outcome = outcome.map_err(unreduced)?;
     if arguments.json {
         print_json(&to_json(&outcome, &machine, seconds))
     } else {
@@ -84,7 +116,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// What ran it, how long, and what came out.
 type Reduced = (DeviceInfo, Duration, Result<Outcome, ReduceError>);
 
-fn reduce(arguments: &Arguments, book: Book) -> Result<Reduced, Failure> {
+/// What is asked for.
+fn task(arguments: &Arguments, book: &Book) -> Result<(Call, Limits), Failure> {
     let name = arguments.file.display();
     let call = book.main().map_err(|e| Failure::file(name, e))?;
     let limits = Limits {
@@ -92,6 +125,33 @@ fn reduce(arguments: &Arguments, book: Book) -> Result<Reduced, Failure> {
         nodes: arguments.heap,
         ..Limits::default()
     };
+    Ok((call, limits))
+}
+
+fn profile(
+    arguments: &Arguments,
+    book: Book,
+) -> Result<Result<Profiled, ReduceError>, Failure> {
+    let (call, limits) = task(arguments, &book)?;
+    let machine = DeviceInfo {
+        threads: 1,
+        ..CpuCoprocessor::new(1)?.info()
+    };
+    let (time, done) = watched(|progress| {
+        NetEngine::new(&book).profile(&call, &limits, Some(progress))
+    })?;
+    Ok(done.map(|(outcome, profile)| Profiled {
+        book,
+        outcome,
+        profile,
+        machine,
+        time,
+        top: arguments.top,
+    }))
+}
+
+fn reduce(arguments: &Arguments, book: Book) -> Result<Reduced, Failure> {
+    let (call, limits) = task(arguments, &book)?;
     if arguments.oracle {
         let machine = DeviceInfo {
             backend: "oracle".to_owned(),
@@ -121,13 +181,20 @@ fn reduce(arguments: &Arguments, book: Book) -> Result<Reduced, Failure> {
     }
 }
 
-/// Here a reduction shows how far it is, and an interrupt ends it.
 fn reduce_on_cpu(
     book: &Book,
     call: &Call,
     limits: &Limits,
     info: DeviceInfo,
 ) -> Result<Reduced, Failure> {
+    let (time, outcome) = watched(|progress| {
+        NetEngine::new(book).reduce(call, limits, info.threads, Some(progress))
+    })?;
+    Ok((info, time, outcome))
+}
+
+/// Here a reduction shows how far it is, and an interrupt ends it. Returns the time that it took, too.
+fn watched<T>(work: impl FnOnce(&Progress) -> T) -> Result<(Duration, T), Failure> {
     let progress = Arc::new(Progress::default());
     let cancelled = Arc::clone(&progress);
     signals::watch(move || cancelled.cancel.store(true, Ordering::Relaxed))?;
@@ -136,9 +203,8 @@ fn reduce_on_cpu(
         format!("{} interactions", grouped(interactions))
     };
     let start = Instant::now();
-    let work = || NetEngine::new(book).reduce(call, limits, info.threads, Some(&progress));
-    let outcome = spinning(words, work);
-    Ok((info, start.elapsed(), outcome))
+    let done = spinning(words, || work(&progress));
+    Ok((start.elapsed(), done))
 }
 
 fn reduce_on_device(job: &RewriteJob, coprocessor: &dyn Coprocessor) -> Result<Reduced, Failure> {
@@ -157,16 +223,11 @@ fn reduce_on_device(job: &RewriteJob, coprocessor: &dyn Coprocessor) -> Result<R
 }
 
 fn to_json(outcome: &Outcome, machine: &DeviceInfo, time: Duration) -> Value {
-    let counts: Map<String, Value> = outcome
-        .counts
-        .iter()
-        .map(|(opcode, count)| (opcode.name().to_owned(), json!(count)))
-        .collect();
     json!({
         "result": outcome.result,
         "digest": hex::encode(outcome.digest()),
         "interactions": outcome.counts.total(),
-        "by_opcode": counts,
+        "by_opcode": by_opcode(outcome),
         "seconds": time.as_secs_f64(),
         "backend": machine.backend,
         "device": machine.device,

@@ -28,7 +28,7 @@ mod reducer;
 #[cfg(test)]
 mod tests;
 
-use self::reducer::Reducer;
+use self::reducer::{AtRest, Reducer};
 use super::heap::Heap;
 use super::pool::Stop;
 use super::{NetEngine, Progress, out_of_heap, reserve};
@@ -146,7 +146,12 @@ impl NetEngine<'_> {
         });
         let root = root.map_err(|stop| reducer.error(stop, &heap, limits))?;
         let profile = reducer.finish();
-        let form = readback(self.book, &heap, Term::var(root), limits.result_bytes)?;
+        let form = readback(
+            self.book,
+            &AtRest(&heap),
+            Term::var(root),
+            limits.result_bytes,
+        )?;
         let outcome = Outcome {
             result: form.text,
             number: form.number,

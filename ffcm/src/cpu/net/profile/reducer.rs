@@ -1,6 +1,8 @@
 //! A reducer that makes one interaction at a time and marks the net with origins and causes.
 //!
-//! Its heap is the engine's, with the same protocol of cells, kept by one thread. Definitions are always copied from their
+//! Its heap is the engine's, with the same protocol of cells, kept by one thread, but for wires that are joined before
+//! anything has come to either: then each cell names the other, and the first end to arrive at or be taken out of one
+//! makes the other a wire by itself again. So no chain of cells ever grows. Definitions are always copied from their
 //! templates.
 
 use std::sync::atomic::Ordering;
@@ -11,7 +13,7 @@ use super::super::pool::Stop;
 use super::super::template::{FIRST, Lowered, NODES, Slot, most_nodes};
 use super::super::worker::{class, is_num, is_var};
 use super::{CHAINS, DefinitionProfile, Profile};
-use crate::net::Call;
+use crate::net::{Call, readback};
 use crate::spec::number;
 use crate::spec::rules::{Opcode, opcode};
 use crate::spec::word::{Class, Term};
@@ -136,8 +138,7 @@ impl<'r> Reducer<'r> {
         let start = Cause(u64::from(call.entry));
         self.reserve(1 + call.arguments.len())?;
         let root = self.allocate();
-        // The other end of this wire is whoever reads the result.
-        self.heap.store(root, Term(1 << 32));
+        self.heap.store(root, Term::ABSENT);
         self.causes[root as usize] = start;
         let mut spine = Term::var(root);
         for &argument in call.arguments.iter().rev() {
@@ -260,14 +261,14 @@ impl<'r> Reducer<'r> {
         let terms = [at, at + 1].map(|slot| self.heap.load(slot));
         let ends = [at, at + 1].map(|slot| self.causes[slot as usize].max(cause));
         match terms.map(Term::is_absent) {
-            [true, _] => [(Term::var(at), ends[0]), (terms[1].without_sub(), ends[1])],
+            [true, _] => [(Term::var(at), ends[0]), (self.take(terms[1]), ends[1])],
             [_, true] => [
-                (terms[0].without_sub(), ends[0]),
+                (self.take(terms[0]), ends[0]),
                 (Term::var(at + 1), ends[1]),
             ],
             _ => {
                 self.free(at);
-                [0, 1].map(|side| (terms[side].without_sub(), ends[side]))
+                [0, 1].map(|side| (self.take(terms[side]), ends[side]))
             }
         }
     }
@@ -300,45 +301,37 @@ impl<'r> Reducer<'r> {
                 self.free(a.offset());
                 return Ok(());
             }
-            if is_var(b) && self.trails(a) {
-                (a, b) = (b, a);
-            }
-            let at = a.offset();
-            let met = self.heap.load(at);
+            let (at, met) = (a.offset(), self.heap.load(a.offset()));
             cause = cause.max(self.causes[at as usize]);
-            if met.is_absent() {
-                if is_var(b) {
-                    self.trail(b, |ends| ends + 1);
+            if !met.is_absent() {
+                self.free(at);
+                a = self.take(met);
+                continue;
+            }
+            if is_var(b) {
+                let (from, met) = (b.offset(), self.heap.load(b.offset()));
+                cause = cause.max(self.causes[from as usize]);
+                if !met.is_absent() {
+                    self.free(from);
+                    b = self.take(met);
+                    continue;
                 }
-                self.heap.store(at, b.with_sub());
-                self.causes[at as usize] = cause;
-                return Ok(());
+                self.heap.store(from, a.with_sub());
+                self.causes[from as usize] = cause;
             }
-            self.free(at);
-            a = met.without_sub();
-            if is_var(a) {
-                self.trail(a, |ends| ends - 1);
-            }
+            self.heap.store(at, b.with_sub());
+            self.causes[at as usize] = cause;
+            return Ok(());
         }
     }
 
-    /// Whether nothing has come to the cell of this end, and the wire's other end waits in another cell. If so, and it
-    /// is joined with another wire, it is this end that is left at the other wire: chains of cells do not grow behind
-    /// an end that never moves, as [`super::super::wires`] explains.
+    /// What waited at a cell. Of two joined wires, the other is a wire by itself again.
     #[inline(always)]
-    fn trails(&self, end: Term) -> bool {
-        let cell = self.heap.load(end.offset());
-        cell.is_absent() && cell.w1() > 0
-    }
-
-    /// Changes the number of a wire's ends that wait in other cells, which an absent cell holds.
-    #[inline(always)]
-    fn trail(&mut self, end: Term, to: impl FnOnce(u32) -> u32) {
-        let cell = self.heap.load(end.offset());
-        if cell.is_absent() {
-            let ends = u64::from(to(cell.w1()));
-            self.heap.store(end.offset(), Term(ends << 32));
+    fn take(&mut self, met: Term) -> Term {
+        if is_var(met) && met.is_sub() {
+            self.heap.store(met.offset(), Term::ABSENT);
         }
+        met.without_sub()
     }
 
     /// Two principal ports meet. Atoms vanish at once.
@@ -476,4 +469,27 @@ fn grow<T: Copy>(marks: &mut Vec<T>, len: usize, none: T) -> Result<(), Stop> {
     marks.try_reserve(more).map_err(|_| Stop::Heap)?;
     marks.resize(len.max(marks.len()), none);
     Ok(())
+}
+
+/// The heap at rest.
+pub(super) struct AtRest<'h>(pub(super) &'h Heap);
+
+impl readback::Heap for AtRest<'_> {
+    fn wire(&self, var: Term) -> Option<Term> {
+        let met = self.0.load(var.offset());
+        // Two joined wires are one, known by the lower offset.
+        let joined = is_var(met) && met.offset() > var.offset();
+        (!met.is_absent() && !joined).then(|| met.without_sub())
+    }
+
+    fn node(&self, node: Term) -> [Term; 2] {
+        [node.offset(), node.offset() + 1].map(|at| {
+            let term = self.0.load(at);
+            if term.is_absent() || is_var(term) && term.is_sub() {
+                Term::var(at)
+            } else {
+                term
+            }
+        })
+    }
 }

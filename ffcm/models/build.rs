@@ -14,8 +14,8 @@ struct Fault {
     says: &'static str,
 }
 
-const FILES: [&str; 9] = [
-    "compile", "exec", "heap", "misses", "pool", "program", "template", "wires", "worker",
+const FILES: [&str; 10] = [
+    "compile", "exec", "fused", "heap", "misses", "pool", "program", "template", "wires", "worker",
 ];
 
 const FAULTS: &[Fault] = &[

@@ -7,6 +7,8 @@
 
 mod check;
 pub mod ir;
+pub mod likely;
+pub mod native;
 mod render;
 mod spec;
 

@@ -45,6 +45,11 @@ impl Heap {
         self.nodes
     }
 
+    /// Where the slots are, for native code. Atomics are words that may be written through a shared reference.
+    pub(super) fn words(&self) -> *mut u64 {
+        self.slots.as_ptr().cast::<u64>().cast_mut()
+    }
+
     /// Nodes ever touched since the last [`Heap::reset`].
     pub(super) fn touched(&self) -> u32 {
         self.next.load(Ordering::Relaxed)

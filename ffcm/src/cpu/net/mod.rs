@@ -113,6 +113,7 @@
 mod compile;
 mod compiled;
 mod exec;
+mod fused;
 mod heap;
 mod misses;
 mod pool;
@@ -129,9 +130,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use self::fused::Native;
 use self::heap::Heap;
 use self::pool::{Pool, Watch};
 use self::worker::{Buffers, Worker};
+use crate::cpu::native::Fused;
 use crate::net::readback::readback;
 use crate::net::{Book, Call, Limits, Outcome, ReduceError};
 use crate::spec::rules::Counts;
@@ -162,6 +165,7 @@ pub struct Progress {
 pub struct NetEngine<'b> {
     book: &'b Book,
     compiled: Arc<Compiled>,
+    fused: Option<Arc<dyn Fused>>,
 }
 
 impl<'b> NetEngine<'b> {
@@ -170,12 +174,25 @@ impl<'b> NetEngine<'b> {
         NetEngine {
             book,
             compiled: Arc::new(Compiled::new(book)),
+            fused: None,
         }
     }
 
     /// Runs `book` by its compiled form. `None` if that was made from another book.
     pub fn of(book: &'b Book, compiled: Arc<Compiled>) -> Option<NetEngine<'b>> {
-        (compiled.digest() == book.digest()).then_some(NetEngine { book, compiled })
+        (compiled.digest() == book.digest()).then_some(NetEngine {
+            book,
+            compiled,
+            fused: None,
+        })
+    }
+
+    /// Calls this native code where it is ready. `None` if that was made for another book.
+    pub fn with_fused(self, fused: Arc<dyn Fused>) -> Option<NetEngine<'b>> {
+        (fused.digest() == self.compiled.digest()).then(|| NetEngine {
+            fused: Some(fused),
+            ..self
+        })
     }
 
     /// The compiled form, for other engines.
@@ -218,6 +235,12 @@ impl<'b> NetEngine<'b> {
                 let Some((calls, results)) = block else {
                     return;
                 };
+                if let (Some(fused), Some(call)) = (&self.fused, calls.first()) {
+                    // None of the calls may be long enough for that.
+                    if let Some(&entry) = self.compiled.program.bases.get(call.entry as usize) {
+                        fused.sampled(entry);
+                    }
+                }
                 for (call, result) in calls.iter().zip(results) {
                     *result = Some(self.reduce_with(call, limits, &mut heap, &mut buffers));
                 }
@@ -282,6 +305,7 @@ impl<'b> NetEngine<'b> {
             lowered, program, ..
         } = &*self.compiled;
         let mut worker = Worker::<false>::new(heap, lowered, program, &pool, kept);
+        worker.native = Native::new(self.fused.as_deref(), fused::STACK);
         let root = worker.boot(Term::reference(call.entry, false), &call.arguments);
         if root.is_ok() {
             worker.run();
@@ -304,15 +328,19 @@ impl<'b> NetEngine<'b> {
         let Compiled {
             lowered, program, ..
         } = &*self.compiled;
-        let worker = || Worker::<true>::new(heap, lowered, program, &pool, Buffers::default());
-        let mut first = worker();
+        let worker = |stack| {
+            let mut worker = Worker::<true>::new(heap, lowered, program, &pool, Buffers::default());
+            worker.native = Native::new(self.fused.as_deref(), stack);
+            worker
+        };
+        let mut first = worker(fused::STACK);
         let root = first.boot(Term::reference(call.entry, false), &call.arguments);
         let run = |mut worker: Worker<'_, true>| {
             let _watch = Watch(&pool);
             worker.run();
             worker.finish().0
         };
-        let help = || run(worker());
+        let help = || run(worker(fused::STACK));
         let counts = thread::scope(|scope| {
             let mut helpers = Vec::new();
             for _ in 1..threads {

@@ -1,6 +1,7 @@
 //! One worker: a stack of redexes, a list of free nodes, and the interactions.
 
 use super::exec::{frame, pairs};
+use super::fused::Native;
 use super::heap::Heap;
 use super::pool::{Patience, Pool, Redex, Stop};
 use super::program::{NOTHING, Program, REGISTERS};
@@ -64,7 +65,7 @@ pub(super) struct Worker<'w, const SHARED: bool> {
     pub(super) program: &'w Program,
     pub(super) pool: &'w Pool<'w>,
     /// Offsets of free nodes, last in first out.
-    free: Vec<u32>,
+    pub(super) free: Vec<u32>,
     /// Redexes and frames, newest last. Those below `bottom` have been given away.
     pub(super) stack: Vec<Redex>,
     bottom: usize,
@@ -77,10 +78,10 @@ pub(super) struct Worker<'w, const SHARED: bool> {
     /// What compiled entries have counted since the last report.
     pub(super) tally: Tally,
     /// Interactions in `counts` that the pool knows of.
-    reported: u64,
+    pub(super) reported: u64,
     /// Interactions until it looks up from its work, and from then on until it has to report.
     pub(super) ticks: i64,
-    quantum: i64,
+    pub(super) quantum: i64,
     fetch: u32,
     patience: Patience,
     /// Whether another worker may have redexes. As long as none has, an arrival at a cell needs no atomic exchange.
@@ -88,6 +89,7 @@ pub(super) struct Worker<'w, const SHARED: bool> {
     pub(super) period: Period,
     /// Exchanges made since the last report.
     pub(super) exchanged: u64,
+    pub(super) native: Native<'w>,
 }
 
 /// Class code of a term: 0 for VAR, 1 to 3 for atoms, 4 to 7 for nodes.
@@ -149,6 +151,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             others: false,
             period: Period::NONE,
             exchanged: 0,
+            native: Native::NONE,
         }
     }
 
@@ -259,7 +262,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     }
 
     /// Looks up again after the next step of the quantum.
-    fn take_ticks(&mut self) {
+    pub(super) fn take_ticks(&mut self) {
         let step = if SHARED {
             STEP.min(self.quantum)
         } else {
@@ -274,18 +277,26 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         if self.pool.stopped() {
             return Err(Halt);
         }
-        // Who has nothing to give goes on without a look at the board, unless to learn that it is alone.
-        if self.older_half() > 0 || self.others && self.pool.calls_alone() {
-            let pool = self.pool;
-            if pool.offer(|| self.give()) {
-                self.others = false;
-            }
+        if self.offers() {
+            self.offer();
         }
         Ok(())
     }
 
+    /// Who has nothing to give goes on without a look at the board, unless to learn that it is alone.
+    pub(super) fn offers(&self) -> bool {
+        self.older_half() > 0 || self.others && self.pool.calls_alone()
+    }
+
+    pub(super) fn offer(&mut self) {
+        let pool = self.pool;
+        if pool.offer(|| self.give()) {
+            self.others = false;
+        }
+    }
+
     /// Pairs of words in the older half of the stack. A frame is in one half as a whole.
-    fn older_half(&self) -> usize {
+    pub(super) fn older_half(&self) -> usize {
         let live = &self.stack[self.bottom..];
         let mut end = 0;
         while let Some(&(word, _)) = live.get(end) {

@@ -56,6 +56,9 @@ pub struct Health {
     pub threads: usize,
     /// Whether that backend still serves.
     pub coprocessor: CoprocessorHealth,
+    /// Native code for nets on the CPU; for the metrics only.
+    #[serde(skip)]
+    pub jit: Option<JitHealth>,
     /// Process id.
     pub pid: u32,
     /// Resident memory in bytes, where the system tells.
@@ -73,6 +76,25 @@ pub struct CoprocessorHealth {
     pub failovers: u64,
     /// Jobs that the CPU ran because the device does not take them.
     pub unsupported: u64,
+}
+
+/// What making native code has come to since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JitHealth {
+    /// Functions made or taken from the cache.
+    pub functions: u64,
+    /// Time spent making them, beside the work of the node.
+    pub compile_micros: u64,
+    /// Modules found in the cache on disk.
+    pub cache_hits: u64,
+    /// Modules looked for there in vain.
+    pub cache_misses: u64,
+    /// Files of the cache that were not what was written.
+    pub cache_corrupt: u64,
+    /// Bytes of code in memory now.
+    pub code_bytes: u64,
+    /// Books for which there will be no native code.
+    pub books_given_up: u64,
 }
 
 /// Answer to `POST /tx`.

@@ -39,7 +39,10 @@ impl Profiled {
     fn hottest(&self) -> Vec<(&str, DefinitionProfile)> {
         let names = self.book.definitions().iter().map(|d| d.name.as_str());
         let profiles = self.profile.definitions.iter().copied();
-        let mut rows: Vec<_> = names.zip(profiles).filter(|(_, p)| p.interactions > 0).collect();
+        let mut rows: Vec<_> = names
+            .zip(profiles)
+            .filter(|(_, p)| p.interactions > 0)
+            .collect();
         rows.sort_by_key(|(_, p)| std::cmp::Reverse((p.interactions, p.expansions)));
         rows
     }
@@ -74,7 +77,8 @@ impl Profiled {
             let (expansions, interactions) =
                 (grouped(profile.expansions), grouped(profile.interactions));
             let share = 100.0 * self.share(profile.interactions);
-            text += &format!("{name:<NAME_CHARS$} {expansions:>14} {interactions:>16} {share:>6.2}%\n");
+            text +=
+                &format!("{name:<NAME_CHARS$} {expansions:>14} {interactions:>16} {share:>6.2}%\n");
         }
         text += &more(left, "definitions");
         let (rows, left) = self.shown(self.profile.motifs());

@@ -128,18 +128,14 @@ fn task(arguments: &Arguments, book: &Book) -> Result<(Call, Limits), Failure> {
     Ok((call, limits))
 }
 
-fn profile(
-    arguments: &Arguments,
-    book: Book,
-) -> Result<Result<Profiled, ReduceError>, Failure> {
+fn profile(arguments: &Arguments, book: Book) -> Result<Result<Profiled, ReduceError>, Failure> {
     let (call, limits) = task(arguments, &book)?;
     let machine = DeviceInfo {
         threads: 1,
         ..CpuCoprocessor::new(1)?.info()
     };
-    let (time, done) = watched(|progress| {
-        NetEngine::new(&book).profile(&call, &limits, Some(progress))
-    })?;
+    let (time, done) =
+        watched(|progress| NetEngine::new(&book).profile(&call, &limits, Some(progress)))?;
     Ok(done.map(|(outcome, profile)| Profiled {
         book,
         outcome,

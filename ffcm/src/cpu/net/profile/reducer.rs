@@ -262,10 +262,7 @@ impl<'r> Reducer<'r> {
         let ends = [at, at + 1].map(|slot| self.causes[slot as usize].max(cause));
         match terms.map(Term::is_absent) {
             [true, _] => [(Term::var(at), ends[0]), (self.take(terms[1]), ends[1])],
-            [_, true] => [
-                (self.take(terms[0]), ends[0]),
-                (Term::var(at + 1), ends[1]),
-            ],
+            [_, true] => [(self.take(terms[0]), ends[0]), (Term::var(at + 1), ends[1])],
             _ => {
                 self.free(at);
                 [0, 1].map(|side| (self.take(terms[side]), ends[side]))

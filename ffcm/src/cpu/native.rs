@@ -33,6 +33,9 @@ use std::sync::Arc;
 use super::Compiled;
 use crate::net::Book;
 
+/// Version of this contract. Whoever keeps code keeps this number with it.
+pub const VERSION: u32 = 1;
+
 /// Least `ticks` that native code goes on with, see the module documentation.
 pub const TICKS_MIN: i64 = -(1 << 14);
 

@@ -95,6 +95,8 @@ pub struct Body<'f, 'b> {
     pub likely: Vec<Likely>,
     pub context: Value,
     pub regions: Regions,
+    /// Whether functions have been called since the gas was looked at.
+    pub called: bool,
     held: Vec<Option<Held>>,
     /// The values that wait.
     waiting: Vec<ValueId>,
@@ -127,6 +129,7 @@ impl<'f, 'b> Body<'f, 'b> {
             function,
             likely,
             context,
+            called: false,
             held: vec![None; function.types.len()],
             waiting: Vec::new(),
             offsets: BTreeMap::new(),

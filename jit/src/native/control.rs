@@ -22,6 +22,8 @@ struct Open {
     id: BlockId,
     at: Block,
     given: Vec<(ValueId, Value)>,
+    /// Whether functions have been called since the gas was looked at.
+    called: bool,
 }
 
 /// What to write for a function.
@@ -65,11 +67,13 @@ impl Task<'_> {
             id: BlockId(0),
             at: body.b.current_block().expect("the function has begun"),
             given: given.map(|(at, v)| (ValueId(at as u32), v)).collect(),
+            called: false,
         }];
         while let Some(next) = open.pop() {
             if body.b.current_block() != Some(next.at) {
                 body.b.switch_to_block(next.at);
             }
+            body.called = next.called;
             for (id, value) in next.given {
                 body.set(id, value)?;
             }
@@ -190,6 +194,7 @@ impl Body<'_, '_> {
             id,
             at,
             given: given.iter().copied().zip(values).collect(),
+            called: self.called,
         });
         at
     }

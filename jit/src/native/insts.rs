@@ -2,6 +2,7 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, Value};
+use ffcm::cpu::native::TICKS_MIN;
 use ffcm::net::partial::CON;
 use ffcm::spec::number::{Kind, Number};
 use ffcm::spec::word::{Class, Term, variant};
@@ -92,6 +93,7 @@ impl Body<'_, '_> {
                 let reference = self.callee(*function, ins.len())?;
                 let mut arguments = vec![self.context];
                 arguments.extend(self.all(ins)?);
+                self.called = true;
                 let call = self.b.ins().call(reference, &arguments);
                 let results = self.b.inst_results(call).to_vec();
                 if results.len() != outs.len() {
@@ -124,16 +126,24 @@ impl Body<'_, '_> {
     }
 
     fn reserve(&mut self, nodes: u32) {
-        if nodes == 0 {
+        if nodes == 0 && !self.called {
             return;
         }
-        let length = self.field(self.regions.length, abi::FREE_LENGTH);
-        let enough =
-            self.b
-                .ins()
-                .icmp_imm_s(IntCC::UnsignedGreaterThanOrEqual, length, i64::from(nodes));
         let (few, next, halt) = (self.cold(), self.b.create_block(), self.halt());
-        self.unless_to(enough, few);
+        if nodes > 0 {
+            let length = self.field(self.regions.length, abi::FREE_LENGTH);
+            let least = i64::from(nodes);
+            let order = IntCC::UnsignedGreaterThanOrEqual;
+            let enough = self.b.ins().icmp_imm_s(order, length, least);
+            self.unless_to(enough, few);
+        }
+        // Calls may have counted much since anybody looked.
+        if std::mem::take(&mut self.called) {
+            let ticks = self.field(self.regions.counters, abi::TICKS);
+            let order = IntCC::SignedGreaterThanOrEqual;
+            let enough = self.b.ins().icmp_imm_s(order, ticks, TICKS_MIN);
+            self.unless_to(enough, few);
+        }
         self.b.ins().jump(next, &[]);
         self.b.switch_to_block(few);
         let nodes = self.number(nodes);

@@ -3,13 +3,21 @@
 mod abi;
 mod arith;
 mod body;
+mod cache;
+mod code;
 mod control;
+mod fuser;
 mod host;
 mod insts;
 mod render;
+#[cfg(test)]
+mod tests;
 
 use cranelift_codegen::binemit::Reloc;
 
+pub use self::cache::{CacheError, Disk, user_folder};
+pub use self::code::Placed;
+pub use self::fuser::{Build, Native, Options, Statistics};
 pub use self::render::{Door, Image, Renderer};
 
 /// Why there is no code for a module.

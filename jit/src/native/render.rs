@@ -14,6 +14,9 @@ use super::host;
 use crate::ir::{FunctionId, Mode, Module};
 use crate::likely::Guesses;
 
+/// Version of what is written for a module. It changes whenever the code does, and tells code on disk apart.
+pub const VERSION: u32 = 1;
+
 /// Where functions begin.
 const ALIGNMENT: usize = 16;
 

@@ -6,6 +6,7 @@
 //! tests of the GPU crates fail when one is stale. There are no kernels and no fusion in this version.
 
 mod check;
+mod fuse;
 pub mod ir;
 pub mod likely;
 pub mod native;
@@ -13,4 +14,5 @@ mod render;
 mod spec;
 
 pub use check::differences;
+pub use fuse::fuse;
 pub use render::{Target, render};

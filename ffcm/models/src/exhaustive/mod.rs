@@ -43,6 +43,7 @@ hold! {
     two_arrivals_at_a_cell
     arrival_against_opening
     arrival_at_a_cell_that_was_ones_own
+    arrival_behind_a_term_that_was_let_go
     two_openings_along_a_chain
     joined_wires
     a_freed_node_is_reused_by_another

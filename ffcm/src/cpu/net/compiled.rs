@@ -109,11 +109,8 @@ impl CompiledBooks {
     /// An engine for `book`.
     pub(crate) fn engine<'b>(&self, book: &'b Book) -> NetEngine<'b> {
         let kept = self.get(book);
-        let engine = NetEngine {
-            book,
-            compiled: Arc::clone(&kept.compiled),
-            fused: None,
-        };
+        let compiled = Arc::clone(&kept.compiled);
+        let engine = NetEngine::with(book, compiled);
         let fused = self.fuser.as_ref().and_then(|fuser| {
             let fuse = || fuser.fuse(book, &kept.compiled);
             // A book that is too large to be kept would be fused again and again.

@@ -268,7 +268,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         // To look up at once, with all that waited natively on the stack.
         self.ticks = self.ticks.min(0);
         if std::mem::take(&mut self.native.for_others) {
-            let rest = match self.older_half() {
+            let rest = match self.oldest() {
                 0 => (2 * self.native.rest.1 + 1).min(REST_MAX),
                 _ => 0,
             };

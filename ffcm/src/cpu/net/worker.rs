@@ -14,12 +14,14 @@ use crate::spec::word::{Class, Term, variant};
 
 /// Interactions after which a worker among others looks up from its work. In tests small nets are to be shared, too.
 const STEP: i64 = if cfg!(test) { 1 } else { 256 };
-/// Most pairs of words handed over at once.
-const BAG_MAX: usize = 64;
+/// Part of the stack that is handed over at once, and most pairs of words of it.
+const BAG: (usize, usize) = (8, 64);
 /// Free nodes fetched at once: the first time, and at most.
 const FETCH: (u32, u32) = (64, 1024);
-/// A worker that holds more free nodes than this gives the surplus back, if there are others.
-const HOARD_MAX: usize = 16384;
+/// A worker that holds more free nodes than this gives half of them back, if there are others.
+const HOARD_MAX: usize = 1 << 16;
+/// Free nodes that change hands at once.
+const CHUNK: usize = 1024;
 /// Pairs on a stack beyond two for each node of the heap.
 const STACK_SLACK: usize = 1024;
 
@@ -285,7 +287,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
 
     /// Who has nothing to give goes on without a look at the board, unless to learn that it is alone.
     pub(super) fn offers(&self) -> bool {
-        self.older_half() > 0 || self.others && self.pool.calls_alone()
+        self.oldest() > 0 || self.others && self.pool.calls_alone()
     }
 
     pub(super) fn offer(&mut self) {
@@ -295,15 +297,23 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         }
     }
 
-    /// Pairs of words in the older half of the stack. A frame is in one half as a whole.
-    pub(super) fn older_half(&self) -> usize {
+    /// Pairs of words of the oldest redexes and frames, which are to be handed over: a small part of the stack, but at
+    /// least one of them, if as much is left. The oldest one usually leads to as much work as all the newer ones together;
+    /// those next to it belong to what the newest ones are busy with.
+    pub(super) fn oldest(&self) -> usize {
         let live = &self.stack[self.bottom..];
+        let most = (live.len() / BAG.0).min(BAG.1);
         let mut end = 0;
         while let Some(&(word, _)) = live.get(end) {
             let size = frame(word).map_or(1, |entry| {
                 pairs(self.program.entries[entry as usize].arguments)
             });
-            if end + size > (live.len() / 2).min(BAG_MAX) {
+            let fits = if end == 0 {
+                size <= live.len() / 2
+            } else {
+                end + size <= most
+            };
+            if !fits {
                 break;
             }
             end += size;
@@ -311,9 +321,9 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         end
     }
 
-    /// The older half of the redexes, for another worker.
+    /// The oldest redexes, for another worker.
     pub(super) fn give(&mut self) -> Vec<Redex> {
-        let end = self.bottom + self.older_half();
+        let end = self.bottom + self.oldest();
         let bag = self.stack[self.bottom..end].to_vec();
         self.bottom = end;
         if !bag.is_empty() {
@@ -339,9 +349,9 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     fn settle_and_check(&mut self) -> Result<(), Halt> {
         self.settle();
         if SHARED && self.free.len() > self.hoard_max() {
-            let keep = self.free.len() / 2;
-            let surplus = self.free.drain(..keep).collect();
-            self.heap.give(surplus);
+            let surplus = self.free.len() - self.hoard_max() / 2;
+            let surplus = self.free.drain(..surplus);
+            self.heap.give(surplus.as_slice().chunks(CHUNK));
         }
         if self.pool.stopped() {
             Err(Halt)

@@ -81,19 +81,21 @@ pub struct CoprocessorHealth {
 /// What making native code has come to since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JitHealth {
-    /// Functions made or taken from the cache.
+    /// Functions made.
     pub functions: u64,
     /// Time spent making them, beside the work of the node.
     pub compile_micros: u64,
-    /// Modules found in the cache on disk.
-    pub cache_hits: u64,
-    /// Modules looked for there in vain.
-    pub cache_misses: u64,
-    /// Files of the cache that were not what was written.
-    pub cache_corrupt: u64,
-    /// Bytes of code in memory now.
+    /// Bytes of code made.
     pub code_bytes: u64,
-    /// Books for which there will be no native code.
+    /// Books whose code was found in memory.
+    pub memory_hits: u64,
+    /// Books whose code was found in the cache on disk.
+    pub disk_hits: u64,
+    /// Books whose code was not found.
+    pub misses: u64,
+    /// Failures of the cache on disk, damaged files among them.
+    pub disk_errors: u64,
+    /// Books given up: they took too long, or cannot be compiled.
     pub books_given_up: u64,
 }
 

@@ -43,7 +43,7 @@ struct Jit {
     functions: Counter,
     compile: Counter,
     cache: Family<CacheLabel, Counter>,
-    code: Gauge,
+    code: Counter,
     given_up: Counter,
 }
 
@@ -74,11 +74,7 @@ pub struct Metrics {
 impl Jit {
     fn register(&self, r: &mut Registry) {
         let functions = self.functions.clone();
-        r.register(
-            "jit_functions",
-            "Native functions made or loaded",
-            functions,
-        );
+        r.register("jit_functions", "Native functions made", functions);
         r.register(
             "jit_compile_microseconds",
             "Time spent making native functions, beside the work of the node",
@@ -86,27 +82,28 @@ impl Jit {
         );
         r.register(
             "jit_cache",
-            "Look-ups in the cache of native code on disk, by outcome",
+            "Look-ups of native code: found in memory, on disk, missed, failures on disk",
             self.cache.clone(),
         );
         let code = self.code.clone();
-        r.register("jit_code_bytes", "Native code in memory", code);
+        r.register("jit_code_bytes", "Native code made", code);
         r.register(
             "jit_books_given_up",
-            "Books for which there will be no native code",
+            "Books without native code: they took too long, or cannot be compiled",
             self.given_up.clone(),
         );
     }
 
     fn sample(&self, jit: &JitHealth) {
-        self.code.set(signed(jit.code_bytes));
         let outcome = |outcome| self.cache.get_or_create(&CacheLabel { outcome }).clone();
         for (counter, value) in [
             (&self.functions, jit.functions),
             (&self.compile, jit.compile_micros),
-            (&outcome("hit"), jit.cache_hits),
-            (&outcome("miss"), jit.cache_misses),
-            (&outcome("corrupt"), jit.cache_corrupt),
+            (&self.code, jit.code_bytes),
+            (&outcome("memory"), jit.memory_hits),
+            (&outcome("disk"), jit.disk_hits),
+            (&outcome("miss"), jit.misses),
+            (&outcome("disk_error"), jit.disk_errors),
             (&self.given_up, jit.books_given_up),
         ] {
             counter.inner().store(value, Ordering::Relaxed);
@@ -361,10 +358,11 @@ mod tests {
         let jit = JitHealth {
             functions: 7,
             compile_micros: 1234,
-            cache_hits: 3,
-            cache_misses: 2,
-            cache_corrupt: 1,
             code_bytes: 4096,
+            memory_hits: 4,
+            disk_hits: 3,
+            misses: 2,
+            disk_errors: 1,
             books_given_up: 5,
         };
         metrics.sample(&Health {
@@ -373,10 +371,11 @@ mod tests {
         });
         has("focus_jit_functions_total 7");
         has("focus_jit_compile_microseconds_total 1234");
-        has("focus_jit_cache_total{outcome=\"hit\"} 3");
+        has("focus_jit_code_bytes_total 4096");
+        has("focus_jit_cache_total{outcome=\"memory\"} 4");
+        has("focus_jit_cache_total{outcome=\"disk\"} 3");
         has("focus_jit_cache_total{outcome=\"miss\"} 2");
-        has("focus_jit_cache_total{outcome=\"corrupt\"} 1");
-        has("focus_jit_code_bytes 4096");
+        has("focus_jit_cache_total{outcome=\"disk_error\"} 1");
         has("focus_jit_books_given_up_total 5");
     }
 

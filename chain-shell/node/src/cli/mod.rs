@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod failure;
 mod feed;
+mod jit;
 mod keys;
 mod output;
 mod probe;
@@ -23,6 +24,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub(crate) use backend::Serving;
+pub(crate) use jit::Fusing;
 
 /// A deterministic compute machine and the node around it.
 ///

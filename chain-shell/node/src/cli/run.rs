@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use ffcm::coprocessor::{Accelerator, Coprocessor, DeviceInfo, RewriteJob};
+use ffcm::cpu::native::Fused;
 use ffcm::cpu::{CpuCoprocessor, NetEngine, Progress};
 use ffcm::net::{Book, Call, Limits, Outcome, ReduceError};
 use ffcm::oracle;
 use serde_json::{Value, json};
 
 use super::failure::{Failure, on_device};
+use super::jit::{Fusing, JitArguments};
 use super::output::{device_words, grouped, print, print_json, read_text, spinning};
 use super::profile::{Profiled, by_opcode};
 use super::{backend, signals};
@@ -47,11 +49,13 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = Limits::default().nodes, value_name = "N",
         value_parser = clap::value_parser!(u64).range(..=1 << 30))]
     heap: u64,
+    #[command(flatten)]
+    jit: JitArguments,
     /// Reduce with the sequential reference interpreter instead of a backend
-    #[arg(long, conflicts_with = "backend")]
+    #[arg(long, conflicts_with_all = ["backend", "jit"])]
     oracle: bool,
     /// Say where the interactions come from, by definition and by chains of three opcodes
-    #[arg(long, conflicts_with_all = ["backend", "threads", "oracle"])]
+    #[arg(long, conflicts_with_all = ["backend", "threads", "oracle", "jit"])]
     profile: bool,
     /// Rows of each table of a profile, or none for all
     #[arg(long, default_value = "10", value_name = "N|none", value_parser = top, requires = "profile")]
@@ -104,17 +108,28 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             false => print(profiled.to_text()),
         };
     }
-    let (machine, seconds, outcome) = reduce(arguments, book)?;
-    let outcome = outcome.map_err(unreduced)?;
+    let reduced = reduce(arguments, book)?;
+    let outcome = reduced.outcome.map_err(unreduced)?;
     if arguments.json {
-        print_json(&to_json(&outcome, &machine, seconds))
+        print_json(&to_json(&outcome, &reduced.run))
     } else {
-        print(to_text(&outcome, &machine, seconds))
+        print(to_text(&outcome, &reduced.run))
     }
 }
 
-/// What ran it, how long, and what came out.
-type Reduced = (DeviceInfo, Duration, Result<Outcome, ReduceError>);
+/// A reduction that has ended.
+struct Reduced {
+    run: Run,
+    outcome: Result<Outcome, ReduceError>,
+}
+
+/// What ran it, and how long.
+struct Run {
+    machine: DeviceInfo,
+    time: Duration,
+    /// Functions of native code that there were in the end; none without native code.
+    functions: Option<usize>,
+}
 
 /// What is asked for.
 fn task(arguments: &Arguments, book: &Book) -> Result<(Call, Limits), Failure> {
@@ -157,14 +172,21 @@ fn reduce(arguments: &Arguments, book: Book) -> Result<Reduced, Failure> {
         let start = Instant::now();
         let work = || oracle::reduce(&book, &call, &limits);
         let outcome = spinning(|| "reducing".to_owned(), work);
-        return Ok((machine, start.elapsed(), outcome));
+        let (time, functions) = (start.elapsed(), None);
+        let run = Run {
+            machine,
+            time,
+            functions,
+        };
+        return Ok(Reduced { run, outcome });
     }
+    let fusing = Fusing::start(&arguments.jit)?;
     let opening = || format!("starting {}", arguments.backend);
-    let open = || backend::open(arguments.backend, arguments.threads);
+    let open = || backend::open(arguments.backend, arguments.threads, &fusing);
     let opened = spinning(opening, open)?;
     let coprocessor = opened.coprocessor;
     if opened.accelerator == Accelerator::Cpu {
-        reduce_on_cpu(&book, &call, &limits, coprocessor.info())
+        reduce_on_cpu(&book, &call, &limits, coprocessor.info(), &fusing)
     } else {
         let calls = vec![call];
         let book = Arc::new(book);
@@ -181,12 +203,36 @@ fn reduce_on_cpu(
     book: &Book,
     call: &Call,
     limits: &Limits,
-    info: DeviceInfo,
+    machine: DeviceInfo,
+    fusing: &Fusing,
 ) -> Result<Reduced, Failure> {
-    let (time, outcome) = watched(|progress| {
-        NetEngine::new(book).reduce(call, limits, info.threads, Some(progress))
+    let (time, (outcome, functions)) = watched(|progress| {
+        let engine = NetEngine::new(book);
+        let fused = fusing
+            .fuser()
+            .and_then(|fuser| fuser.fuse(book, engine.compiled()));
+        let engine = match &fused {
+            Some(fused) => engine
+                .clone()
+                .with_fused(Arc::clone(fused))
+                .unwrap_or(engine),
+            None => engine,
+        };
+        let outcome = engine.reduce(call, limits, machine.threads, Some(progress));
+        let entries = 0..engine.compiled().entries().len() as u32;
+        let ready = |fused: Arc<dyn Fused>| {
+            entries
+                .filter(|&entry| fused.function(entry).is_some())
+                .count()
+        };
+        (outcome, fused.map(ready))
     })?;
-    Ok((info, time, outcome))
+    let run = Run {
+        machine,
+        time,
+        functions,
+    };
+    Ok(Reduced { run, outcome })
 }
 
 /// Here a reduction shows how far it is, and an interrupt ends it. Returns the time that it took, too.
@@ -204,37 +250,44 @@ fn watched<T>(work: impl FnOnce(&Progress) -> T) -> Result<(Duration, T), Failur
 }
 
 fn reduce_on_device(job: &RewriteJob, coprocessor: &dyn Coprocessor) -> Result<Reduced, Failure> {
-    let info = coprocessor.info();
-    let words = || format!("reducing on {}", info.backend);
+    let machine = coprocessor.info();
+    let words = || format!("reducing on {}", machine.backend);
     let start = Instant::now();
     let output = spinning(words, || coprocessor.rewrite(job)).map_err(on_device(coprocessor))?;
     let time = start.elapsed();
-    match output.into_iter().next() {
-        Some(outcome) => Ok((info, time, outcome)),
-        None => Err(Failure::new(format_args!(
+    let Some(outcome) = output.into_iter().next() else {
+        return Err(Failure::new(format_args!(
             "{}: no answer to the one call",
-            info.backend
-        ))),
-    }
+            machine.backend
+        )));
+    };
+    let run = Run {
+        machine,
+        time,
+        functions: None,
+    };
+    Ok(Reduced { run, outcome })
 }
 
-fn to_json(outcome: &Outcome, machine: &DeviceInfo, time: Duration) -> Value {
+fn to_json(outcome: &Outcome, run: &Run) -> Value {
+    let machine = &run.machine;
     json!({
         "result": outcome.result,
         "digest": hex::encode(outcome.digest()),
         "interactions": outcome.counts.total(),
         "by_opcode": by_opcode(outcome),
-        "seconds": time.as_secs_f64(),
+        "seconds": run.time.as_secs_f64(),
         "backend": machine.backend,
         "device": machine.device,
         "threads": machine.threads,
-        "jit": false,
+        "jit": run.functions.is_some(),
+        "jit_functions": run.functions.unwrap_or(0),
     })
 }
 
-fn to_text(outcome: &Outcome, machine: &DeviceInfo, time: Duration) -> String {
+fn to_text(outcome: &Outcome, run: &Run) -> String {
     let total = outcome.counts.total();
-    let seconds = time.as_secs_f64();
+    let seconds = run.time.as_secs_f64();
     let rate = total as f64 / seconds.max(1e-9) / 1e6;
     let mut text = format!("Result: {}\n", outcome.result);
     text += &format!("- interactions {:>18}\n", grouped(total));
@@ -243,6 +296,10 @@ fn to_text(outcome: &Outcome, machine: &DeviceInfo, time: Duration) -> String {
     }
     text += &format!("- seconds      {seconds:>18.3}\n");
     text += &format!("- M/s          {rate:>18.2}\n");
-    text += &format!("- backend      {}\n", device_words(machine));
+    text += &format!("- backend      {}\n", device_words(&run.machine));
+    text += &match run.functions {
+        Some(functions) => format!("- jit          on, {functions} functions\n"),
+        None => "- jit          off\n".to_owned(),
+    };
     text
 }

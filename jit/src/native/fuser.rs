@@ -154,7 +154,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Native {
     /// Fails where there is no native code for this machine.
-    pub fn new(options: Options, build: Build) -> Result<Native, RenderError> {
+    pub fn new(options: Options) -> Result<Native, RenderError> {
+        Native::with_build(options, crate::fuse)
+    }
+
+    /// The same with another way to make the intermediate representation.
+    pub fn with_build(options: Options, build: Build) -> Result<Native, RenderError> {
         let fingerprint = Renderer::new()?.fingerprint();
         let disk = options.disk.clone().map(Disk::new);
         Ok(Native {

@@ -68,6 +68,8 @@ impl Renderer {
             ("opt_level", "speed"),
             ("enable_verifier", verify),
             ("unwind_info", "false"),
+            // Last calls rely on them.
+            ("preserve_frame_pointers", "true"),
             ("is_pic", "false"),
         ] {
             flags.set(name, value).map_err(|e| error(&e))?;

@@ -1,4 +1,6 @@
 //! Hand-written functions against a worker that is only imitated.
 
+mod arithmetic;
+mod insts;
 mod mock;
 mod programs;

@@ -265,8 +265,14 @@ pub(super) struct Path {
     pub(super) applications: Vec<(u8, u32)>,
     /// The leaves that go out, and the wires whose other ends the function has.
     pub(super) outs: Vec<(usize, u32)>,
+    /// Registers that hold 0, or a number of which the one before is in another register.
+    pub(super) numbers: BTreeMap<u8, Option<u8>>,
+    /// Calls of the definition itself that have been compiled in.
+    pub(super) unrolled: usize,
     /// Switches and patterns that have been decided.
     pub(super) decided: (usize, usize),
+    /// Nodes that passed through each other.
+    pub(super) commuted: usize,
     /// This is where programs are not written for.
     pub(super) slow: bool,
 }

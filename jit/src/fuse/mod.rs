@@ -44,8 +44,12 @@ const DEFINITION_MAX: usize = 256;
 /// Most definitions compiled into each other on a path.
 const CHAIN_MAX: usize = 16;
 /// Most switches and matches decided one after the other.
-const SWITCHES_MAX: usize = 3;
+const SWITCHES_MAX: usize = 4;
 const MATCHES_MAX: usize = 3;
+/// Most calls of the definition itself that are compiled in.
+const UNROLLED_MAX: usize = 2;
+/// Most pairs of nodes on a path that pass through each other.
+const COMMUTES_MAX: usize = 8;
 /// Most constructors that are matched, and nodes of one.
 const CONSTRUCTORS_MAX: usize = 8;
 const CONSTRUCTOR_NODES_MAX: usize = 8;
@@ -82,6 +86,8 @@ enum Level {
     Calls,
     /// Also a case for each constructor that a register may refer to.
     Matches,
+    /// Also some calls of the definition itself.
+    Unrolled,
 }
 
 struct Fuser<'b> {
@@ -164,11 +170,13 @@ impl<'b> Fuser<'b> {
 
     /// Gives up what could not be compiled to the end, and what relies on that.
     fn withdraw(&mut self) {
+        let mut withdrawn = vec![false; self.entries.len()];
         while let Some(entry) = self.dirty.pop_first() {
-            if self.functions[entry as usize].take().is_some() {
-                let callers = &self.callers[entry as usize];
-                self.dirty.extend(callers.iter().filter(|&&i| i != entry));
-            }
+            self.functions[entry as usize] = None;
+            withdrawn[entry as usize] = true;
+            let callers = self.callers[entry as usize].iter();
+            self.dirty
+                .extend(callers.filter(|&&i| !withdrawn[i as usize]));
         }
     }
 
@@ -192,7 +200,7 @@ impl<'b> Fuser<'b> {
         self.functions[entry as usize] = None;
         self.doubtful.remove(&entry);
         let mut written = None;
-        for level in [Level::Matches, Level::Calls, Level::Arms] {
+        for level in [Level::Unrolled, Level::Matches, Level::Calls, Level::Arms] {
             self.level = level;
             let mut draft = Draft::default();
             if self.write(&mut draft, entry, *definition, shape).is_ok() {

@@ -32,6 +32,8 @@
 
 #[cfg(test)]
 pub(crate) mod run;
+#[cfg(test)]
+mod tests;
 mod text;
 mod validate;
 
@@ -312,7 +314,8 @@ pub enum End {
         successor: BlockId,
         /// Gets the number before in `successor`.
         before: ValueId,
-        /// For anything but a number; `from` is what it is.
+        /// For anything but a number; `from` is what it is. Rarely taken, and never where `from` is certainly a number: a
+        /// renderer may leave it out then.
         other: BlockId,
     },
     /// Goes on according to the definition that a term refers to. No interaction is counted for it here.

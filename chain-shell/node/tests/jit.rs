@@ -11,21 +11,35 @@ use std::time::Duration;
 
 use command::{assert_fails, focus, json, run, run_with, stdout, text};
 use ffcm::coprocessor::Coprocessor;
-use ffcm::cpu::CpuCoprocessor;
+use ffcm::cpu::native::{Fused, Fuser};
+use ffcm::cpu::{Compiled, CpuCoprocessor};
+use ffcm::net::Book;
 use ffcm_jit::native::{Native, Options};
 use focus_node::{Node, NodeOptions, replay_data};
 use focus_types::Hash32;
 use serde_json::Value;
 use support::{genesis, key, next_block};
 
-/// Native code that is there before a book has run for long, so that every test meets it.
-fn native(disk: Option<PathBuf>) -> Arc<Native> {
-    let options = Options {
-        disk,
-        samples: 0,
-        budget: Duration::from_secs(60),
-    };
-    Arc::new(Native::new(options, ffcm_jit::fuse).unwrap())
+/// Native code that is there before a book is first run, so that it is used whatever the machine does meanwhile.
+struct AtOnce(Native);
+
+impl Fuser for AtOnce {
+    fn fuse(&self, book: &Book, compiled: &Compiled) -> Option<Arc<dyn Fused>> {
+        let fused = self.0.fuse(book, compiled);
+        self.0.wait();
+        fused
+    }
+}
+
+impl AtOnce {
+    fn new() -> Arc<AtOnce> {
+        let options = Options {
+            samples: 0,
+            budget: Duration::from_secs(60),
+            ..Options::default()
+        };
+        Arc::new(AtOnce(Native::new(options).unwrap()))
+    }
 }
 
 /// A rule with a loop: the stake, halved once for each 64 blocks of age, and as often as it leaves a rest modulo 7.
@@ -39,22 +53,13 @@ const HALVING: &str = "
     @again = (before (w r)) & w ~ $([:/2] half) & @halve ~ (before (half r))
 ";
 
-/// The state roots of `blocks` seeded blocks; `before` is called before each.
-fn roots(
-    data: &Path,
-    coprocessor: &Arc<dyn Coprocessor>,
-    blocks: usize,
-    before: impl Fn(),
-) -> Vec<Hash32> {
+/// The state roots of `blocks` seeded blocks.
+fn roots(data: &Path, coprocessor: &Arc<dyn Coprocessor>, blocks: usize) -> Vec<Hash32> {
     let mut genesis = genesis();
     genesis.weight_net.text = HALVING.to_owned();
     let options = NodeOptions::default();
     let node = Node::create(data, &genesis, key(100), Arc::clone(coprocessor), options).unwrap();
-    let block = |_| {
-        before();
-        next_block(&node).state_root
-    };
-    (0..blocks).map(block).collect()
+    (0..blocks).map(|_| next_block(&node).state_root).collect()
 }
 
 #[test]
@@ -62,14 +67,12 @@ fn two_hundred_blocks_have_the_same_roots_with_native_code() {
     const BLOCKS: usize = 200;
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let interpreter: Arc<dyn Coprocessor> = Arc::new(CpuCoprocessor::new(2).unwrap());
-    let expected = roots(folders[0].path(), &interpreter, BLOCKS, || ());
-    let native = native(None);
-    let fuser = Arc::clone(&native);
+    let expected = roots(folders[0].path(), &interpreter, BLOCKS);
+    let native = AtOnce::new();
+    let fuser = Arc::clone(&native) as Arc<dyn Fuser>;
     let fused: Arc<dyn Coprocessor> = Arc::new(CpuCoprocessor::with_fuser(2, fuser).unwrap());
-    // From the second block on the code is there.
-    let found = roots(folders[1].path(), &fused, BLOCKS, || native.wait());
-    assert_eq!(found, expected);
-    let done = native.statistics();
+    assert_eq!(roots(folders[1].path(), &fused, BLOCKS), expected);
+    let done = native.0.statistics();
     assert_eq!(
         (done.books, done.failed, done.over_budget),
         (1, 0, 0),

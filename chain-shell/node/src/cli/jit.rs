@@ -82,7 +82,7 @@ impl Fusing {
             disk,
             ..Options::default()
         };
-        match Native::new(options, ffcm_jit::fuse) {
+        match Native::new(options) {
             Ok(native) => Ok(Fusing(Some(Arc::new(native)))),
             Err(error) if arguments.jit.is_none() => {
                 tracing::info!(%error, "nets are interpreted");

@@ -11,18 +11,23 @@ use focus_rpc::{
 use focus_types::{RejectReason, SignedTx, TxId};
 use serde_json::{Value, json};
 
-use crate::cli::Serving;
+use crate::cli::{Fusing, Serving};
 
 /// Adapts a [`Node`] to [`NodeApi`].
 pub(crate) struct Service {
     node: Arc<Node>,
     serving: Serving,
+    fusing: Fusing,
 }
 
 impl Service {
-    /// Serves `node`, which computes on `serving`.
-    pub(crate) fn new(node: Arc<Node>, serving: Serving) -> Service {
-        Service { node, serving }
+    /// Serves `node`, which computes on `serving`, and on the CPU with what `fusing` makes.
+    pub(crate) fn new(node: Arc<Node>, serving: Serving, fusing: Fusing) -> Service {
+        Service {
+            node,
+            serving,
+            fusing,
+        }
     }
 }
 
@@ -76,6 +81,7 @@ impl NodeApi for Service {
                 failovers: state.failovers,
                 unsupported: state.unsupported,
             },
+            jit: self.fusing.health(),
             pid: std::process::id(),
             rss: focus_rpc::resident_bytes(),
         })

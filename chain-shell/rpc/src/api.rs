@@ -56,6 +56,9 @@ pub struct Health {
     pub threads: usize,
     /// Whether that backend still serves.
     pub coprocessor: CoprocessorHealth,
+    /// Native code for nets on the CPU; for the metrics only.
+    #[serde(skip)]
+    pub jit: Option<JitHealth>,
     /// Process id.
     pub pid: u32,
     /// Resident memory in bytes, where the system tells.
@@ -73,6 +76,27 @@ pub struct CoprocessorHealth {
     pub failovers: u64,
     /// Jobs that the CPU ran because the device does not take them.
     pub unsupported: u64,
+}
+
+/// What making native code has come to since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JitHealth {
+    /// Functions made.
+    pub functions: u64,
+    /// Time spent making them, beside the work of the node.
+    pub compile_micros: u64,
+    /// Bytes of code made.
+    pub code_bytes: u64,
+    /// Books whose code was found in memory.
+    pub memory_hits: u64,
+    /// Books whose code was found in the cache on disk.
+    pub disk_hits: u64,
+    /// Books whose code was not found.
+    pub misses: u64,
+    /// Failures of the cache on disk, damaged files among them.
+    pub disk_errors: u64,
+    /// Books given up: they took too long, or cannot be compiled.
+    pub books_given_up: u64,
 }
 
 /// Answer to `POST /tx`.

@@ -29,8 +29,8 @@ mod routes;
 mod server;
 
 pub use api::{
-    BlockSummary, CoprocessorHealth, Health, KeyProof, MemoryActivity, NodeApi, Particle, Stage,
-    Submitted,
+    BlockSummary, CoprocessorHealth, Health, JitHealth, KeyProof, MemoryActivity, NodeApi,
+    Particle, Stage, Submitted,
 };
 pub use error::ApiError;
 pub use feed::Feed;

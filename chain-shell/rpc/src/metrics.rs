@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use crate::{BlockSummary, Health};
+use crate::{BlockSummary, Health, JitHealth};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Outcome {
@@ -30,6 +30,21 @@ struct Build {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct BackendLabel {
     backend: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CacheLabel {
+    outcome: &'static str,
+}
+
+/// Counters and gauges of native code for nets.
+#[derive(Debug, Default)]
+struct Jit {
+    functions: Counter,
+    compile: Counter,
+    cache: Family<CacheLabel, Counter>,
+    code: Counter,
+    given_up: Counter,
 }
 
 /// Counters and gauges of one node.
@@ -53,6 +68,47 @@ pub struct Metrics {
     serving: Family<BackendLabel, Gauge>,
     failovers: Counter,
     unsupported: Counter,
+    jit: Jit,
+}
+
+impl Jit {
+    fn register(&self, r: &mut Registry) {
+        let functions = self.functions.clone();
+        r.register("jit_functions", "Native functions made", functions);
+        r.register(
+            "jit_compile_microseconds",
+            "Time spent making native functions, beside the work of the node",
+            self.compile.clone(),
+        );
+        r.register(
+            "jit_cache",
+            "Look-ups of native code: found in memory, on disk, missed, failures on disk",
+            self.cache.clone(),
+        );
+        let code = self.code.clone();
+        r.register("jit_code_bytes", "Native code made", code);
+        r.register(
+            "jit_books_given_up",
+            "Books without native code: they took too long, or cannot be compiled",
+            self.given_up.clone(),
+        );
+    }
+
+    fn sample(&self, jit: &JitHealth) {
+        let outcome = |outcome| self.cache.get_or_create(&CacheLabel { outcome }).clone();
+        for (counter, value) in [
+            (&self.functions, jit.functions),
+            (&self.compile, jit.compile_micros),
+            (&self.code, jit.code_bytes),
+            (&outcome("memory"), jit.memory_hits),
+            (&outcome("disk"), jit.disk_hits),
+            (&outcome("miss"), jit.misses),
+            (&outcome("disk_error"), jit.disk_errors),
+            (&self.given_up, jit.books_given_up),
+        ] {
+            counter.inner().store(value, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Metrics {
@@ -78,6 +134,7 @@ impl Metrics {
             serving: Family::default(),
             failovers: Counter::default(),
             unsupported: Counter::default(),
+            jit: Jit::default(),
         };
         metrics.registered(version, backend)
     }
@@ -163,6 +220,7 @@ impl Metrics {
             "Jobs the CPU ran because the device does not take them",
             self.unsupported.clone(),
         );
+        self.jit.register(r);
         self
     }
 
@@ -215,6 +273,9 @@ impl Metrics {
             (&self.unsupported, coprocessor.unsupported),
         ] {
             counter.inner().store(value, Ordering::Relaxed);
+        }
+        if let Some(jit) = &health.jit {
+            self.jit.sample(jit);
         }
     }
 
@@ -279,9 +340,43 @@ mod tests {
                 unsupported: 5,
                 ..CoprocessorHealth::default()
             },
+            jit: None,
             pid: 1,
             rss: None,
         }
+    }
+
+    #[test]
+    fn native_code_shows() {
+        let metrics = Metrics::new("1.2.3", "cpu");
+        let has = |line: &str| {
+            let text = metrics.encode().unwrap();
+            assert!(text.lines().any(|l| l == line), "{line}: {text}");
+        };
+        metrics.sample(&health());
+        has("focus_jit_functions_total 0");
+        let jit = JitHealth {
+            functions: 7,
+            compile_micros: 1234,
+            code_bytes: 4096,
+            memory_hits: 4,
+            disk_hits: 3,
+            misses: 2,
+            disk_errors: 1,
+            books_given_up: 5,
+        };
+        metrics.sample(&Health {
+            jit: Some(jit),
+            ..health()
+        });
+        has("focus_jit_functions_total 7");
+        has("focus_jit_compile_microseconds_total 1234");
+        has("focus_jit_code_bytes_total 4096");
+        has("focus_jit_cache_total{outcome=\"memory\"} 4");
+        has("focus_jit_cache_total{outcome=\"disk\"} 3");
+        has("focus_jit_cache_total{outcome=\"miss\"} 2");
+        has("focus_jit_cache_total{outcome=\"disk_error\"} 1");
+        has("focus_jit_books_given_up_total 5");
     }
 
     #[test]

@@ -5,4 +5,4 @@ pub mod native;
 pub(crate) mod net;
 
 pub use coprocessor::CpuCoprocessor;
-pub use net::{Compiled, NetEngine, Progress, THREADS_MAX};
+pub use net::{Compiled, DefinitionProfile, Motif, NetEngine, Profile, Progress, THREADS_MAX};

@@ -7,18 +7,22 @@ use ffcm::coprocessor::{
     Accelerator, AcceleratorError, Coprocessor, DeviceInfo, FallbackEvent, FallbackState, Opened,
     Provider, WithFallback,
 };
-use ffcm::cpu::CpuCoprocessor;
 use ffcm_cuda::CudaProvider;
 use ffcm_wgsl::WgpuProvider;
 
 use super::failure::Failure;
+use super::jit::Fusing;
 
 /// Families of devices besides the CPU.
 const PROVIDERS: [&dyn Provider; 2] = [&WgpuProvider, &CudaProvider];
 
-/// Starts a backend; what `auto` chose goes to the log.
-pub(crate) fn open(accelerator: Accelerator, threads: usize) -> Result<Opened, AcceleratorError> {
-    let opened = accelerator.open(threads, &PROVIDERS)?;
+/// Starts a backend, the CPU with native code if `fusing` makes any; what `auto` chose goes to the log.
+pub(crate) fn open(
+    accelerator: Accelerator,
+    threads: usize,
+    fusing: &Fusing,
+) -> Result<Opened, AcceleratorError> {
+    let opened = accelerator.open_fused(threads, &PROVIDERS, fusing.fuser())?;
     if let Some(choice) = &opened.choice {
         tracing::info!("{choice}");
     }
@@ -33,12 +37,12 @@ pub(crate) enum Serving {
 }
 
 impl Serving {
-    /// Puts the CPU behind what was opened, if that is a device. `threads` is for the CPU.
-    pub(crate) fn new(opened: Opened, threads: usize) -> Result<Serving, Failure> {
+    /// Puts the CPU behind what was opened, if that is a device. `threads` and `fusing` are for the CPU.
+    pub(crate) fn new(opened: Opened, threads: usize, fusing: &Fusing) -> Result<Serving, Failure> {
         if opened.accelerator == Accelerator::Cpu {
             return Ok(Serving::Cpu(opened.coprocessor));
         }
-        let cpu = Arc::new(CpuCoprocessor::new(threads)?);
+        let cpu = Arc::new(fusing.cpu(threads)?);
         Ok(Serving::behind(opened.coprocessor, cpu))
     }
 

@@ -7,9 +7,11 @@ mod demo;
 mod doctor;
 mod failure;
 mod feed;
+mod jit;
 mod keys;
 mod output;
 mod probe;
+mod profile;
 mod rank;
 mod replay;
 mod run;
@@ -22,6 +24,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub(crate) use backend::Serving;
+pub(crate) use jit::Fusing;
 
 /// A deterministic compute machine and the node around it.
 ///

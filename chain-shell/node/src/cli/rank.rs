@@ -12,6 +12,7 @@ use ffcm_formats::{Format, LabeledGraph, Limits, read_path};
 use serde_json::{Value, json};
 
 use super::failure::{Failure, on_device};
+use super::jit::{Fusing, JitArguments};
 use super::output::{
     device_words, fraction, grouped, print, print_json, share, spinning, write_whole,
 };
@@ -55,6 +56,8 @@ pub(crate) struct Arguments {
     /// A net with @weight: each weight becomes the net's answer to it as the stake, age and kind 0
     #[arg(long, value_name = "FILE")]
     weight_net: Option<PathBuf>,
+    #[command(flatten)]
+    jit: JitArguments,
     /// How many nodes to print
     #[arg(long, default_value_t = 10, value_name = "N")]
     top: usize,
@@ -78,7 +81,8 @@ pub(crate) fn rank(arguments: &Arguments) -> Result<(), Failure> {
         Some(path) => Some(weights::read(path, 0)?.1),
         None => None,
     };
-    let opened = backend::open(arguments.backend, arguments.threads)?;
+    let fusing = Fusing::start(&arguments.jit)?;
+    let opened = backend::open(arguments.backend, arguments.threads, &fusing)?;
     let coprocessor = opened.coprocessor.as_ref();
     let mut labeled = spinning(|| "reading".to_owned(), || read(arguments))?;
     if let Some(net) = net {

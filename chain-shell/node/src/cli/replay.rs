@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::backend;
 use super::failure::Failure;
+use super::jit::{Fusing, JitArguments};
 use super::output::{print, print_json, spinning};
 
 /// Execute a chain again from its genesis and compare every header
@@ -36,6 +37,8 @@ pub(crate) struct Arguments {
     /// Worker threads; 0 takes one per core
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = super::threads)]
     threads: usize,
+    #[command(flatten)]
+    jit: JitArguments,
     /// Print one JSON object instead
     #[arg(long)]
     json: bool,
@@ -43,7 +46,8 @@ pub(crate) struct Arguments {
 
 /// Runs the verb.
 pub(crate) fn replay(arguments: &Arguments) -> Result<(), Failure> {
-    let coprocessor = backend::open(arguments.backend, arguments.threads)?.coprocessor;
+    let fusing = Fusing::start(&arguments.jit)?;
+    let coprocessor = backend::open(arguments.backend, arguments.threads, &fusing)?.coprocessor;
     let words = || "replaying".to_owned();
     let report = match (&arguments.data, &arguments.log) {
         (Some(data), _) => spinning(words, || replay_data(data, coprocessor))?,

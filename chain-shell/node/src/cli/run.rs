@@ -7,13 +7,16 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use ffcm::coprocessor::{Accelerator, Coprocessor, DeviceInfo, RewriteJob};
-use ffcm::cpu::{NetEngine, Progress};
+use ffcm::cpu::native::Fused;
+use ffcm::cpu::{CpuCoprocessor, NetEngine, Progress};
 use ffcm::net::{Book, Call, Limits, Outcome, ReduceError};
 use ffcm::oracle;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::failure::{Failure, on_device};
+use super::jit::{Fusing, JitArguments};
 use super::output::{device_words, grouped, print, print_json, read_text, spinning};
+use super::profile::{Profiled, by_opcode};
 use super::{backend, signals};
 
 /// Longest program text in bytes.
@@ -23,8 +26,12 @@ const TEXT_BYTES: u64 = 64 << 20;
 ///
 /// Reads a program in HVM2's textual format, runs @main and prints its normal form, the interactions by opcode and the
 /// time. Result and interactions are the same for every thread count.
+///
+/// With --profile it says where the interactions come from: the hottest definitions, and the hottest chains of three
+/// opcodes, each the cause of the next. That takes one thread and several times as long, and is the same on every machine.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  focus run program.hvm --threads 2\n  \
+                        focus run program.hvm --profile --top 5\n  \
                         echo '@main = a & $([+2] a) ~ 40' | focus run - --json")]
 pub(crate) struct Arguments {
     /// Program to run; - reads stdin
@@ -42,9 +49,17 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = Limits::default().nodes, value_name = "N",
         value_parser = clap::value_parser!(u64).range(..=1 << 30))]
     heap: u64,
+    #[command(flatten)]
+    jit: JitArguments,
     /// Reduce with the sequential reference interpreter instead of a backend
-    #[arg(long, conflicts_with = "backend")]
+    #[arg(long, conflicts_with_all = ["backend", "jit"])]
     oracle: bool,
+    /// Say where the interactions come from, by definition and by chains of three opcodes
+    #[arg(long, conflicts_with_all = ["backend", "threads", "oracle", "jit"])]
+    profile: bool,
+    /// Rows of each table of a profile, or none for all
+    #[arg(long, default_value = "10", value_name = "N|none", value_parser = top, requires = "profile")]
+    top: Top,
     /// Print one JSON object instead
     #[arg(long)]
     json: bool,
@@ -59,32 +74,65 @@ fn gas(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Rows of a table; all without.
+type Top = Option<usize>;
+
+fn top(text: &str) -> Result<Top, String> {
+    match text {
+        "none" => Ok(None),
+        _ => match text.parse() {
+            Ok(rows) if rows > 0 => Ok(Some(rows)),
+            _ => Err("must be a number from 1 or none".to_owned()),
+        },
+    }
+}
+
 /// Runs the verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let name = &arguments.file.display();
     let text = read_text(&arguments.file, TEXT_BYTES)?;
     let book = Book::parse(&text).map_err(|e| Failure::file(name, e))?;
     drop(text);
-    let (machine, seconds, outcome) = reduce(arguments, book)?;
-    let outcome = outcome.map_err(|error| {
+    let unreduced = |error: ReduceError| {
         let advice = match error {
             ReduceError::OutOfGas { .. } => "; raise --gas",
             ReduceError::OutOfHeap { .. } => "; raise --heap",
             _ => "",
         };
         Failure::file(name, format_args!("{error}{advice}"))
-    })?;
+    };
+    if arguments.profile {
+        let profiled = profile(arguments, book)?.map_err(unreduced)?;
+        return match arguments.json {
+            true => print_json(&profiled.to_json()),
+            false => print(profiled.to_text()),
+        };
+    }
+    let reduced = reduce(arguments, book)?;
+    let outcome = reduced.outcome.map_err(unreduced)?;
     if arguments.json {
-        print_json(&to_json(&outcome, &machine, seconds))
+        print_json(&to_json(&outcome, &reduced.run))
     } else {
-        print(to_text(&outcome, &machine, seconds))
+        print(to_text(&outcome, &reduced.run))
     }
 }
 
-/// What ran it, how long, and what came out.
-type Reduced = (DeviceInfo, Duration, Result<Outcome, ReduceError>);
+/// A reduction that has ended.
+struct Reduced {
+    run: Run,
+    outcome: Result<Outcome, ReduceError>,
+}
 
-fn reduce(arguments: &Arguments, book: Book) -> Result<Reduced, Failure> {
+/// What ran it, and how long.
+struct Run {
+    machine: DeviceInfo,
+    time: Duration,
+    /// Functions of native code that there were in the end; none without native code.
+    functions: Option<usize>,
+}
+
+/// What is asked for.
+fn task(arguments: &Arguments, book: &Book) -> Result<(Call, Limits), Failure> {
     let name = arguments.file.display();
     let call = book.main().map_err(|e| Failure::file(name, e))?;
     let limits = Limits {
@@ -92,6 +140,29 @@ fn reduce(arguments: &Arguments, book: Book) -> Result<Reduced, Failure> {
         nodes: arguments.heap,
         ..Limits::default()
     };
+    Ok((call, limits))
+}
+
+fn profile(arguments: &Arguments, book: Book) -> Result<Result<Profiled, ReduceError>, Failure> {
+    let (call, limits) = task(arguments, &book)?;
+    let machine = DeviceInfo {
+        threads: 1,
+        ..CpuCoprocessor::new(1)?.info()
+    };
+    let (time, done) =
+        watched(|progress| NetEngine::new(&book).profile(&call, &limits, Some(progress)))?;
+    Ok(done.map(|(outcome, profile)| Profiled {
+        book,
+        outcome,
+        profile,
+        machine,
+        time,
+        top: arguments.top,
+    }))
+}
+
+fn reduce(arguments: &Arguments, book: Book) -> Result<Reduced, Failure> {
+    let (call, limits) = task(arguments, &book)?;
     if arguments.oracle {
         let machine = DeviceInfo {
             backend: "oracle".to_owned(),
@@ -101,14 +172,21 @@ fn reduce(arguments: &Arguments, book: Book) -> Result<Reduced, Failure> {
         let start = Instant::now();
         let work = || oracle::reduce(&book, &call, &limits);
         let outcome = spinning(|| "reducing".to_owned(), work);
-        return Ok((machine, start.elapsed(), outcome));
+        let (time, functions) = (start.elapsed(), None);
+        let run = Run {
+            machine,
+            time,
+            functions,
+        };
+        return Ok(Reduced { run, outcome });
     }
+    let fusing = Fusing::start(&arguments.jit)?;
     let opening = || format!("starting {}", arguments.backend);
-    let open = || backend::open(arguments.backend, arguments.threads);
+    let open = || backend::open(arguments.backend, arguments.threads, &fusing);
     let opened = spinning(opening, open)?;
     let coprocessor = opened.coprocessor;
     if opened.accelerator == Accelerator::Cpu {
-        reduce_on_cpu(&book, &call, &limits, coprocessor.info())
+        reduce_on_cpu(&book, &call, &limits, coprocessor.info(), &fusing)
     } else {
         let calls = vec![call];
         let book = Arc::new(book);
@@ -121,13 +199,44 @@ fn reduce(arguments: &Arguments, book: Book) -> Result<Reduced, Failure> {
     }
 }
 
-/// Here a reduction shows how far it is, and an interrupt ends it.
 fn reduce_on_cpu(
     book: &Book,
     call: &Call,
     limits: &Limits,
-    info: DeviceInfo,
+    machine: DeviceInfo,
+    fusing: &Fusing,
 ) -> Result<Reduced, Failure> {
+    let (time, (outcome, functions)) = watched(|progress| {
+        let engine = NetEngine::new(book);
+        let fused = fusing
+            .fuser()
+            .and_then(|fuser| fuser.fuse(book, engine.compiled()));
+        let engine = match &fused {
+            Some(fused) => engine
+                .clone()
+                .with_fused(Arc::clone(fused))
+                .unwrap_or(engine),
+            None => engine,
+        };
+        let outcome = engine.reduce(call, limits, machine.threads, Some(progress));
+        let entries = 0..engine.compiled().entries().len() as u32;
+        let ready = |fused: Arc<dyn Fused>| {
+            entries
+                .filter(|&entry| fused.function(entry).is_some())
+                .count()
+        };
+        (outcome, fused.map(ready))
+    })?;
+    let run = Run {
+        machine,
+        time,
+        functions,
+    };
+    Ok(Reduced { run, outcome })
+}
+
+/// Here a reduction shows how far it is, and an interrupt ends it. Returns the time that it took, too.
+fn watched<T>(work: impl FnOnce(&Progress) -> T) -> Result<(Duration, T), Failure> {
     let progress = Arc::new(Progress::default());
     let cancelled = Arc::clone(&progress);
     signals::watch(move || cancelled.cancel.store(true, Ordering::Relaxed))?;
@@ -136,48 +245,49 @@ fn reduce_on_cpu(
         format!("{} interactions", grouped(interactions))
     };
     let start = Instant::now();
-    let work = || NetEngine::new(book).reduce(call, limits, info.threads, Some(&progress));
-    let outcome = spinning(words, work);
-    Ok((info, start.elapsed(), outcome))
+    let done = spinning(words, || work(&progress));
+    Ok((start.elapsed(), done))
 }
 
 fn reduce_on_device(job: &RewriteJob, coprocessor: &dyn Coprocessor) -> Result<Reduced, Failure> {
-    let info = coprocessor.info();
-    let words = || format!("reducing on {}", info.backend);
+    let machine = coprocessor.info();
+    let words = || format!("reducing on {}", machine.backend);
     let start = Instant::now();
     let output = spinning(words, || coprocessor.rewrite(job)).map_err(on_device(coprocessor))?;
     let time = start.elapsed();
-    match output.into_iter().next() {
-        Some(outcome) => Ok((info, time, outcome)),
-        None => Err(Failure::new(format_args!(
+    let Some(outcome) = output.into_iter().next() else {
+        return Err(Failure::new(format_args!(
             "{}: no answer to the one call",
-            info.backend
-        ))),
-    }
+            machine.backend
+        )));
+    };
+    let run = Run {
+        machine,
+        time,
+        functions: None,
+    };
+    Ok(Reduced { run, outcome })
 }
 
-fn to_json(outcome: &Outcome, machine: &DeviceInfo, time: Duration) -> Value {
-    let counts: Map<String, Value> = outcome
-        .counts
-        .iter()
-        .map(|(opcode, count)| (opcode.name().to_owned(), json!(count)))
-        .collect();
+fn to_json(outcome: &Outcome, run: &Run) -> Value {
+    let machine = &run.machine;
     json!({
         "result": outcome.result,
         "digest": hex::encode(outcome.digest()),
         "interactions": outcome.counts.total(),
-        "by_opcode": counts,
-        "seconds": time.as_secs_f64(),
+        "by_opcode": by_opcode(outcome),
+        "seconds": run.time.as_secs_f64(),
         "backend": machine.backend,
         "device": machine.device,
         "threads": machine.threads,
-        "jit": false,
+        "jit": run.functions.is_some(),
+        "jit_functions": run.functions.unwrap_or(0),
     })
 }
 
-fn to_text(outcome: &Outcome, machine: &DeviceInfo, time: Duration) -> String {
+fn to_text(outcome: &Outcome, run: &Run) -> String {
     let total = outcome.counts.total();
-    let seconds = time.as_secs_f64();
+    let seconds = run.time.as_secs_f64();
     let rate = total as f64 / seconds.max(1e-9) / 1e6;
     let mut text = format!("Result: {}\n", outcome.result);
     text += &format!("- interactions {:>18}\n", grouped(total));
@@ -186,6 +296,10 @@ fn to_text(outcome: &Outcome, machine: &DeviceInfo, time: Duration) -> String {
     }
     text += &format!("- seconds      {seconds:>18.3}\n");
     text += &format!("- M/s          {rate:>18.2}\n");
-    text += &format!("- backend      {}\n", device_words(machine));
+    text += &format!("- backend      {}\n", device_words(&run.machine));
+    text += &match run.functions {
+        Some(functions) => format!("- jit          on, {functions} functions\n"),
+        None => "- jit          off\n".to_owned(),
+    };
     text
 }

@@ -18,6 +18,7 @@ use super::backend::{self, Serving};
 use super::demo::Demo;
 use super::failure::Failure;
 use super::feed::Feed;
+use super::jit::{Fusing, JitArguments};
 use super::keys;
 use super::output::{device_words, fraction, grouped, print, share};
 use super::signals::{self, Stop};
@@ -59,6 +60,8 @@ pub(crate) struct Arguments {
     /// Worker threads; 0 takes one per core
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = super::threads)]
     threads: usize,
+    #[command(flatten)]
+    jit: JitArguments,
     /// Port on 127.0.0.1; 0 takes any free one
     #[arg(long, default_value_t = 8000, value_name = "PORT")]
     rpc: u16,
@@ -81,12 +84,13 @@ pub(crate) fn up(arguments: &Arguments) -> Result<(), Failure> {
     let feed = demo
         .then(|| Feed::load(arguments.edges.as_deref()))
         .transpose()?;
-    let opened = backend::open(arguments.backend, arguments.threads)?;
+    let fusing = Fusing::start(&arguments.jit)?;
+    let opened = backend::open(arguments.backend, arguments.threads, &fusing)?;
     match &opened.choice {
         Some(choice) => eprintln!("{choice}"),
         None => eprintln!("backend {}", device_words(&opened.coprocessor.info())),
     }
-    let serving = Serving::new(opened, arguments.threads)?;
+    let serving = Serving::new(opened, arguments.threads, &fusing)?;
     let node = Arc::new(open(arguments, &serving.coprocessor())?);
     let head = node.head();
     eprintln!(
@@ -96,7 +100,7 @@ pub(crate) fn up(arguments: &Arguments) -> Result<(), Failure> {
         head.height,
         head.state_root
     );
-    let mut run = Run::start(arguments, node, serving, server)?;
+    let mut run = Run::start(arguments, node, (serving, fusing), server)?;
     eprintln!("page and API at {}", run.page.address);
     let demo = feed
         .map(|feed| start_demo(&run.node, &arguments.data, feed))
@@ -243,11 +247,11 @@ impl Run {
     fn start(
         arguments: &Arguments,
         node: Arc<Node>,
-        serving: Serving,
+        (serving, fusing): (Serving, Fusing),
         server: Server,
     ) -> Result<Run, Failure> {
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), &serving.state().backend);
-        let service = Service::new(Arc::clone(&node), serving);
+        let service = Service::new(Arc::clone(&node), serving, fusing);
         let page = Page::serve(server, service, metrics)?;
         let stop = signals::watch(|| eprintln!("stopping after this block"))?;
         Ok(Run {

@@ -49,6 +49,7 @@ impl NodeApi for Mock {
                 failovers: failed.into(),
                 unsupported: 0,
             },
+            jit: None,
             pid: std::process::id(),
             rss: focus_rpc::resident_bytes(),
         })

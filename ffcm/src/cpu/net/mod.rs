@@ -146,6 +146,7 @@ mod heap;
 mod mirror;
 mod misses;
 mod pool;
+mod profile;
 mod program;
 mod sync;
 pub(crate) mod template;
@@ -170,6 +171,7 @@ use crate::spec::word::Term;
 
 pub use self::compiled::Compiled;
 pub(crate) use self::compiled::CompiledBooks;
+pub use self::profile::{DefinitionProfile, Motif, Profile};
 
 /// Most workers of one reduction; more are not started.
 pub const THREADS_MAX: usize = 1024;

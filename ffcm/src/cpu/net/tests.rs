@@ -50,7 +50,7 @@ fn tree(depth: u32) -> Book {
 const ENDLESS: &str = "@loop = (a r) & @loop ~ (b r) & a ~ $([+1] b)\n@main = r & @loop ~ (0 r)";
 
 /// Programs with every kind of interaction, and their results.
-const PROGRAMS: &[(&str, &str)] = &[
+pub(super) const PROGRAMS: &[(&str, &str)] = &[
     ("@main = 7", "7"),
     ("@main = (a a)", "(x0 x0)"),
     ("@main = ((a b) (b a))", "((x0 x1) (x1 x0))"),
@@ -201,22 +201,23 @@ fn frames_of_every_size_come_back_whole() {
     }
 }
 
+/// The newest redex goes first, so what joins the wires is written last.
+pub(super) const TAIL_STEPS: [&str; 7] = [
+    "@loop ~ (n r)",
+    "@loop ~ (n a) & @id ~ (a r)",
+    "@loop ~ (n a) & @id ~ (r a)",
+    "@loop ~ (n a) & @two ~ (r a)",
+    "@loop ~ (n a) & @two ~ (a r)",
+    "@loop ~ (n a) & @id ~ (a b) & @id ~ (r b)",
+    "@loop ~ (n a) & @id ~ (b r) & @id ~ (c b) & @two ~ (a c)",
+];
+
 /// Loops whose output is handed on, by wires joined in either direction, behind an end that never moves.
 #[test]
 fn a_tail_loop_needs_constant_memory() {
     let outputs = ["r", "(1 r)", "({5 r} *)"];
-    // The newest redex goes first, so what joins the wires is written last.
-    let steps = [
-        "@loop ~ (n r)",
-        "@loop ~ (n a) & @id ~ (a r)",
-        "@loop ~ (n a) & @id ~ (r a)",
-        "@loop ~ (n a) & @two ~ (r a)",
-        "@loop ~ (n a) & @two ~ (a r)",
-        "@loop ~ (n a) & @id ~ (a b) & @id ~ (r b)",
-        "@loop ~ (n a) & @id ~ (b r) & @id ~ (c b) & @two ~ (a c)",
-    ];
     for output in outputs {
-        for step in steps {
+        for step in TAIL_STEPS {
             let book = book(&format!(
                 "@main = {output} & @loop ~ (20000 r)\n@loop = (?((@done @next) r) r)\n@done = 42
                  @next = (n r) & {step}\n@id = (x x)\n@two = (x y) & @id ~ (x y)"
@@ -484,7 +485,7 @@ impl Writer<'_> {
     }
 }
 
-fn random_book(bytes: &[u8]) -> String {
+pub(super) fn random_book(bytes: &[u8]) -> String {
     let mut writer = Writer {
         bytes: bytes.iter(),
         text: String::new(),

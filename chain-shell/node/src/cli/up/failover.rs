@@ -86,7 +86,7 @@ fn serve(serving: Serving, key: &Keypair, blocks: u64) -> (Value, String, String
     std::fs::write(data.join(KEY_FILE), key.seed_hex().as_bytes()).unwrap();
     let server = Server::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
     let node = Arc::new(open(&up, &serving.coprocessor()).unwrap());
-    let mut run = Run::start(&up, node, serving, server).unwrap();
+    let mut run = Run::start(&up, node, (serving, Fusing::default()), server).unwrap();
     let feed = Feed::load(up.edges.as_deref()).unwrap();
     let demo = start_demo(&run.node, &data, feed).unwrap();
     run.make_blocks(Some(demo)).unwrap();

@@ -7,6 +7,7 @@
 
 mod check;
 pub mod ir;
+pub mod lane;
 mod render;
 mod spec;
 

@@ -14,17 +14,24 @@
 //!
 //! [`Program::run`] is the definition of what a program does; [`render_kernel`] writes it in the languages of the devices.
 
+mod book;
 mod facts;
 mod liveness;
 mod lower;
 mod operate;
 mod program;
 mod render;
+mod rows;
 mod run;
 
+pub use book::{of_book, shape};
 pub use lower::{Refusal, lower};
 pub use program::{
     Body, Column, End, Expr, Program, ROW_TRIPS, Reason, STACK_WORDS, Segment, Step, Var, Word,
 };
 pub use render::{GROUP_LANES, render_kernel};
+pub use rows::{Answers, Batch, Compile, Kernels, LaneDevice, LaneStats, Partial, complete};
 pub use run::Lane;
+
+#[cfg(test)]
+mod tests;

@@ -22,13 +22,17 @@
 //! # Counting
 //! A block counts at once all interactions that it stands for if each of its instructions finds what programs are written
 //! for; an instruction that does not takes back what it leaves undone. So interactions, gas and errors are those of the
-//! interpreter. A block that counts and comes after a call, in a block that leads to it, begins with an [`Inst::Reserve`],
-//! which looks at the gas too: so counters that are kept until the next look stay small when many calls return one after
-//! the other.
+//! interpreter. While functions are under way more may be counted than will have been done in the end: whether gas has
+//! run out is seen when none is. A block that counts and comes after a call, in a block that leads to it, begins with an
+//! [`Inst::Reserve`], which has the counters looked at: so they stay small when many calls return one after the other.
 //!
 //! # Memory
 //! An instruction that may allocate nodes comes after an [`Inst::Reserve`] in the same block with no call in between, which
 //! makes sure of as many as all instructions up to the next call or the end of the block may take, see [`Inst::nodes`].
+
+#[cfg(test)]
+pub(crate) mod run;
+mod text;
 
 use ffcm::net::partial::{Shape, Tally};
 use ffcm::spec::word::Term;
@@ -121,7 +125,7 @@ pub enum Inst {
         /// NUM, REF or ERA.
         term: Term,
     },
-    /// Makes sure of memory, and that there is gas left, if there was a call before: the run is over where not.
+    /// Makes sure of memory: the run is over where there is not enough. Has the counters looked at if they are due.
     Reserve {
         /// Nodes.
         nodes: u32,

@@ -16,6 +16,7 @@
 
 mod book;
 mod facts;
+pub mod golden;
 mod liveness;
 mod lower;
 mod operate;

@@ -181,7 +181,7 @@ impl Rows<'_, '_> {
         // Endless but for zero.
         let spin = self.rows(1, |rng, _, _| Term::u24(rng.below(2) as u32));
         let limits = Limits {
-            gas: 30_000,
+            gas: 2_000,
             ..AMPLE
         };
         self.evaluate("spin", 1, &spin[..520], limits)?;

@@ -44,7 +44,7 @@ pub const KERNELS: [Golden; 6] = [
         name: "stake",
         program: "vm-sandboxes/nets/stake.hvm",
         definition: "weight",
-        columns: &[U24, U24],
+        columns: &[U24, U24, U24],
     },
     Golden {
         name: "age-decay",

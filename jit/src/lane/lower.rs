@@ -17,8 +17,8 @@ use crate::ir::{self, BlockId, Function, FunctionId, Inst, Mode, Module, ValueId
 
 /// Most segments of a program.
 const SEGMENTS_MAX: usize = 192;
-/// Most steps and bodies of a program: what a driver compiles in a moment.
-const SIZE_MAX: usize = 3000;
+/// Most steps and bodies of a program, and words that it saves: what a driver compiles in a moment.
+const SIZE_MAX: usize = 1200;
 /// The callee that is the one arithmetic step which all calls of it share, while segments have no numbers yet.
 const OPERATE: u32 = u32::MAX;
 
@@ -285,8 +285,8 @@ impl<'m> Lowering<'m> {
         Var(self.vars - 1)
     }
 
-    fn grow(&mut self) -> Result<(), Refusal> {
-        *self.size += 1;
+    fn grow(&mut self, by: usize) -> Result<(), Refusal> {
+        *self.size += by;
         if *self.size > SIZE_MAX {
             return Err(Refusal::TooLarge);
         }
@@ -348,7 +348,7 @@ impl<'m> Lowering<'m> {
         let function = self.function;
         let block = function.blocks.get(id.0 as usize);
         let block = block.ok_or(Refusal::Malformed)?;
-        self.grow()?;
+        self.grow(1)?;
         state.tally.add(block.tally);
         if state.tally.counts().total() > PATH_INTERACTIONS_MAX {
             return Err(Refusal::TooLarge);
@@ -376,7 +376,7 @@ impl<'m> Lowering<'m> {
     }
 
     fn inst(&mut self, inst: &Inst, state: &mut State) -> Result<Next, Refusal> {
-        self.grow()?;
+        self.grow(1)?;
         match inst {
             Inst::Load { to, term } => {
                 state.values.insert(*to, Slot::constant(*term));
@@ -492,7 +492,9 @@ impl<'m> Lowering<'m> {
             .map(|(value, slot)| (*value, slot.clone()))
             .collect();
         let saved = kept.values().flat_map(|slot| slot.words.iter().copied());
-        let saved = saved.filter(|word| matches!(word, Word::Var(_))).collect();
+        let saved: Vec<Word> = saved.filter(|word| matches!(word, Word::Var(_))).collect();
+        // Drivers take much longer for the stack than for what is in registers.
+        self.grow(8 * saved.len())?;
         let passed = outs.into_iter().zip(facts).collect();
         let resume = self.segment(kept, passed, &mut |lowering, state| {
             lowering.insts(block, at + 1, state)

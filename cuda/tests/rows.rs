@@ -15,7 +15,7 @@ fn open() -> CudaCoprocessor {
 
 fn small() -> CudaCoprocessor {
     let options = ShimOptions {
-        memory_limit: Some(1 << 17),
+        memory: 1 << 17,
         ..ShimOptions::default()
     };
     CudaCoprocessor::on(shim::open(&options).expect("a C++ compiler"))

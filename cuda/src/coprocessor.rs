@@ -4,17 +4,19 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use ffcm::coprocessor::{
-    Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, ProvidedDevice, Provider,
-    RewriteJob, RewriteOutput,
+    Coprocessor, DeviceInfo, EvaluateJob, EvaluateOutput, FocusJob, HashJob, HashOutput, JobError,
+    ProvidedDevice, Provider, RewriteJob, RewriteOutput,
 };
 use ffcm::focus::Ranking;
 use ffcm::memory::{Memory, MemoryError, MemoryOp, SlotId};
+use ffcm_jit::lane::{self, LaneStats};
 
 use crate::device::{CudaDevice, CudaError, Gpu, Options, devices};
 use crate::focus::FocusEngine;
 use crate::hash::HashEngine;
 use crate::memory::MemoryEngine;
 use crate::net::{NetEngine, NetOptions, NetStats};
+use crate::rows::RowsEngine;
 
 /// Runs jobs on one device, one at a time.
 pub struct CudaCoprocessor {
@@ -31,6 +33,7 @@ struct Engines {
     focus: Option<FocusEngine>,
     memory: Option<MemoryEngine>,
     hash: Option<HashEngine>,
+    rows: Option<RowsEngine>,
 }
 
 impl fmt::Debug for CudaCoprocessor {
@@ -104,6 +107,16 @@ impl CudaCoprocessor {
             .unwrap_or_default()
     }
 
+    /// What has been done with rows of numbers so far.
+    pub fn lane_stats(&self) -> LaneStats {
+        let engines = self.engines();
+        engines
+            .rows
+            .as_ref()
+            .map(RowsEngine::stats)
+            .unwrap_or_default()
+    }
+
     fn engines(&self) -> std::sync::MutexGuard<'_, Engines> {
         self.engines
             .lock()
@@ -131,6 +144,13 @@ impl Coprocessor for CudaCoprocessor {
     fn rewrite(&self, job: &RewriteJob) -> Result<RewriteOutput, JobError> {
         let make = || NetEngine::new(&self.gpu, self.net_options);
         with_engine(&mut self.engines().net, make, |engine| engine.rewrite(job))
+    }
+
+    fn evaluate(&self, job: &EvaluateJob<'_>) -> Result<EvaluateOutput, JobError> {
+        let make = || Ok(RowsEngine::new(&self.gpu));
+        let run = |engine: &mut RowsEngine| engine.evaluate(job);
+        let partial = with_engine(&mut self.engines().rows, make, run)?;
+        lane::complete(self, job, partial)
     }
 
     fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError> {

@@ -5,7 +5,7 @@
 pub(crate) mod generated;
 
 use crate::device::Source;
-use crate::{focus, hash, memory, net};
+use crate::{focus, hash, memory, net, rows};
 
 /// The machine's specification as CUDA C++: word layout, rule table, opcodes, number kinds and constants.
 pub const RULES: &str = include_str!("kernels/generated/rules.cuh");
@@ -31,6 +31,11 @@ pub const HEADERS: &[(&str, &str)] = &[
     ("fire.cuh", include_str!("kernels/net/fire.cuh")),
     ("plan.cuh", include_str!("kernels/net/plan.cuh")),
 ];
+
+/// A unit for rows of numbers, of a text as [`ffcm_jit::lane::render_kernel`] writes it. None if a process has made too many.
+pub fn rows(text: &str) -> Option<Source> {
+    rows::source(text.to_string())
+}
 
 /// Every unit of this crate, for compilers that have no device, and for measuring how long they take.
 pub fn all() -> Vec<Source> {

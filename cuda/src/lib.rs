@@ -11,6 +11,7 @@ pub mod hash;
 pub mod kernels;
 pub mod memory;
 pub mod net;
+mod rows;
 
 pub use coprocessor::{CudaCoprocessor, CudaProvider};
 pub use kernels::RULES;

@@ -7,6 +7,7 @@
 use ffcm_cuda::device::compile::{self, Nvrtc, Target, Usage};
 use ffcm_cuda::device::{CudaError, Source};
 use ffcm_cuda::kernels;
+use ffcm_jit::lane::golden::{Golden, KERNELS};
 
 /// Compute capabilities to compile for, as far as the compiler knows them.
 const ARCHITECTURES: [u32; 3] = [75, 90, 100];
@@ -85,22 +86,36 @@ fn compiled(
         .collect()
 }
 
+/// The kernels for rows of numbers that are kept, with their names.
+fn rows() -> Vec<(String, Source)> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let source = |golden: Golden| {
+        let path = root.join(golden.path(ffcm_jit::Target::Cuda));
+        let text = std::fs::read_to_string(path).expect("a kernel that is kept");
+        let source = kernels::rows(&text).expect("there are few");
+        (format!("rows/{}", golden.name), source)
+    };
+    KERNELS.into_iter().map(source).collect()
+}
+
 #[test]
 fn every_kernel_compiles() {
     let Some(nvrtc) = nvrtc() else { return };
     let (major, minor) = nvrtc.version();
     println!("NVRTC {major}.{minor} at {}", nvrtc.path().display());
-    let mut sources = kernels::all();
-    sources.push(DEVICE);
+    let named = |source: Source| (source.name.to_string(), source);
+    let mut sources: Vec<(String, Source)> = kernels::all().into_iter().map(named).collect();
+    sources.push(named(DEVICE));
+    sources.extend(rows());
     let mut failures = Vec::new();
     for architecture in architectures(&nvrtc) {
-        for source in &sources {
+        for (name, source) in &sources {
             match compiled(&nvrtc, source, architecture) {
                 Err(failure) => failures.push(failure),
                 Ok(used) => used.iter().for_each(|(usage, threads)| {
                     println!(
                         "kernel {}:{} sm_{architecture} registers {} stack {} spilled {}+{} shared {} threads {threads}",
-                        source.name,
+                        name,
                         usage.entry,
                         usage.registers,
                         usage.stack,

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use ffcm_jit::lane::golden::{Golden, KERNELS};
 use ffcm_jit::{Target, golden, render};
 
 use crate::cuda;
@@ -11,7 +12,9 @@ use crate::cuda;
 pub fn write_all(root: &Path) -> Result<String, String> {
     let headers = write(root)?;
     let functions = write_functions(root)?;
-    Ok(format!("{headers}\n{functions}\n{}", cuda::render(root)?))
+    let kernels = write_kernels(root)?;
+    let cuda = cuda::render(root)?;
+    Ok(format!("{headers}\n{functions}\n{kernels}\n{cuda}"))
 }
 
 /// Writes the functions of the golden programs. The answer names them.
@@ -32,6 +35,27 @@ fn functions(root: &Path, name: &str) -> Result<String, String> {
     let [path, _] = golden::paths(name);
     let program = fs::read_to_string(root.join(&path)).map_err(|e| format!("{path}: {e}"))?;
     golden::functions(&program).map_err(|e| format!("{path}: {e}"))
+}
+
+/// Writes the kernels for rows of numbers that are kept. The answer names them.
+fn write_kernels(root: &Path) -> Result<String, String> {
+    for golden in KERNELS {
+        for target in Target::ALL {
+            let path = golden.path(target);
+            let text = kernel(root, &golden, target)?;
+            fs::write(root.join(&path), text).map_err(|e| format!("{path}: {e}"))?;
+        }
+    }
+    let names = KERNELS.map(|golden| golden.name).join(" ");
+    Ok(format!("wrote the kernels of {names}"))
+}
+
+/// A kernel for rows of numbers.
+fn kernel(root: &Path, golden: &Golden, target: Target) -> Result<String, String> {
+    let path = golden.program;
+    let program = fs::read_to_string(root.join(path)).map_err(|e| format!("{path}: {e}"))?;
+    let kernel = golden.kernel(&program, target);
+    kernel.map_err(|e| format!("{path}: {e}"))
 }
 
 /// Writes every rendered header. The answer names them.

@@ -23,7 +23,7 @@ const DRIVERS: [(&str, Kind, &str); 3] = [
 ];
 
 /// The conformance suites. The backend has all of them, so one that gives no digest is a failure.
-const SUITES: [&str; 4] = ["focus", "hash", "memory", "nets"];
+const SUITES: [&str; 5] = ["focus", "hash", "memory", "nets", "rows"];
 
 /// What stands for the digest of a suite that a backend does not have.
 const NOT_SUPPORTED: &str = "not supported";

@@ -11,6 +11,7 @@ mod check;
 mod fuse;
 pub mod golden;
 pub mod ir;
+pub mod lane;
 pub mod likely;
 pub mod native;
 mod render;

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 
 use ffcm::coprocessor::self_test;
+use ffcm_jit::Target;
+use ffcm_jit::lane::golden::KERNELS;
 use ffcm_wgsl::device::{Binding, Options, Source};
 use ffcm_wgsl::{RULES, WgpuCoprocessor, kernels};
 use naga::proc::TypeResolution;
@@ -210,6 +212,17 @@ fn arithmetic_on_numbers_keeps_the_rules() {
         bindings: &[Binding::Read, Binding::Write],
     };
     assert_eq!(problems(&source), [] as [String; 0]);
+}
+
+#[test]
+fn kernels_for_rows_of_numbers_keep_the_rules() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for golden in KERNELS {
+        let path = root.join(golden.path(Target::Wgsl));
+        let text = std::fs::read_to_string(&path).expect("a kernel that is kept");
+        let found = problems(&kernels::rows(&text));
+        assert!(found.is_empty(), "{}: {}", golden.name, found.join("\n"));
+    }
 }
 
 /// A kernel of one binding with this in its body.

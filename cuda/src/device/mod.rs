@@ -18,7 +18,8 @@ pub use nvidia::{CudaDevice, compile, devices, ptx};
 
 pub(crate) use driver::Driver;
 
-/// A translation unit of CUDA C++ with the names of its kernels. Static text of this crate, never a caller's.
+/// A translation unit of CUDA C++ with the names of its kernels. Text of this crate, or rendered by `ffcm-jit`, never
+/// a caller's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Source {
     /// Short name of the unit, as its file's path without the ending: `focus/gather`.

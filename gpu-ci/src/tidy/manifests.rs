@@ -155,6 +155,7 @@ const CUDA_MAY_USE: [&str; 10] = [
     "bytemuck",
     "cudarc",
     "ffcm",
+    "ffcm-jit",
     "libloading",
     "rayon",
     "sha2",

@@ -1,0 +1,164 @@
+// @sum on rows of numbers: u24, u24. Rendered; do not edit.
+
+#include "number.cuh"
+
+using namespace ffcm;
+
+constexpr u32 LANES = 64;
+constexpr u32 COUNTED = 7;
+
+struct Answer {
+    u32 tag;  // 0 if the lane stopped: the payload says why
+    u32 payload;
+    u32 counts[COUNTED];
+};
+
+FFCM_DEVICE Answer run_row(const u32* __restrict__ columns, u32 rows, u32 row) {
+    u32 n_apply = 0u;
+    u32 n_duplicate = 0u;
+    u32 n_succ = 0u;
+    u32 n_switch = 0u;
+    u32 n_collapse = 0u;
+    u32 n_specialize = 0u;
+    u32 tag = 0u;
+    u32 payload = 0u;
+    u32 r0 = columns[row];
+    u32 r1 = columns[1u * rows + row];
+    u32 stack[512];
+    u32 top = 0u;
+    u32 next = 0u;
+    for (u32 trip = 0u; trip < 4096u && next < 3u; trip += 1u) {
+        switch (next) {
+            case 0u: {
+                const u32 v0 = r0;
+                const u32 v1 = r1;
+                if (v0 == 0u) {
+                    n_apply += 3u;
+                    n_switch += 1u;
+                    n_collapse += 1u;
+                    n_specialize += 1u;
+                    r0 = v1;
+                    if (top == 0u) {
+                        next = 3u;
+                    } else {
+                        top -= 1u;
+                        next = stack[top];
+                    }
+                } else {
+                    const u32 v2 = v0 - 1u;
+                    const u32 v3 = 2u * v1;
+                    const u32 v4 = v3 & NUM_NARROW_MASK;
+                    const u32 v5 = 2u * v1;
+                    const u32 v6 = v5 & NUM_NARROW_MASK;
+                    const u32 v7 = 1u + v6;
+                    const u32 v8 = v7 & NUM_NARROW_MASK;
+                    if (top > 509u) {
+                        next = 4u;
+                        payload = 3u;
+                        break;
+                    }
+                    stack[top + 0u] = v2;
+                    stack[top + 1u] = v8;
+                    stack[top + 2u] = 1u;
+                    top += 3u;
+                    n_apply += 4u;
+                    n_duplicate += 2u;
+                    n_succ += 6u;
+                    n_switch += 1u;
+                    n_collapse += 2u;
+                    n_specialize += 2u;
+                    r0 = v2;
+                    r1 = v4;
+                    next = 0u;
+                }
+                break;
+            }
+            case 1u: {
+                const u32 v2 = r0;
+                top -= 2u;
+                const u32 v0 = stack[top + 0u];
+                const u32 v1 = stack[top + 1u];
+                if (top > 510u) {
+                    next = 4u;
+                    payload = 3u;
+                    break;
+                }
+                stack[top + 0u] = v2;
+                stack[top + 1u] = 2u;
+                top += 2u;
+                r0 = v0;
+                r1 = v1;
+                next = 0u;
+                break;
+            }
+            case 2u: {
+                const u32 v1 = r0;
+                top -= 1u;
+                const u32 v0 = stack[top + 0u];
+                const u32 v2 = v0 + v1;
+                const u32 v3 = v2 & NUM_NARROW_MASK;
+                r0 = v3;
+                if (top == 0u) {
+                    next = 3u;
+                } else {
+                    top -= 1u;
+                    next = stack[top];
+                }
+                break;
+            }
+            default: {
+                break;
+            }
+        }
+    }
+    if (next == 3u) {
+        tag = 805306369u;
+        payload = r0;
+    }
+    if (next < 3u) {
+        payload = 4u;
+    }
+    Answer answer = {};
+    answer.tag = tag;
+    answer.payload = payload;
+    answer.counts[0] = n_apply;
+    answer.counts[1] = n_duplicate;
+    answer.counts[3] = n_succ;
+    answer.counts[4] = n_switch;
+    answer.counts[5] = n_collapse;
+    answer.counts[6] = n_specialize;
+    return answer;
+}
+
+extern "C" __global__ void __launch_bounds__(64)
+lane_rows(const u32* __restrict__ columns, u32* answers, u32* totals, u32 rows, u32 gas) {
+    __shared__ u32 sums[COUNTED];
+    if (threadIdx.x < COUNTED) {
+        sums[threadIdx.x] = 0u;
+    }
+    __syncthreads();
+    const u32 row = blockIdx.x * LANES + threadIdx.x;
+    if (row < rows) {
+        const Answer answer = run_row(columns, rows, row);
+        u32 total = 0u;
+#pragma unroll
+        for (u32 i = 0u; i < COUNTED; i++) {
+            total += answer.counts[i];
+        }
+        answers[row] = answer.tag;
+        answers[rows + row] = answer.payload;
+        answers[2u * rows + row] = total;
+        if (answer.tag != 0u && total <= gas) {
+#pragma unroll
+            for (u32 i = 0u; i < COUNTED; i++) {
+                if (answer.counts[i] != 0u) {
+                    atomicAdd(&sums[i], answer.counts[i]);
+                }
+            }
+        }
+    }
+    __syncthreads();
+    if (threadIdx.x < COUNTED) {
+        totals[blockIdx.x * COUNTED + threadIdx.x] = sums[threadIdx.x];
+    }
+}

@@ -156,7 +156,7 @@ fn a_folder_keeps_code_for_the_next_run() {
     assert!(functions >= 2, "{functions}");
     assert!(fs::read_dir(&cache).unwrap().count() > 0);
     assert_eq!(answer(&arguments), (first, functions));
-    let printed = stdout(&arguments[..2]);
+    let printed = stdout(&["run", text(&net), "--jit", "on"]);
     assert!(printed.contains("- jit          on, "), "{printed}");
     let printed = stdout(&["run", text(&net), "--jit", "off"]);
     assert!(printed.contains("- jit          off\n"), "{printed}");

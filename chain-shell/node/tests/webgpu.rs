@@ -28,10 +28,6 @@ fn compare(arguments: &[&str]) {
         let object = value.as_object_mut().unwrap();
         object.remove("seconds").unwrap();
         object.remove("threads").unwrap();
-        // Native code is for the CPU; rankings do not tell.
-        let jit = object.remove("jit");
-        assert!(jit.is_none_or(|jit| jit == (backend == "cpu")));
-        object.remove("jit_functions");
         let device = ["backend", "device"].map(|key| object.remove(key).unwrap());
         (value, device)
     };

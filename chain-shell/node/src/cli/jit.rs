@@ -25,6 +25,9 @@ pub(crate) enum Jit {
     Folder(PathBuf),
 }
 
+/// What it means that the option is absent. If this is [`Jit::On`], a processor without native code is no failure then.
+const DEFAULT: Jit = Jit::Off;
+
 /// A value of `--jit` that means nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum JitError {
@@ -60,8 +63,8 @@ impl FromStr for Jit {
 /// The option, for every verb that opens a CPU.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct JitArguments {
-    /// Native code for hot definitions on the CPU: on, off, or a folder (a path with a /) that keeps it for later runs; by
-    /// default on where there is native code for the processor. Never changes a result
+    /// Native code for hot definitions on the CPU: on, off, or a folder (a path with a /) that keeps it for later runs; off
+    /// if absent. Never changes a result
     #[arg(long, value_name = "on|off|DIR")]
     pub(crate) jit: Option<Jit>,
 }
@@ -73,10 +76,10 @@ pub(crate) struct Fusing(Option<Arc<Native>>);
 impl Fusing {
     /// Starts what `arguments` ask for. A processor that there is no native code for is a failure only if that was asked for.
     pub(crate) fn start(arguments: &JitArguments) -> Result<Fusing, Failure> {
-        let disk = match &arguments.jit {
-            Some(Jit::Off) => return Ok(Fusing(None)),
-            Some(Jit::Folder(folder)) => Some(folder.clone()),
-            Some(Jit::On) | None => None,
+        let disk = match arguments.jit.as_ref().unwrap_or(&DEFAULT) {
+            Jit::Off => return Ok(Fusing(None)),
+            Jit::Folder(folder) => Some(folder.clone()),
+            Jit::On => None,
         };
         let options = Options {
             disk,

@@ -10,8 +10,11 @@
 //!   those of the function is the end of it.
 //! * *Switches and matches* end a block; the reduction goes on for each outcome. Where the outcome is one that programs
 //!   are not written for, what is left is compiled without further branches.
-//! * *Definitions met on the way* are compiled in, as far as that is bounded: the arms of switches, and definitions that
-//!   do not lead to themselves.
+//! * *Definitions met on the way* are compiled in, as far as that is bounded: the arms of switches, definitions that do
+//!   not lead to themselves, and calls that a number known to be zero ends. So are, once, calls of the definition itself
+//!   that begin with a switch on a number: both of a recursion over a tree then depend on one switch, and the leaves of
+//!   the tree need no calls.
+//! * *Constructors and duplicators* that met pass through each other in advance.
 //!
 //! # Modes
 //! Which leaves go out is found by assuming that all do, and compiling: a leaf at which the function waits for something
@@ -22,6 +25,7 @@ mod block;
 mod book;
 mod call;
 mod draft;
+mod unfold;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,7 +63,8 @@ const CONSTRUCTOR_NODES_MAX: usize = 8;
 const EFFORT: (usize, usize) = (1 << 20, 1024);
 
 /// Compiles the entries of a book: definitions and the shapes of their arguments, the base entries first. The function with
-/// the index of an entry is one for it; there is none where it would be too large.
+/// the index of an entry is one for it; there is none where it would be too large, and none at all where the entries do
+/// not begin with the base entries.
 pub fn fuse(definitions: &[Definition], entries: &[(u32, Shape)]) -> Module {
     let effort = definitions.iter().fold(EFFORT.0, |effort, definition| {
         effort.saturating_add(EFFORT.1.saturating_mul(definition.nodes.len()))
@@ -69,6 +74,13 @@ pub fn fuse(definitions: &[Definition], entries: &[(u32, Shape)]) -> Module {
 
 /// The same with so much effort, see [`EFFORT`].
 fn fuse_within(definitions: &[Definition], entries: &[(u32, Shape)], effort: usize) -> Module {
+    let base = |&(i, entry): &(u32, &(u32, Shape))| *entry == (i, Shape::base());
+    let bases = (0u32..).zip(entries).take(definitions.len());
+    if entries.len() < definitions.len() || !bases.into_iter().all(|entry| base(&entry)) {
+        return Module {
+            functions: vec![None; entries.len()],
+        };
+    }
     let mut fuser = Fuser::new(definitions, entries, effort);
     fuser.settle();
     fuser.withdraw();

@@ -153,6 +153,11 @@ fn hostile() -> Vec<String> {
         "(0 ".repeat(3000),
         ")".repeat(3000)
     ));
+    books.push(format!(
+        "@main = {}1{}\n",
+        "(0 ".repeat(250),
+        ")".repeat(250)
+    ));
     // Definitions that call each other in circles, with eight leaves.
     let circle = (0..200).map(|i| {
         format!(
@@ -181,6 +186,17 @@ fn hostile_books_are_compiled_in_bounded_time() {
         let insts = |function: &Function| function.blocks.iter().map(|b| b.insts.len()).sum();
         let largest = module.functions.iter().flatten().map(insts).max();
         assert!(largest.unwrap_or(0) <= 2 * INSTS_MAX);
+    }
+}
+
+#[test]
+fn entries_that_are_no_base_entries_have_no_functions() {
+    let book = Book::parse("@main = @next\n@next = (a a)").unwrap();
+    let entries = Compiled::new(&book).entries().to_vec();
+    assert!(fuse(book.definitions(), &entries).functions[1].is_some());
+    for wrong in [&entries[1..], &[entries[1].clone(), entries[0].clone()]] {
+        let module = fuse(book.definitions(), wrong);
+        assert_eq!(module.functions, vec![None; wrong.len()]);
     }
 }
 

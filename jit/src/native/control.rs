@@ -22,8 +22,12 @@ struct Open {
     id: BlockId,
     at: Block,
     given: Vec<(ValueId, Value)>,
+    /// What holds before that, see [`Body::back_to`].
+    back_to: usize,
     /// Whether functions have been called since the gas was looked at.
     called: bool,
+    /// Whether it is met rarely.
+    rare: bool,
 }
 
 /// What to write for a function.
@@ -67,15 +71,18 @@ impl Task<'_> {
             id: BlockId(0),
             at: body.b.current_block().expect("the function has begun"),
             given: given.map(|(at, v)| (ValueId(at as u32), v)).collect(),
+            back_to: 0,
             called: false,
+            rare: false,
         }];
         while let Some(next) = open.pop() {
             if body.b.current_block() != Some(next.at) {
                 body.b.switch_to_block(next.at);
             }
-            body.called = next.called;
+            (body.called, body.rare) = (next.called, next.rare);
+            body.back_to(next.back_to);
             for (id, value) in next.given {
-                body.set(id, value)?;
+                body.give(id, value)?;
             }
             let Some(block) = self.function.blocks.get(next.id.0 as usize) else {
                 return Err(body.invalid("a block is named that there is not"));
@@ -98,7 +105,7 @@ impl Body<'_, '_> {
         let (start, values) = self.joint(ins.len());
         self.jump(start, ins);
         self.b.switch_to_block(start);
-        let (ask, body) = (self.cold(), self.b.create_block());
+        let (ask, body) = (self.cold(), self.next());
         let ticks = self.field(self.regions.counters, abi::TICKS);
         let more = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThan, ticks, 0);
         self.unless_to(more, ask);
@@ -194,9 +201,19 @@ impl Body<'_, '_> {
             id,
             at,
             given: given.iter().copied().zip(values).collect(),
+            back_to: self.given(),
             called: self.called,
+            rare: self.rare,
         });
         at
+    }
+
+    /// The same for one that is met rarely.
+    fn rarely(&mut self, id: BlockId, from: ValueId, open: &mut Vec<Open>) -> Block {
+        let rare = std::mem::replace(&mut self.rare, true);
+        let block = self.branch(id, &[from], open);
+        self.rare = rare;
+        block
     }
 
     fn switch(
@@ -211,8 +228,7 @@ impl Body<'_, '_> {
             Some(kind) if kind.is_wide() => Kind::U32,
             _ => Kind::U24,
         };
-        let other = self.branch(other, &[from], open);
-        self.b.set_cold_block(other);
+        let other = self.rarely(other, from, open);
         let zero = self.branch(zero, &[from], open);
         let successor = self.branch(successor, &[from, before], open);
         // Of the kind that is expected, the number before has the same lower half.
@@ -317,7 +333,7 @@ impl Body<'_, '_> {
         let given = [BlockArg::from(term)];
         if places.len() <= 3 {
             for &(number, place) in places {
-                let next = self.b.create_block();
+                let next = self.next();
                 let equal =
                     self.b
                         .ins()
@@ -329,7 +345,7 @@ impl Body<'_, '_> {
             return;
         }
         let (low, high) = places.split_at(places.len() / 2);
-        let (below, above) = (self.b.create_block(), self.b.create_block());
+        let (below, above) = (self.next(), self.next());
         let less = self.b.ins().icmp_imm_s(
             IntCC::UnsignedLessThan,
             definition,

@@ -383,3 +383,32 @@ fn a_function_that_there_is_not_is_an_error() {
         assert!(matches!(error, crate::native::RenderError::Invalid { .. }));
     }
 }
+
+/// A switch on one value in each arm of a switch on another: each arm goes on with its own.
+#[test]
+fn branches_do_not_see_each_other() {
+    let switch = |from: u32, first: u32, before: u32| End::Switch {
+        from: v(from),
+        zero: BlockId(first),
+        successor: BlockId(first + 1),
+        before: v(before),
+        other: BlockId(first + 2),
+    };
+    let mut blocks = vec![block(&[], vec![], switch(0, 1, 2))];
+    blocks.extend((0..3).map(|arm| block(&[], vec![], switch(1, 4 + 3 * arm, 3 + arm))));
+    blocks.extend((0..9).map(|_| block(&[], vec![], returned(&[0, 1]))));
+    let modes = [Mode::In, Mode::In, Mode::Out, Mode::Out];
+    let code = placed(&module(vec![function(&modes, 6, blocks)]));
+    let terms = [
+        Term::u24(0),
+        Term::u24(5),
+        Term::ERA,
+        Term::u32(0),
+        Term::i32(7),
+    ];
+    for a in terms {
+        for b in terms {
+            assert_eq!(Mock::new(1).call(&code, 0, &[a, b]), [a, b]);
+        }
+    }
+}

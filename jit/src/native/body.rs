@@ -11,7 +11,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::FunctionBuilder;
-use ffcm::net::partial::ARGUMENTS_MAX;
+use ffcm::net::partial::{ARGUMENTS_MAX, Tally};
 use ffcm::spec::number::{Kind, Operator};
 use ffcm::spec::word::Term;
 
@@ -99,6 +99,8 @@ pub struct Body<'f, 'b> {
     pub called: bool,
     /// Whether what is being written is met rarely.
     pub rare: bool,
+    /// Interactions that the outcomes of a look have to count, and their number.
+    pub uncounted: (Tally, u64),
     held: Vec<Option<Held>>,
     /// What was held for values that branches have given others since.
     before: Vec<(ValueId, Option<Held>)>,
@@ -135,6 +137,7 @@ impl<'f, 'b> Body<'f, 'b> {
             context,
             called: false,
             rare: false,
+            uncounted: (Tally::default(), 0),
             held: vec![None; function.types.len()],
             before: Vec::new(),
             waiting: Vec::new(),

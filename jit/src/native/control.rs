@@ -83,7 +83,7 @@ impl Task<'_> {
             if body.b.current_block() != Some(next.at) {
                 body.b.switch_to_block(next.at);
             }
-            (body.called, body.rare) = (next.called, next.rare);
+            (body.called, body.rare, body.short) = (next.called, next.rare, false);
             body.back_to(next.back_to);
             for (id, value) in next.given {
                 body.give(id, value)?;

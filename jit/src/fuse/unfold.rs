@@ -7,9 +7,9 @@ use ffcm::spec::rules::Opcode;
 use ffcm::spec::word::{Class, Term};
 
 use super::block::is_number;
-use super::book::is_constructor;
+use super::book::{is_constructor, is_match};
 use super::draft::{Draft, Path};
-use super::{CHAIN_MAX, COMMUTES_MAX, Fuser, INLINE_MAX, Level, UNROLLED_MAX};
+use super::{CHAIN_MAX, COMMUTES_MAX, Fuser, INLINE_MAX, Level, MATCHES_MAX, UNROLLED_MAX};
 
 impl Fuser<'_> {
     /// Compiles one more definition into the path, if there is one that should be.
@@ -24,7 +24,8 @@ impl Fuser<'_> {
             let small = is_constructor(definition) || self.level > Level::Arms;
             definition.nodes.len() <= INLINE_MAX
                 && (small && !self.recursive[index as usize]
-                    || !call.written && times <= path.unrolled)
+                    || !call.written && times <= path.unrolled
+                    || self.matches_register(draft, path, call))
         };
         let first = path.net.calls.iter().position(worthy);
         let Some(i) = first.or_else(|| self.unrolled(draft, path)) else {
@@ -38,6 +39,21 @@ impl Fuser<'_> {
         let root = path.net.instantiate(definition, i);
         path.net.link(root, Value::Node(call.node));
         true
+    }
+
+    /// Whether a call is one of a match, of what is in a register, for which there may be one more `Match`.
+    fn matches_register(&self, draft: &Draft, path: &Path, call: &Call) -> bool {
+        let Value::Register(register) = path.net.port(call.node, 0) else {
+            return false;
+        };
+        let definition = &self.definitions[call.reference.offset() as usize];
+        let planned = path.decided.1 + path.patterns.len();
+        self.level >= Level::Matches
+            && !self.constructors.is_empty()
+            && planned < MATCHES_MAX
+            && !is_number(draft, path, register)
+            && is_constructor(definition)
+            && is_match(definition)
     }
 
     /// Expands the references to numbers that calls are certain to switch on.

@@ -41,19 +41,23 @@ impl Fuser<'_> {
         true
     }
 
-    /// Whether a call is one of a match, of what is in a register, for which there may be one more `Match`.
+    /// Whether a call is one of a match, of what is known or in a register, for which there may be one more `Match`.
     fn matches_register(&self, draft: &Draft, path: &Path, call: &Call) -> bool {
-        let Value::Register(register) = path.net.port(call.node, 0) else {
-            return false;
-        };
         let definition = &self.definitions[call.reference.offset() as usize];
-        let planned = path.decided.1 + path.patterns.len();
-        self.level >= Level::Matches
-            && !self.constructors.is_empty()
-            && planned < MATCHES_MAX
-            && !is_number(draft, path, register)
-            && is_constructor(definition)
-            && is_match(definition)
+        if self.level < Level::Matches || !is_constructor(definition) || !is_match(definition) {
+            return false;
+        }
+        match path.net.port(call.node, 0) {
+            Value::Atom(term) => {
+                term.class() == Class::Ref && self.constructors.contains(&term.offset())
+            }
+            Value::Register(register) => {
+                !self.constructors.is_empty()
+                    && path.decided.1 + path.patterns.len() < MATCHES_MAX
+                    && !is_number(draft, path, register)
+            }
+            _ => false,
+        }
     }
 
     /// Expands the references to numbers that calls are certain to switch on.

@@ -35,6 +35,9 @@ use crate::spec::word::Term;
 const UNREPORTED_MAX: u64 = 1 << 20;
 /// Bytes of the machine's stack that native code may take on a thread of unknown size, of which the smallest have 2 MiB.
 pub(super) const STACK: u64 = 512 << 10;
+/// The stack of a thread that the engine starts for native code, and how much of that it may take.
+pub(super) const OWN_THREAD: usize = 16 << 20;
+pub(super) const OWN_STACK: u64 = 15 << 20;
 /// Looks at the board without an attempt to find work for others, at most.
 const REST_MAX: u32 = 1 << 10;
 

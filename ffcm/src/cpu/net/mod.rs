@@ -337,7 +337,11 @@ impl<'b> NetEngine<'b> {
 
     /// What a worker knows of native code, on a thread where that may take so much of the stack.
     fn native(&self, stack: u64) -> Native<'_> {
-        Native::new(self.fused.as_deref(), self.stack.unwrap_or(stack))
+        Native::new(
+            self.fused.as_deref(),
+            self.compiled.program.entries.len(),
+            self.stack.unwrap_or(stack),
+        )
     }
 
     /// A thread of the engine's own.

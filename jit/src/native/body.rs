@@ -11,7 +11,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::FunctionBuilder;
-use ffcm::net::partial::ARGUMENTS_MAX;
+use ffcm::net::partial::{ARGUMENTS_MAX, Tally};
 use ffcm::spec::number::{Kind, Operator};
 use ffcm::spec::word::Term;
 
@@ -97,8 +97,12 @@ pub struct Body<'f, 'b> {
     pub regions: Regions,
     /// Whether functions have been called since the gas was looked at.
     pub called: bool,
+    /// Whether there was a call since memory was made sure of.
+    pub short: bool,
     /// Whether what is being written is met rarely.
     pub rare: bool,
+    /// Interactions that the outcomes of a look have to count, and their number.
+    pub uncounted: (Tally, u64),
     held: Vec<Option<Held>>,
     /// What was held for values that branches have given others since.
     before: Vec<(ValueId, Option<Held>)>,
@@ -134,7 +138,9 @@ impl<'f, 'b> Body<'f, 'b> {
             likely,
             context,
             called: false,
+            short: false,
             rare: false,
+            uncounted: (Tally::default(), 0),
             held: vec![None; function.types.len()],
             before: Vec::new(),
             waiting: Vec::new(),
@@ -158,6 +164,7 @@ impl<'f, 'b> Body<'f, 'b> {
         match self.held(id)? {
             Held::Here(value) => Ok(value),
             Held::Waiting(waiting) => {
+                self.cover();
                 let value = self.settle(waiting);
                 self.set(id, value)?;
                 Ok(value)
@@ -202,7 +209,19 @@ impl<'f, 'b> Body<'f, 'b> {
         Ok(())
     }
 
-    /// Puts an operation off, at most until memory is made sure of anew or the block ends.
+    /// How many operations have been put off.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Makes sure of memory for what has been put off, if there was a call since.
+    pub fn cover(&mut self) {
+        if self.short {
+            self.reserve(0);
+        }
+    }
+
+    /// Puts an operation off, at most until the block ends.
     pub fn put_off(&mut self, id: ValueId, waiting: Waiting) -> Result<(), RenderError> {
         self.waiting.push(id);
         self.hold(id, Held::Waiting(waiting))
@@ -215,6 +234,9 @@ impl<'f, 'b> Body<'f, 'b> {
 
     /// Does what has been put off.
     pub fn settle_all(&mut self) -> Result<(), RenderError> {
+        if !self.waiting.is_empty() {
+            self.cover();
+        }
         for id in std::mem::take(&mut self.waiting) {
             self.get(id)?;
         }

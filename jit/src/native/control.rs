@@ -7,6 +7,7 @@ use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{self as clif, Block, BlockArg, InstBuilder, Value};
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use ffcm::net::partial::{TALLY_MAX, Tally};
 use ffcm::spec::number::{Kind, WIDE};
 use ffcm::spec::word::Class;
 
@@ -14,7 +15,7 @@ use super::RenderError;
 use super::abi::{self, Service};
 use super::arith::plain_w0;
 use super::body::Body;
-use crate::ir::{BlockId, End, Function, FunctionId, Mode, Module, ValueId};
+use crate::ir::{BlockId, End, Function, FunctionId, Inst, Mode, Module, ValueId};
 use crate::likely::Likely;
 
 /// A block that is still to be written, and the values that it is given.
@@ -28,6 +29,8 @@ struct Open {
     called: bool,
     /// Whether it is met rarely.
     rare: bool,
+    /// Interactions before it that are not counted yet, and their number.
+    uncounted: (Tally, u64),
 }
 
 /// What to write for a function.
@@ -74,12 +77,13 @@ impl Task<'_> {
             back_to: 0,
             called: false,
             rare: false,
+            uncounted: (Tally::default(), 0),
         }];
         while let Some(next) = open.pop() {
             if body.b.current_block() != Some(next.at) {
                 body.b.switch_to_block(next.at);
             }
-            (body.called, body.rare) = (next.called, next.rare);
+            (body.called, body.rare, body.short) = (next.called, next.rare, false);
             body.back_to(next.back_to);
             for (id, value) in next.given {
                 body.give(id, value)?;
@@ -87,7 +91,19 @@ impl Task<'_> {
             let Some(block) = self.function.blocks.get(next.id.0 as usize) else {
                 return Err(body.invalid("a block is named that there is not"));
             };
-            body.count(block.tally.0, block.total);
+            let (mut tally, before) = next.uncounted;
+            tally.add(block.tally);
+            let total = before + block.total;
+            // What only looks at a value leaves the counting to its outcomes: one addition less on each path. The runtime
+            // reads the counters where it is asked for memory, or to enter a call, and takes back only what has been counted.
+            let looks = matches!(block.end, End::Switch { .. } | End::Match { .. });
+            let loads = |inst: &Inst| matches!(inst, Inst::Load { .. });
+            if looks && block.insts.iter().all(loads) && total <= TALLY_MAX {
+                body.uncounted = (tally, total);
+            } else {
+                body.uncounted = (Tally::default(), 0);
+                body.count(tally.0, total);
+            }
             for inst in &block.insts {
                 body.inst(inst)?;
             }
@@ -204,6 +220,7 @@ impl Body<'_, '_> {
             back_to: self.given(),
             called: self.called,
             rare: self.rare,
+            uncounted: self.uncounted,
         });
         at
     }

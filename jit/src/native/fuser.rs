@@ -1,12 +1,13 @@
-//! Code for whole books: made in the background once they are hot, kept in memory and on disk.
+//! Code for books: made in the background for entries that are hot, kept in memory and on disk.
 //!
-//! [`Native::fuse`] starts nothing. A book is *hot* when enough samples say that it is running; it is then put into a queue,
-//! which one thread works off: it looks for the code in memory, then on disk, and otherwise fuses the book and renders it,
-//! within a budget of processor time. What is ready is published by one release store; whoever asks for a function does
-//! one acquire load. A book for which there can be no code stays with the interpreter.
+//! [`Native::fuse`] starts nothing. An entry is *hot* when enough samples say that it is running; it is then put into a queue,
+//! which one thread works off: it looks for the code in memory, then on disk, and otherwise fuses the book and renders the
+//! entry's function and all that it calls, within a budget of processor time. What is ready is published by one release
+//! store for each entry; whoever asks for a function does one acquire load. An entry for which there can be no code stays
+//! with the interpreter.
 //!
 //! # What code is kept under
-//! BLAKE3 of everything that the code was made from and for: the book's digest, its entries, the versions of the intermediate
+//! BLAKE3 of everything that the code was made from and for: the book's digest, its entries, which of them was hot, the versions of the intermediate
 //! representation, of this renderer and of the contract with the engine, the version of the code generator, the machine,
 //! its features and all settings.
 
@@ -29,10 +30,10 @@ use super::render::{self, Renderer};
 use super::{Image, RenderError};
 use crate::ir::{self, Module};
 
-/// Books that wait to be compiled, at most; others are asked for again when they are sampled the next time.
+/// Entries that wait to be compiled, at most; others are asked for again when they are sampled the next time.
 const QUEUE_MAX: usize = 64;
-/// Books whose code is kept in memory, at most, and bytes of it (32 MiB). Code in use stays as long as it is.
-const BOOKS_MAX: usize = 64;
+/// Images kept in memory, at most, and bytes of them (32 MiB). Code in use stays as long as it is.
+const IMAGES_MAX: usize = 256;
 const BYTES_MAX: usize = 32 << 20;
 /// A book of more nodes is not copied for the background.
 const NODES_MAX: usize = 1 << 18;
@@ -45,9 +46,9 @@ pub type Build = fn(&[Definition], &[(u32, Shape)]) -> Module;
 pub struct Options {
     /// Folder of the cache on disk, if there is one; see [`user_folder`](super::user_folder).
     pub disk: Option<PathBuf>,
-    /// Samples after which a book is hot; 0: it is when it is first run.
+    /// Samples after which an entry is hot; 0: all of a book are when it is first run.
     pub samples: u32,
-    /// Processor time that one book may take.
+    /// Processor time that the code of one entry may take.
     pub budget: Duration,
 }
 
@@ -55,7 +56,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             disk: None,
-            samples: 1,
+            samples: 16,
             budget: Duration::from_secs(1),
         }
     }
@@ -64,25 +65,25 @@ impl Default for Options {
 /// What has been done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// Books compiled.
-    pub books: u64,
+    /// Entries compiled.
+    pub entries: u64,
     /// Functions compiled.
     pub functions: u64,
     /// Bytes of code compiled.
     pub bytes: u64,
-    /// Processor time of compiling, books that were given up included.
+    /// Processor time of compiling, entries that were given up included.
     pub microseconds: u64,
-    /// Books whose code was found in memory.
+    /// Entries whose code was found in memory.
     pub memory_hits: u64,
-    /// Books whose code was found on disk.
+    /// Entries whose code was found on disk.
     pub disk_hits: u64,
-    /// Books whose code was not found.
+    /// Entries whose code was not found.
     pub misses: u64,
     /// Failures of the cache on disk.
     pub disk_errors: u64,
-    /// Books given up for want of time.
+    /// Entries given up for want of time.
     pub over_budget: u64,
-    /// Books given up for any other reason.
+    /// Entries given up for any other reason.
     pub failed: u64,
     /// Times that the queue was full.
     pub refused: u64,
@@ -90,7 +91,7 @@ pub struct Statistics {
 
 #[derive(Default)]
 struct Counters {
-    books: AtomicU64,
+    entries: AtomicU64,
     functions: AtomicU64,
     bytes: AtomicU64,
     microseconds: AtomicU64,
@@ -127,24 +128,48 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
-    waiting: Vec<Arc<Entries>>,
+    waiting: Vec<Job>,
     busy: bool,
 }
 
-/// The code of a book: none until it is ready.
+/// An entry to compile, or all.
+struct Job {
+    book: Arc<Entries>,
+    entry: Option<u32>,
+}
+
+impl Job {
+    /// What its code is kept under.
+    fn key(&self) -> blake3::Hash {
+        let entry = self.entry.map_or(u64::MAX, u64::from);
+        blake3::keyed_hash(self.book.key.as_bytes(), &entry.to_le_bytes())
+    }
+}
+
+/// The code of a book.
 struct Entries {
     digest: [u8; 32],
     key: blake3::Hash,
-    code: OnceLock<Arc<Placed>>,
-    samples: AtomicU32,
-    source: Mutex<Option<Source>>,
+    entries: Vec<Entry>,
+    /// What the functions are in.
+    placed: Mutex<Vec<Arc<Placed>>>,
+    source: Mutex<Source>,
     shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Entry {
+    /// None until it is ready.
+    code: OnceLock<Function>,
+    samples: AtomicU32,
 }
 
 /// What code is made from.
 struct Source {
     definitions: Vec<Definition>,
     entries: Vec<(u32, Shape)>,
+    /// Made when it is first needed.
+    module: Option<Module>,
 }
 
 /// A panic while this is locked leaves it as it was: each change is a single step.
@@ -195,7 +220,7 @@ impl Native {
         let counters = &self.shared.counters;
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Statistics {
-            books: get(&counters.books),
+            entries: get(&counters.entries),
             functions: get(&counters.functions),
             bytes: get(&counters.bytes),
             microseconds: get(&counters.microseconds),
@@ -252,17 +277,22 @@ impl Fuser for Native {
         let entries = Arc::new(Entries {
             digest: compiled.digest(),
             key: key(&self.shared.fingerprint, compiled),
-            code: OnceLock::new(),
-            samples: AtomicU32::new(u32::from(self.shared.options.samples == 0)),
-            source: Mutex::new(Some(Source {
+            entries: compiled
+                .entries()
+                .iter()
+                .map(|_| Entry::default())
+                .collect(),
+            placed: Mutex::default(),
+            source: Mutex::new(Source {
                 definitions: definitions.to_vec(),
                 entries: compiled.entries().to_vec(),
-            })),
+                module: None,
+            }),
             shared: Arc::clone(&self.shared),
         });
         let handle = Handle(entries);
         if self.shared.options.samples == 0 {
-            handle.ask();
+            handle.ask(None);
         }
         Some(Arc::new(handle))
     }
@@ -301,22 +331,25 @@ fn write_shape(shape: &Shape, hasher: &mut blake3::Hasher) {
 struct Handle(Arc<Entries>);
 
 impl Handle {
-    /// Puts the book into the queue.
-    fn ask(&self) {
+    /// Puts an entry into the queue, or all. Whether there is room.
+    fn ask(&self, entry: Option<u32>) -> bool {
         let shared = &self.0.shared;
         let mut queue = lock(&shared.queue);
-        if queue.waiting.len() < QUEUE_MAX {
-            queue.waiting.push(Arc::clone(&self.0));
+        let room = queue.waiting.len() < QUEUE_MAX;
+        if room {
+            let book = Arc::clone(&self.0);
+            queue.waiting.push(Job { book, entry });
             shared.changed.notify_all();
         } else {
             add(&shared.counters.refused, 1);
-            self.0.samples.store(0, Ordering::Relaxed);
         }
+        room
     }
 }
 
-// SAFETY: the code lives as long as `Entries`, which lives as long as the handle. It was rendered from the functions that were
-// made for these entries, or read from a file that says so under a checksum and that only this user can write.
+// SAFETY: code is published after `Entries` has taken hold of the memory that it is in, which it keeps as long as it lives,
+// and the handle has `Entries`. It was rendered from the functions that were made for these entries, or read from a file
+// that says so under a checksum and that only this user can write.
 unsafe impl Fused for Handle {
     fn digest(&self) -> [u8; 32] {
         self.0.digest
@@ -324,17 +357,21 @@ unsafe impl Fused for Handle {
 
     #[inline]
     fn function(&self, entry: u32) -> Option<Function> {
-        self.0.code.get()?.function(entry)
+        self.0.entries.get(entry as usize)?.code.get().copied()
     }
 
-    fn sampled(&self, _entry: u32) {
-        let hot = self.0.shared.options.samples.max(1);
+    fn sampled(&self, entry: u32) {
+        let hot = self.0.shared.options.samples;
+        let Some(Entry { samples, code }) = self.0.entries.get(entry as usize) else {
+            return;
+        };
         // Looked at first, so that a busy worker does not write what others read.
-        let samples = &self.0.samples;
-        if samples.load(Ordering::Relaxed) < hot
+        if code.get().is_none()
+            && samples.load(Ordering::Relaxed) < hot
             && samples.fetch_add(1, Ordering::Relaxed) + 1 == hot
+            && !self.ask(Some(entry))
         {
-            self.ask();
+            samples.store(0, Ordering::Relaxed);
         }
     }
 }
@@ -343,21 +380,21 @@ impl Shared {
     /// What the thread does.
     fn work(&self) {
         let mut renderer = None;
-        while let Some(book) = self.next() {
+        while let Some(job) = self.next() {
             // Nothing that a panic could leave half done is used again: the renderer is made anew.
-            let done = catch_unwind(AssertUnwindSafe(|| self.compile(&book, &mut renderer)));
+            let done = catch_unwind(AssertUnwindSafe(|| self.compile(&job, &mut renderer)));
             if done.is_err() {
                 renderer = None;
                 add(&self.counters.failed, 1);
-                tracing::warn!("a book cannot be compiled: the compiler has panicked");
+                tracing::warn!("an entry cannot be compiled: the compiler has panicked");
             }
             lock(&self.queue).busy = false;
             self.changed.notify_all();
         }
     }
 
-    /// The next book; None when there will be no more.
-    fn next(&self) -> Option<Arc<Entries>> {
+    /// The next entry; None when there will be no more.
+    fn next(&self) -> Option<Job> {
         let mut queue = lock(&self.queue);
         loop {
             if self.closed.load(Ordering::Acquire) {
@@ -375,35 +412,42 @@ impl Shared {
         }
     }
 
-    /// Finds or makes the code of a book and publishes it.
-    fn compile(&self, book: &Entries, renderer: &mut Option<Renderer>) {
-        let Some(source) = lock(&book.source).take() else {
+    /// Finds or makes the code of an entry, if there is none yet, and publishes it.
+    fn compile(&self, job: &Job, renderer: &mut Option<Renderer>) {
+        let entries = &job.book.entries;
+        let ready = |entry: u32| entries[entry as usize].code.get().is_some();
+        if job.entry.is_some_and(ready) {
+            return;
+        }
+        let key = job.key();
+        let Some(code) = self
+            .find(&key, entries.len())
+            .or_else(|| self.make(job, &key, renderer))
+        else {
             return;
         };
-        let code = match self.find(book, source.entries.len()) {
-            Some(code) => code,
-            None => match self.make(book, &source, renderer) {
-                Some(code) => code,
-                None => return,
-            },
-        };
-        if book.code.set(code).is_err() {
-            unreachable!("the source of a book is taken once");
+        // Kept first: what is published stays callable as long as the book's code lives.
+        lock(&job.book.placed).push(Arc::clone(&code));
+        for (number, entry) in entries.iter().enumerate() {
+            if let Some(function) = code.function(number as u32) {
+                // One that is there already is as good: it was made from the same function.
+                let _ = entry.code.set(function);
+            }
         }
     }
 
-    fn find(&self, book: &Entries, entries: usize) -> Option<Arc<Placed>> {
-        let kept = self.kept(&book.key);
+    fn find(&self, key: &blake3::Hash, entries: usize) -> Option<Arc<Placed>> {
+        let kept = self.kept(key);
         if kept.is_some() {
             add(&self.counters.memory_hits, 1);
             return kept;
         }
-        let image = self.read(book).filter(|image| image.doors.len() == entries);
+        let image = self.read(key).filter(|image| image.doors.len() == entries);
         let placed = image.and_then(|image| self.place(&image));
         match &placed {
             Some(placed) => {
                 add(&self.counters.disk_hits, 1);
-                self.keep(book.key, placed);
+                self.keep(*key, placed);
             }
             None => add(&self.counters.misses, 1),
         }
@@ -411,8 +455,8 @@ impl Shared {
     }
 
     /// The image on disk.
-    fn read(&self, book: &Entries) -> Option<Image> {
-        self.disk.as_ref()?.get(&book.key).unwrap_or_else(|error| {
+    fn read(&self, key: &blake3::Hash) -> Option<Image> {
+        self.disk.as_ref()?.get(key).unwrap_or_else(|error| {
             self.disk_error(&error);
             None
         })
@@ -436,12 +480,12 @@ impl Shared {
 
     fn make(
         &self,
-        book: &Entries,
-        source: &Source,
+        job: &Job,
+        key: &blake3::Hash,
         renderer: &mut Option<Renderer>,
     ) -> Option<Arc<Placed>> {
         let begin = ThreadTime::now();
-        let image = self.render(source, renderer, begin);
+        let image = self.render(job, renderer, begin);
         let time = begin.elapsed().as_micros() as u64;
         add(&self.counters.microseconds, time);
         let image = match image {
@@ -452,17 +496,17 @@ impl Shared {
             }
             Err(error) => {
                 add(&self.counters.failed, 1);
-                tracing::warn!(%error, "a book cannot be compiled");
+                tracing::warn!(%error, "an entry cannot be compiled");
                 return None;
             }
         };
         let placed = self.place(&image)?;
-        add(&self.counters.books, 1);
+        add(&self.counters.entries, 1);
         add(&self.counters.functions, placed.functions() as u64);
         add(&self.counters.bytes, placed.bytes() as u64);
-        self.keep(book.key, &placed);
+        self.keep(*key, &placed);
         if let Some(disk) = &self.disk
-            && let Err(error) = disk.put(&book.key, &image)
+            && let Err(error) = disk.put(key, &image)
         {
             self.disk_error(&error);
         }
@@ -471,18 +515,27 @@ impl Shared {
 
     fn render(
         &self,
-        source: &Source,
+        job: &Job,
         renderer: &mut Option<Renderer>,
         begin: ThreadTime,
     ) -> Result<Image, RenderError> {
-        let module = (self.build)(&source.definitions, &source.entries);
+        let mut source = lock(&job.book.source);
+        let Source {
+            definitions,
+            entries,
+            module,
+        } = &mut *source;
+        let module = &*module.get_or_insert_with(|| (self.build)(definitions, entries));
         let renderer = match renderer {
             Some(renderer) => renderer,
             None => renderer.insert(Renderer::new()?),
         };
-        renderer.render(&module, || {
-            begin.elapsed() < self.options.budget && !self.closed.load(Ordering::Acquire)
-        })
+        let go_on =
+            || begin.elapsed() < self.options.budget && !self.closed.load(Ordering::Acquire);
+        match job.entry {
+            Some(entry) => renderer.render_entry(module, entry, go_on),
+            None => renderer.render(module, go_on),
+        }
     }
 
     fn kept(&self, key: &blake3::Hash) -> Option<Arc<Placed>> {
@@ -499,7 +552,7 @@ impl Shared {
         kept.push((key, Arc::clone(code)));
         let mut bytes: usize = kept.iter().map(|(_, one)| one.bytes()).sum();
         let mut surplus = 0;
-        while bytes > BYTES_MAX || kept.len() - surplus > BOOKS_MAX {
+        while bytes > BYTES_MAX || kept.len() - surplus > IMAGES_MAX {
             bytes -= kept[surplus].1.bytes();
             surplus += 1;
         }

@@ -28,7 +28,6 @@ impl Body<'_, '_> {
                 self.set(*to, value)
             }
             Inst::Reserve { nodes } => {
-                self.settle_all()?;
                 self.reserve(*nodes);
                 Ok(())
             }
@@ -89,11 +88,10 @@ impl Body<'_, '_> {
                 function,
                 ins,
             } => {
-                self.settle_all()?;
                 let reference = self.callee(*function, ins.len())?;
                 let mut arguments = vec![self.context];
                 arguments.extend(self.all(ins)?);
-                self.called = true;
+                (self.called, self.short) = (true, true);
                 let call = self.b.ins().call(reference, &arguments);
                 let results = self.b.inst_results(call).to_vec();
                 if results.len() != outs.len() {
@@ -125,7 +123,10 @@ impl Body<'_, '_> {
         }
     }
 
-    fn reserve(&mut self, nodes: u32) {
+    /// Makes sure of nodes, and of those that what has been put off may take.
+    pub fn reserve(&mut self, nodes: u32) {
+        let nodes = nodes + self.waiting() as u32;
+        self.short = false;
         if nodes == 0 && !self.called {
             return;
         }
@@ -286,6 +287,7 @@ impl Body<'_, '_> {
             {
                 let other_term = self.get(other)?;
                 let swap = matches!(held[0], Held::Waiting(_));
+                self.cover();
                 self.no_longer(if swap { number } else { left });
                 return self.complete(to, waiting, other, other_term, kind, swap, how);
             }

@@ -11,7 +11,7 @@ use cranelift_frontend::FunctionBuilderContext;
 use super::RenderError;
 use super::control::{Task, write_door};
 use super::host;
-use crate::ir::{FunctionId, Mode, Module};
+use crate::ir::{End, Function, FunctionId, Inst, Mode, Module};
 use crate::likely::Guesses;
 
 /// Version of what is written for a module. It changes whenever the code does, and tells code on disk apart.
@@ -107,6 +107,37 @@ impl Renderer {
     pub fn render(
         &mut self,
         module: &Module,
+        go_on: impl FnMut() -> bool,
+    ) -> Result<Image, RenderError> {
+        self.render_some(module, &vec![true; module.functions.len()], go_on)
+    }
+
+    /// The same for the function of one entry and all that it calls.
+    pub fn render_entry(
+        &mut self,
+        module: &Module,
+        entry: u32,
+        go_on: impl FnMut() -> bool,
+    ) -> Result<Image, RenderError> {
+        let mut wanted = vec![false; module.functions.len()];
+        let mut found = vec![entry];
+        while let Some(next) = found.pop() {
+            let Some(seen) = wanted.get_mut(next as usize) else {
+                continue;
+            };
+            if !std::mem::replace(seen, true)
+                && let Some(function) = &module.functions[next as usize]
+            {
+                found.extend(calls_of(function));
+            }
+        }
+        self.render_some(module, &wanted, go_on)
+    }
+
+    fn render_some(
+        &mut self,
+        module: &Module,
+        wanted: &[bool],
         mut go_on: impl FnMut() -> bool,
     ) -> Result<Image, RenderError> {
         let guesses = Guesses::new(module);
@@ -117,7 +148,9 @@ impl Renderer {
         let mut starts = vec![None; module.functions.len()];
         let mut calls = Vec::new();
         for (number, function) in module.functions.iter().enumerate() {
-            let Some(function) = function else { continue };
+            let Some(function) = function.as_ref().filter(|_| wanted[number]) else {
+                continue;
+            };
             if !go_on() {
                 return Err(RenderError::Stopped);
             }
@@ -191,6 +224,21 @@ impl Renderer {
         }
         Ok(start)
     }
+}
+
+/// The functions that one calls.
+fn calls_of(function: &Function) -> impl Iterator<Item = u32> {
+    function.blocks.iter().flat_map(|block| {
+        let calls = block.insts.iter().filter_map(|inst| match inst {
+            Inst::Call { function, .. } => Some(function.0),
+            _ => None,
+        });
+        let last = match &block.end {
+            End::Tail { function, .. } => Some(function.0),
+            _ => None,
+        };
+        calls.chain(last)
+    })
 }
 
 /// Writes where a call goes to.

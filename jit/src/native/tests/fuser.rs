@@ -31,9 +31,16 @@ fn fused(native: &Native, book: &Book) -> Arc<dyn Fused> {
 fn with_disk(folder: &Path) -> Native {
     let options = Options {
         disk: Some(folder.to_owned()),
-        ..Options::default()
+        ..hot_at_once()
     };
     Native::new(options).unwrap()
+}
+
+fn hot_at_once() -> Options {
+    Options {
+        samples: 1,
+        ..Options::default()
+    }
 }
 
 fn ready(fused: &dyn Fused) -> bool {
@@ -49,7 +56,7 @@ fn heated(native: &Native, book: &Book) -> (Arc<dyn Fused>, Statistics) {
 }
 
 #[test]
-fn a_book_is_compiled_when_it_is_hot() {
+fn an_entry_is_compiled_when_it_is_hot() {
     let options = Options {
         samples: 3,
         ..Options::default()
@@ -65,11 +72,18 @@ fn a_book_is_compiled_when_it_is_hot() {
     }
     assert_eq!(native.statistics(), Statistics::default());
     fused.sampled(1);
-    fused.sampled(1);
+    fused.sampled(99);
     native.wait();
-    assert!(ready(&*fused));
+    assert!(!ready(&*fused));
+    fused.sampled(0);
+    fused.sampled(0);
+    native.wait();
+    assert!(fused.function(0).is_some());
+    // Nor more than it calls.
+    let all = Compiled::new(&book).entries().len() as u32;
+    assert!((0..all).any(|entry| fused.function(entry).is_none()));
     let done = native.statistics();
-    assert_eq!((done.books, done.misses, done.failed), (1, 1, 0));
+    assert_eq!((done.entries, done.misses, done.failed), (1, 1, 0));
     assert!(done.functions > 0 && done.bytes > 0 && done.microseconds > 0);
     // It runs.
     let plain = NetEngine::new(&book);
@@ -88,11 +102,11 @@ fn code_is_found_in_memory_and_on_disk() {
     let folder = folder.path().join("cache");
     let native = with_disk(&folder);
     let (_, first) = heated(&native, &book());
-    assert_eq!((first.books, first.misses), (1, 1));
+    assert_eq!((first.entries, first.misses), (1, 1));
     let (again, second) = heated(&native, &book());
     assert!(ready(&*again));
     assert_eq!(
-        (second.books, second.memory_hits, second.disk_hits),
+        (second.entries, second.memory_hits, second.disk_hits),
         (1, 1, 0)
     );
     drop(native);
@@ -106,7 +120,7 @@ fn code_is_found_in_memory_and_on_disk() {
     assert_eq!(third, expected);
     // Another book is another entry.
     let (_, fourth) = heated(&native, &Book::parse(&TEXT.replace('6', "7")).unwrap());
-    assert_eq!((fourth.books, fourth.misses), (1, 1));
+    assert_eq!((fourth.entries, fourth.misses), (1, 1));
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
     assert_eq!(fourth.disk_errors, 0);
 }
@@ -128,7 +142,7 @@ fn what_is_damaged_on_disk_is_made_anew() {
     fs::write(&file, damaged).unwrap();
     let (fused, done) = heated(&with_disk(&folder), &book());
     assert!(ready(&*fused));
-    assert_eq!((done.disk_errors, done.misses, done.books), (1, 1, 1));
+    assert_eq!((done.disk_errors, done.misses, done.entries), (1, 1, 1));
     assert_eq!(fs::read(&file).unwrap(), whole);
 }
 
@@ -139,19 +153,19 @@ fn a_disk_that_cannot_be_costs_no_code() {
     fs::write(&file, "").unwrap();
     let (fused, done) = heated(&with_disk(&file.join("below")), &book());
     assert!(ready(&*fused));
-    assert_eq!((done.disk_errors, done.books), (2, 1));
+    assert_eq!((done.disk_errors, done.entries), (2, 1));
 }
 
 #[test]
 fn a_book_that_takes_too_long_is_given_up() {
     let options = Options {
         budget: Duration::ZERO,
-        ..Options::default()
+        ..hot_at_once()
     };
     let native = Native::new(options).unwrap();
     let (fused, done) = heated(&native, &book());
     assert!(!ready(&*fused));
-    assert_eq!((done.over_budget, done.books, done.failed), (1, 0, 0));
+    assert_eq!((done.over_budget, done.entries, done.failed), (1, 0, 0));
 }
 
 fn refuse(definitions: &[Definition], entries: &[(u32, Shape)]) -> Module {
@@ -161,12 +175,12 @@ fn refuse(definitions: &[Definition], entries: &[(u32, Shape)]) -> Module {
 
 #[test]
 fn a_panic_costs_one_book() {
-    let native = Native::with_build(Options::default(), refuse).unwrap();
+    let native = Native::with_build(hot_at_once(), refuse).unwrap();
     let (fused, done) = heated(&native, &book());
     assert!(!ready(&*fused));
-    assert_eq!((done.failed, done.books), (1, 0));
+    assert_eq!((done.failed, done.entries), (1, 0));
     let (fused, done) = heated(&native, &Book::parse("@main = ((a b) (b a))").unwrap());
-    assert_eq!((done.failed, done.books), (1, 1));
+    assert_eq!((done.failed, done.entries), (1, 1));
     drop(native);
     // What is there stays callable without the maker.
     assert!(ready(&*fused));

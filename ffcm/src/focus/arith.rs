@@ -40,11 +40,6 @@ impl Ratio {
             scale: (63 - excess) as u8,
         }
     }
-
-    /// Share s of a source of mass `x`.
-    pub(crate) fn share(self, damping: u32, x: u64) -> u64 {
-        Factor::from(self).share(damping, x)
-    }
 }
 
 /// A [`Ratio`] as one word, `scale << 32 | ratio`: what vector units load at once.
@@ -58,6 +53,9 @@ impl From<Ratio> for Factor {
 }
 
 impl Factor {
+    /// Of nodes without out-edges: the share of any mass is 0.
+    pub(crate) const NONE: Factor = Factor(31 << 32);
+
     /// Share s of a source of mass `x`, at most [`MASS`].
     #[inline(always)]
     pub(crate) fn share(self, damping: u32, x: u64) -> u64 {
@@ -216,9 +214,10 @@ mod tests {
                 let damped = (u128::from(x) * u128::from(damping)) >> 32;
                 truncate(((damped * u128::from(ratio)) >> scale) as u64)
             };
-            prop_assert_eq!(Ratio { ratio, scale }.share(damping, x), share(ratio, scale));
+            prop_assert_eq!(Factor::from(Ratio { ratio, scale }).share(damping, x), share(ratio, scale));
+            prop_assert_eq!(Factor::NONE.share(damping, x), 0);
             let all = Ratio { ratio: 1 << 31, scale: 31 };
-            prop_assert_eq!(all.share(damping, x), share(1 << 31, 31));
+            prop_assert_eq!(Factor::from(all).share(damping, x), share(1 << 31, 31));
         }
 
         #[test]

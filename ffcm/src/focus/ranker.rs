@@ -5,27 +5,29 @@
 //! present rows. When the overlay outgrows a part of the base, the base is prepared anew. As sums of integers do not
 //! depend on their order, the bits are the same either way.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
 use super::arith::{Factor, Ratio, quota};
-use super::blocks::{BLOCK, Blocks};
-use super::outbox::{Outbox, Push, deliver};
-use super::settle::{Nodes, Settle};
+use super::blocks::Blocks;
+use super::outbox::{Outbox, Push};
+use super::rows::Rows;
+use super::run::Run;
 use super::shards::{Shards, shard_of};
 use super::teleport::Teleport;
 use super::threshold::Threshold;
 use super::tiles;
 use super::warm::Warm;
-use super::{FocusError, FocusParams, MASS, Ranking, missing_mass};
+use super::{FocusError, FocusParams, Ranking, missing_mass};
 use crate::graph::{CHUNK_NODES, Graph};
-
-/// Nodes per parallel piece of the work done per node.
-pub(super) const NODE_PIECE: usize = 1 << 14;
 
 /// A new base is prepared when the overlay has more than this many edges and 1/8 of the base's.
 const OVERLAY_EDGES_MIN: u64 = 1 << 12;
+
+/// Rows are made for warm runs when these have followed 1 / `ROWS_PART` of all edges.
+const ROWS_PART: u64 = 8;
 
 /// A prepared graph.
 ///
@@ -42,8 +44,13 @@ pub struct Ranker {
     /// Label of each node.
     pub(super) label: Vec<u32>,
     /// Ratio of each source of the base: labels below this length have out-edges, the others have none.
-    pub(super) ratios: Vec<Ratio>,
+    ratios: Vec<Ratio>,
+    /// Out-edges of each of them.
+    degrees: Vec<u32>,
     pub(super) gather: Gather,
+    /// Rows of the base, made when warm runs have followed many edges of it, and how many those are.
+    rows: OnceLock<Rows>,
+    followed: AtomicU64,
     pub(super) overlay: Overlay,
     pub(super) teleport: Teleport,
 }
@@ -70,9 +77,19 @@ pub(super) enum Gather {
 /// Sources whose rows differ from the base.
 #[derive(Debug, Default)]
 pub(super) struct Overlay {
-    /// Their labels, and their ratios if they have out-edges now.
-    pub(super) sources: Vec<(u32, Option<Ratio>)>,
+    /// In ascending order of labels.
+    pub(super) sources: Vec<Changed>,
+    /// Their rows, with quotas.
+    pub(super) rows: Rows,
     pub(super) outbox: Outbox,
+}
+
+/// A source whose row differs from the base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Changed {
+    pub(super) label: u32,
+    /// If it has out-edges now.
+    pub(super) ratio: Option<Ratio>,
 }
 
 impl Ranker {
@@ -83,16 +100,15 @@ impl Ranker {
             ..FocusParams::default()
         }
         .check()?;
-        let order = by_out_degree(graph);
+        let (order, degrees) = by_out_degree(graph);
         let mut label = vec![0; order.len()];
         for (at, &node) in (0u32..).zip(&order) {
             label[node as usize] = at;
         }
-        let sources = order.partition_point(|&node| graph.out_degree(node) > 0);
-        let ratio = |&node: &u32| Ratio::of(graph.row(node).1);
-        let ratios: Vec<Ratio> = order[..sources].par_iter().map(ratio).collect();
+        let sources = degrees.len();
+        let ratios = ratios(graph, &order[..sources]);
         let gather = if shards == 1 {
-            Gather::Blocks(tiles::build(graph, &order[..sources], &label))
+            Gather::Blocks(tiles::build(graph, &order, &degrees, &label))
         } else {
             let owner: Vec<u32> = order.iter().map(|&node| shard_of(node, shards)).collect();
             let pushes = (0u32..)
@@ -108,7 +124,10 @@ impl Ranker {
             order,
             label,
             ratios,
+            degrees,
             gather,
+            rows: OnceLock::new(),
+            followed: AtomicU64::new(0),
             overlay: Overlay::default(),
             teleport,
         })
@@ -135,18 +154,7 @@ impl Ranker {
         self.label
             .extend(self.base.node_count()..graph.node_count());
 
-        let mut sources = Vec::with_capacity(stale.len());
-        let mut messages = Vec::new();
-        for (source, &node) in (0u32..).zip(&stale) {
-            let weights = graph.row(node).1;
-            let ratio = (!weights.is_empty()).then(|| Ratio::of(weights));
-            sources.push((self.label[node as usize], ratio));
-            messages.extend(pushes(graph, node, source, &self.label));
-        }
-        self.overlay = Overlay {
-            sources,
-            outbox: Outbox::new(messages),
-        };
+        self.overlay = self.overlay(graph, stale);
         self.teleport = Teleport::new(graph, &self.order);
         self.graph = graph.clone();
         Ok(())
@@ -169,14 +177,77 @@ impl Ranker {
         stale
     }
 
-    /// Ratio of each node that has out-edges, by node.
-    pub(super) fn ratios_by_node(&self) -> Vec<Option<Ratio>> {
-        let ratio = |&label: &u32| self.ratios.get(label as usize).copied();
-        let mut ratios: Vec<Option<Ratio>> = self.label.par_iter().map(ratio).collect();
-        for &(source, ratio) in &self.overlay.sources {
-            ratios[self.order[source as usize] as usize] = ratio;
+    /// The rows of these nodes in `graph`, all of which have labels.
+    fn overlay(&self, graph: &Graph, mut nodes: Vec<u32>) -> Overlay {
+        nodes.sort_unstable_by_key(|&node| self.label[node as usize]);
+        let source = |&node: &u32| {
+            let weights = graph.row(node).1;
+            Changed {
+                label: self.label[node as usize],
+                ratio: (!weights.is_empty()).then(|| Ratio::of(weights)),
+            }
+        };
+        let rows = Rows::new(graph, &nodes, &self.label);
+        let pushes = (0..nodes.len()).flat_map(|source| {
+            let edges = rows.row(source).iter();
+            edges.map(move |&(destination, quota)| Push {
+                destination,
+                source: source as u32,
+                quota,
+            })
+        });
+        let outbox = Outbox::new(pushes.collect());
+        Overlay {
+            sources: nodes.iter().map(source).collect(),
+            rows,
+            outbox,
         }
-        ratios
+    }
+
+    /// Ratio of each label up to the last that has out-edges.
+    pub(super) fn factors(&self) -> Vec<Factor> {
+        let mut factors: Vec<Factor> = self.ratios.iter().map(|&ratio| ratio.into()).collect();
+        let with_edges = |source: &&Changed| source.ratio.is_some();
+        if let Some(last) = self.overlay.sources.iter().rfind(with_edges) {
+            factors.resize(factors.len().max(last.label as usize + 1), Factor::NONE);
+        }
+        for source in &self.overlay.sources {
+            if let Some(factor) = factors.get_mut(source.label as usize) {
+                *factor = source.ratio.map_or(Factor::NONE, Factor::from);
+            }
+        }
+        factors
+    }
+
+    /// Number of out-edges of each of the first `labels` labels, which are all that have any.
+    pub(super) fn degrees(&self, labels: usize) -> Vec<u32> {
+        let mut degrees = self.degrees.clone();
+        degrees.resize(labels, 0);
+        for (row, source) in self.overlay.sources.iter().enumerate() {
+            if let Some(degree) = degrees.get_mut(source.label as usize) {
+                // A row has fewer than 2^32 edges.
+                *degree = self.overlay.rows.degree(row) as u32;
+            }
+        }
+        degrees
+    }
+
+    /// Rows of the sources of the base, by label, for following `edges` edges; none while so few have been followed that to
+    /// make them would cost more than they save.
+    pub(super) fn rows(&self, edges: u64) -> Option<&Rows> {
+        // Only how much is done before is known by it, not what comes out.
+        let followed = edges + self.followed.fetch_add(edges, Ordering::Relaxed);
+        if let Some(rows) = self.rows.get() {
+            return Some(rows);
+        }
+        if followed < self.base.edge_count() / ROWS_PART {
+            return None;
+        }
+        // Not within `get_or_init`: while pieces are waited for, this thread may take up another ranking by this ranker,
+        // which would wait here for ever.
+        let sources = &self.order[..self.ratios.len()];
+        let rows = Rows::new(&self.base, sources, &self.label);
+        Some(self.rows.get_or_init(|| rows))
     }
 
     /// π of the graph last given, as [`super::rank`] gives it. `params.shards` is the number prepared for.
@@ -229,119 +300,28 @@ impl Ranker {
     }
 }
 
-/// Vectors of one run, by label.
-struct Run<'a> {
-    ranker: &'a Ranker,
-    damping: u32,
-    /// Ratios of the sources of the base.
-    factors: Vec<Factor>,
-    /// x.
-    mass: Vec<u64>,
-    /// Shares of the sources of the base, doubled where `double` is 1; padded to whole blocks.
-    shares: Vec<u64>,
-    double: u32,
-    /// Doubled shares of the sources of the overlay.
-    overlay_shares: Vec<u64>,
-    /// in.
-    arrived: Vec<u64>,
-}
-
-impl<'a> Run<'a> {
-    fn new(ranker: &'a Ranker, damping: u32, start: &[u64], missing: u64) -> Run<'a> {
-        let nodes = ranker.order.len();
-        let double = match &ranker.gather {
-            Gather::Blocks(blocks) => u32::from(blocks.weighted),
-            Gather::Shards(_) => 1,
-        };
-        let mut run = Run {
-            ranker,
-            damping,
-            factors: ranker
-                .ratios
-                .par_iter()
-                .map(|&ratio| ratio.into())
-                .collect(),
-            mass: vec![0; nodes],
-            shares: vec![0; nodes.next_multiple_of(BLOCK)],
-            double,
-            overlay_shares: vec![0; ranker.overlay.sources.len()],
-            arrived: vec![0; nodes],
-        };
-        // The start vector "arrives", and what is missing is its pool.
-        for (arrived, &node) in run.arrived.iter_mut().zip(&ranker.order) {
-            *arrived = start.get(node as usize).copied().unwrap_or(0);
-        }
-        run.spread(missing);
-        run
-    }
-
-    /// One iteration; its residual.
-    fn iterate(&mut self) -> u64 {
-        let carried = match &self.ranker.gather {
-            Gather::Blocks(blocks) => blocks.gather(&self.shares, &mut self.arrived),
-            Gather::Shards(shards) => {
-                self.arrived.fill(0);
-                shards.gather(&self.shares, &mut self.arrived);
-                self.arrived.par_iter().with_min_len(NODE_PIECE).sum()
-            }
-        };
-        let messages = self.ranker.overlay.outbox.combine(&self.overlay_shares);
-        deliver(&messages, &mut self.arrived);
-        let arrived = carried + messages.iter().map(|&(_, mass)| mass).sum::<u64>();
-        assert!(arrived <= MASS, "more mass arrived than there is");
-        self.spread(MASS - arrived)
-    }
-
-    /// Makes `arrived` and its pool the new mass, and prepares the shares; the residual to the old mass.
-    fn spread(&mut self, pool: u64) -> u64 {
-        let ranker = self.ranker;
-        let settle = Settle {
-            spread: ranker.teleport.spread(pool, ranker.graph.node_count()),
-            damping: self.damping,
-            double: self.double,
-        };
-        let pieces = (self.mass.par_chunks_mut(NODE_PIECE))
-            .zip(self.arrived.par_chunks(NODE_PIECE))
-            .zip(self.shares.par_chunks_mut(NODE_PIECE))
-            .enumerate();
-        let (total, residual) = pieces
-            .map(|(piece, ((mass, arrived), shares))| {
-                let first = piece * NODE_PIECE;
-                settle.run(Nodes {
-                    first,
-                    order: &ranker.order[first..first + mass.len()],
-                    arrived,
-                    mass,
-                    factors: self.factors.get(first..).unwrap_or(&[]),
-                    shares,
-                })
-            })
-            .reduce(|| (0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
-        assert_eq!(total, MASS, "mass is conserved");
-        self.divert();
-        residual
-    }
-
-    /// Moves the shares of changed sources from the base to the overlay.
-    fn divert(&mut self) {
-        let sources = &self.ranker.overlay.sources;
-        for (share, &(source, ratio)) in self.overlay_shares.iter_mut().zip(sources) {
-            let mass = self.mass[source as usize];
-            *share = ratio.map_or(0, |ratio| ratio.share(self.damping, mass) << 1);
-            self.shares[source as usize] = 0;
-        }
-    }
-}
-
-/// All nodes by falling out-degree, then ascending.
-fn by_out_degree(graph: &Graph) -> Vec<u32> {
+/// All nodes by falling out-degree, then ascending; and the out-degrees of those that have out-edges.
+fn by_out_degree(graph: &Graph) -> (Vec<u32>, Vec<u32>) {
     let degree = |node| (!graph.out_degree(node), node);
     let mut order: Vec<(u32, u32)> = (0..graph.node_count())
         .into_par_iter()
         .map(degree)
         .collect();
     order.par_sort_unstable();
-    order.into_iter().map(|(_, node)| node).collect()
+    let degrees = order.iter().map(|&(degree, _)| !degree);
+    let degrees = degrees.take_while(|&degree| degree > 0).collect();
+    (order.into_iter().map(|(_, node)| node).collect(), degrees)
+}
+
+/// The ratios of `sources`, which have out-edges. Rows are read in the order they are stored in.
+fn ratios(graph: &Graph, sources: &[u32]) -> Vec<Ratio> {
+    let ratio = |node| {
+        let weights = graph.row(node).1;
+        (!weights.is_empty()).then(|| Ratio::of(weights))
+    };
+    let by_node: Vec<Option<Ratio>> = (0..graph.node_count()).into_par_iter().map(ratio).collect();
+    let of = |&node: &u32| by_node[node as usize].expect("a source has out-edges");
+    sources.par_iter().map(of).collect()
 }
 
 /// The edges of `node` as pushes from `source` to labels.

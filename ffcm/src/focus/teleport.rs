@@ -65,20 +65,6 @@ impl Teleport {
         Teleport::Stakes(order.iter().map(|&node| by_node[node as usize]).collect())
     }
 
-    /// τ by node, given the label of each.
-    pub(crate) fn by_node(&self, label: &[u32]) -> Teleport {
-        match self {
-            Teleport::Uniform { each, more } => Teleport::Uniform {
-                each: *each,
-                more: *more,
-            },
-            Teleport::Stakes(stakes) => {
-                let of = |&label: &u32| stakes[label as usize];
-                Teleport::Stakes(label.par_iter().map(of).collect())
-            }
-        }
-    }
-
     /// Prepares to spread `pool` over `nodes` nodes.
     pub(crate) fn spread(&self, pool: u64, nodes: u32) -> Spread<'_> {
         match self {

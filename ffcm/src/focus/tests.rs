@@ -352,6 +352,50 @@ proptest! {
     }
 
     #[test]
+    fn warm_runs_of_kept_rankers_give_the_oracles_bits(
+        mut graph in any_graph(),
+        hub in any::<bool>(),
+        batches in prop::collection::vec(
+            (
+                (8u32..50, 0u32..3),
+                any_params(),
+                prop::collection::vec((any::<u32>(), any::<u32>(), 0u64..9), 0..4),
+            ),
+            1..5,
+        ),
+    ) {
+        if hub {
+            let nodes = graph.node_count();
+            let edges: Vec<_> = (0..nodes).map(|node| (0, node, u64::from(node) + 1)).collect();
+            apply(&mut graph, &edges);
+        }
+        let mut rankers: Vec<(u32, Ranker)> =
+            [1, 4, 16].map(|shards| (shards, Ranker::new(&graph, shards).unwrap())).into();
+        let mut start = rank(&graph, &FocusParams::default(), None).unwrap().mass;
+        for ((bits, appended), params, edges) in batches {
+            graph.add_nodes(appended).unwrap();
+            let nodes = graph.node_count();
+            // New edges, other weights and deletions, and with luck a node that has no edge left.
+            let mut edges: Vec<_> = edges.iter().map(|&(s, t, w)| (s % nodes, t % nodes, w)).collect();
+            if let Some(&(source, _, 0)) = edges.last() {
+                edges.extend(graph.out_edges(source).map(|(target, _)| (source, target, 0)));
+            }
+            apply(&mut graph, &edges);
+            let params = FocusParams { epsilon: MASS >> bits, ..params };
+            let expected = oracle::focus::rank(&graph, &params, Some(&start)).unwrap();
+            for (shards, ranker) in &mut rankers {
+                ranker.refresh(&graph).unwrap();
+                let params = FocusParams { shards: *shards, ..params };
+                for threads in [1, 2, 4] {
+                    let ranking = with_threads(threads, || ranker.rank(&params, Some(&start)).unwrap());
+                    prop_assert_eq!(&ranking, &expected);
+                }
+            }
+            start = expected.mass;
+        }
+    }
+
+    #[test]
     fn error_is_within_the_bound(
         graph in any_graph(),
         earlier in prop::collection::vec((any::<u32>(), any::<u32>(), 0u64..9), 0..4),

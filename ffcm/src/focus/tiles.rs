@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
 
-use super::arith::quota;
+use super::arith::Quotas;
 use super::blocks::{BLOCK, Blocks, Key, PART_ROWS, Part, Tile};
+use super::prefetch::prefetch;
 use crate::graph::Graph;
 
 /// A band of blocks is closed when it has this share of all edges.
@@ -28,6 +29,12 @@ const PART_EDGES_MIN: u64 = 1 << 15;
 /// Pieces of the first pass.
 const PIECES: u64 = 16;
 
+/// Rows looked up and fetched together.
+const ROWS_AHEAD: usize = 32;
+
+/// Weights in a cache line.
+const LINE: usize = 64 / size_of::<u64>();
+
 /// One edge in so many is counted to find parts of equally many edges.
 const SAMPLE: usize = 8;
 
@@ -44,13 +51,16 @@ fn access_cost(window: usize) -> usize {
     }
 }
 
-/// Where the edges into a node go.
+/// Where the edges into a node go, in one word: looking it up is a random access for every edge.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    part: u32,
+    part: u16,
     /// Label, counted from the part's first.
     row: u16,
 }
+
+/// Most parts, as a [`Place`] numbers them.
+const PARTS_MAX: usize = 1 << 16;
 
 /// Edges of a piece into one part, by source.
 #[derive(Clone, Debug, Default)]
@@ -70,60 +80,131 @@ struct Piece<'a> {
     sources: &'a [u32],
 }
 
-/// Cuts the edges of `graph` into blocks. `sources` are the nodes with out-edges in the order of their labels.
-pub(crate) fn build(graph: &Graph, sources: &[u32], label: &[u32]) -> Blocks {
-    let equal = |&node: &u32| graph.row(node).1.windows(2).all(|pair| pair[0] == pair[1]);
-    let weighted = !sources.par_iter().all(equal);
-    let bands = bands(graph, sources)
+/// The graph, and its nodes in the order of their labels, of which the first ones have `degrees`.
+#[derive(Clone, Copy)]
+struct Labelled<'a> {
+    graph: &'a Graph,
+    sources: &'a [u32],
+    degrees: &'a [u32],
+    label: &'a [u32],
+}
+
+/// Cuts the edges of `graph` into blocks. `order` has the nodes in the order of their labels, `degrees` the number of
+/// out-edges of those that have any, which come first.
+pub(crate) fn build(graph: &Graph, order: &[u32], degrees: &[u32], label: &[u32]) -> Blocks {
+    let equal = |node| graph.row(node).1.windows(2).all(|pair| pair[0] == pair[1]);
+    let weighted = !(0..graph.node_count()).into_par_iter().all(equal);
+    let labelled = Labelled {
+        graph,
+        sources: &order[..degrees.len()],
+        degrees,
+        label,
+    };
+    let bands = labelled
+        .bands()
         .into_iter()
-        .map(|band| parts(graph, sources, band, label, weighted))
+        .map(|band| parts(&labelled, band, weighted))
         .collect();
     Blocks { bands, weighted }
 }
 
-/// Runs of blocks, as their labels, with at least a fair share of all edges each but for the last; at least one.
-fn bands(graph: &Graph, sources: &[u32]) -> Vec<Range<usize>> {
-    let (mut bands, mut first, mut edges) = (Vec::new(), 0, 0);
-    for (block, nodes) in sources.chunks(BLOCK).enumerate() {
-        edges += edge_count(graph, nodes);
-        if edges > graph.edge_count() / BANDS {
-            let end = block * BLOCK + nodes.len();
-            bands.push(first..end);
-            (first, edges) = (end, 0);
+impl<'a> Labelled<'a> {
+    /// Runs of blocks, as their labels, with at least a fair share of all edges each but for the last; at least one.
+    fn bands(&self) -> Vec<Range<usize>> {
+        let (mut bands, mut first, mut edges) = (Vec::new(), 0, 0);
+        for (block, degrees) in self.degrees.chunks(BLOCK).enumerate() {
+            edges += sum(degrees);
+            if edges > self.graph.edge_count() / BANDS {
+                let end = block * BLOCK + degrees.len();
+                bands.push(first..end);
+                (first, edges) = (end, 0);
+            }
         }
+        if first < self.sources.len() || bands.is_empty() {
+            bands.push(first..self.sources.len());
+        }
+        bands
     }
-    if first < sources.len() || bands.is_empty() {
-        bands.push(first..sources.len());
+
+    /// First rows of the parts of the edges from the sources in `band`, and the number of rows.
+    fn part_starts(&self, band: &Range<usize>) -> Vec<usize> {
+        let counts: Vec<AtomicU32> = self.label.iter().map(|_| AtomicU32::new(0)).collect();
+        // In the order rows are stored in.
+        let nodes = self.label.par_iter().enumerate().with_min_len(1024);
+        nodes.for_each(|(node, &label)| {
+            if !band.contains(&(label as usize)) {
+                return;
+            }
+            // A node's number has 32 bits.
+            let targets = self.graph.row(node as u32).0;
+            // From a different edge at each source: most have few.
+            for &target in targets.iter().skip(node % SAMPLE).step_by(SAMPLE) {
+                // Only the sums matter, and the loop's end orders them before their reading.
+                counts[self.label[target as usize] as usize].fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let parts = PARTS.max(PARTS_PER_THREAD * rayon::current_num_threads() as u64);
+        let most = PART_EDGES_MIN.max(self.graph.edge_count() / parts);
+        let (mut starts, mut edges) = (vec![0], 0);
+        for (row, count) in counts.into_iter().enumerate() {
+            let start = starts[starts.len() - 1];
+            let more = u64::from(count.into_inner()) * SAMPLE as u64;
+            // Of the parts there can be, some are kept for those that are full.
+            let left = PARTS_MAX - starts.len();
+            let may_close = (self.label.len() - row).div_ceil(PART_ROWS) <= left;
+            let close = may_close && edges + more > most;
+            if row > start && (close || row - start == PART_ROWS) {
+                starts.push(row);
+                edges = 0;
+            }
+            edges += more;
+        }
+        starts.push(self.label.len());
+        starts
     }
-    bands
+
+    /// The sources of a band in runs of about equally many edges, each within a block.
+    fn pieces(&self, band: Range<usize>) -> Vec<Piece<'a>> {
+        let most = sum(&self.degrees[band.clone()]) / PIECES;
+        let mut pieces = Vec::new();
+        let (mut first, mut edges) = (band.start, 0);
+        for label in band.clone() {
+            edges += u64::from(self.degrees[label]);
+            let end = label + 1;
+            if edges > most || end % BLOCK == 0 || end == band.end {
+                pieces.push(Piece {
+                    block: first / BLOCK,
+                    first: first % BLOCK,
+                    sources: &self.sources[first..end],
+                });
+                (first, edges) = (end, 0);
+            }
+        }
+        pieces
+    }
 }
 
-fn edge_count(graph: &Graph, nodes: &[u32]) -> u64 {
-    let degree = |&node: &u32| u64::from(graph.out_degree(node));
-    nodes.par_iter().with_min_len(1024).map(degree).sum()
+fn sum(degrees: &[u32]) -> u64 {
+    degrees.iter().map(|&degree| u64::from(degree)).sum()
 }
 
 /// The parts of the edges from the sources in `band`.
-fn parts(
-    graph: &Graph,
-    sources: &[u32],
-    band: Range<usize>,
-    label: &[u32],
-    weighted: bool,
-) -> Vec<Part> {
-    let starts = part_starts(graph, &sources[band.clone()], label);
+fn parts(labelled: &Labelled<'_>, band: Range<usize>, weighted: bool) -> Vec<Part> {
+    let starts = labelled.part_starts(&band);
+    let (graph, label) = (labelled.graph, labelled.label);
     let places: Vec<Place> = label
         .par_iter()
         .map(|&label| {
             let part = starts.partition_point(|&start| start <= label as usize) - 1;
-            // A part has at most PART_ROWS rows.
+            // There are at most PARTS_MAX parts, of at most PART_ROWS rows.
             Place {
-                part: part as u32,
+                part: part as u16,
                 row: (label as usize - starts[part]) as u16,
             }
         })
         .collect();
-    let dealt: Vec<(usize, Vec<Bucket>)> = pieces(graph, sources, band)
+    let dealt: Vec<(usize, Vec<Bucket>)> = labelled
+        .pieces(band)
         .into_par_iter()
         .map(|piece| {
             (
@@ -149,58 +230,6 @@ fn parts(
         .collect()
 }
 
-/// First rows of the parts, and the number of rows.
-fn part_starts(graph: &Graph, sources: &[u32], label: &[u32]) -> Vec<usize> {
-    let counts: Vec<AtomicU32> = label.iter().map(|_| AtomicU32::new(0)).collect();
-    sources.par_iter().with_min_len(1024).for_each(|&node| {
-        // From a different edge at each source: most have few.
-        for &target in graph
-            .row(node)
-            .0
-            .iter()
-            .skip(node as usize % SAMPLE)
-            .step_by(SAMPLE)
-        {
-            // Only the sums matter, and the loop's end orders them before their reading.
-            counts[label[target as usize] as usize].fetch_add(1, Ordering::Relaxed);
-        }
-    });
-    let parts = PARTS.max(PARTS_PER_THREAD * rayon::current_num_threads() as u64);
-    let most = PART_EDGES_MIN.max(graph.edge_count() / parts);
-    let (mut starts, mut edges) = (vec![0], 0);
-    for (row, count) in counts.into_iter().enumerate() {
-        let start = starts[starts.len() - 1];
-        let more = u64::from(count.into_inner()) * SAMPLE as u64;
-        if row > start && (edges + more > most || row - start == PART_ROWS) {
-            starts.push(row);
-            edges = 0;
-        }
-        edges += more;
-    }
-    starts.push(label.len());
-    starts
-}
-
-/// The sources of a band in runs of about equally many edges, each within a block.
-fn pieces<'a>(graph: &Graph, sources: &'a [u32], band: Range<usize>) -> Vec<Piece<'a>> {
-    let most = edge_count(graph, &sources[band.clone()]) / PIECES;
-    let mut pieces = Vec::new();
-    let (mut first, mut edges) = (band.start, 0);
-    for label in band.clone() {
-        edges += u64::from(graph.out_degree(sources[label]));
-        let end = label + 1;
-        if edges > most || end % BLOCK == 0 || end == band.end {
-            pieces.push(Piece {
-                block: first / BLOCK,
-                first: first % BLOCK,
-                sources: &sources[first..end],
-            });
-            (first, edges) = (end, 0);
-        }
-    }
-    pieces
-}
-
 /// The edges of a piece by part.
 fn deal(
     graph: &Graph,
@@ -210,17 +239,33 @@ fn deal(
     weighted: bool,
 ) -> Vec<Bucket> {
     let mut dealt = vec![Bucket::default(); parts];
-    for (source, &node) in (piece.first..).zip(piece.sources) {
-        let (targets, weights) = graph.row(node);
-        let largest = weights.iter().copied().max().unwrap_or(0);
-        for (&target, &weight) in targets.iter().zip(weights) {
-            let Place { part, row } = places[target as usize];
-            let bucket = &mut dealt[part as usize];
-            // Sources count from the first of the block.
-            bucket.edges.push((source as u32) << 16 | u32::from(row));
-            if weighted {
-                bucket.quotas.push(quota(weight, largest));
+    // Rows lie anywhere: those of some sources are looked up side by side, and fetched while others are dealt.
+    let rows = |sources: &[u32]| -> Vec<(&[u32], &[u64])> {
+        let rows: Vec<_> = sources.iter().map(|&node| graph.row(node)).collect();
+        for (targets, weights) in &rows {
+            prefetch(targets, 0);
+            prefetch(weights, 0);
+            prefetch(weights, LINE);
+        }
+        rows
+    };
+    let mut groups = piece.sources.chunks(ROWS_AHEAD).map(rows);
+    let mut next = groups.next();
+    let mut source = piece.first;
+    while let Some(group) = next {
+        next = groups.next();
+        for (targets, weights) in group {
+            let quotas = Quotas::new(weights.iter().copied().max().unwrap_or(1));
+            for (&target, &weight) in targets.iter().zip(weights) {
+                let Place { part, row } = places[target as usize];
+                let bucket = &mut dealt[usize::from(part)];
+                // Sources count from the first of the block.
+                bucket.edges.push((source as u32) << 16 | u32::from(row));
+                if weighted {
+                    bucket.quotas.push(quotas.of(weight));
+                }
             }
+            source += 1;
         }
     }
     dealt

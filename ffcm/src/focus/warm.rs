@@ -1,57 +1,38 @@
 //! Warm runs: iterations in which few nodes take part follow what those have to tell over their out-edges.
 //!
-//! Vectors are by node, as rows of the graph name their targets so. What arrives is kept from one iteration to the next
-//! and follows the shares that have changed; where too many have, it is gathered anew from all edges. Both give the same
-//! integers, so the choice is one of speed.
+//! What arrives is kept from one iteration to the next and follows the shares that have changed; where too many have, it is
+//! gathered anew from all edges. Both give the same integers, so the choice is one of speed. Vectors are those of any run,
+//! by label: hubs, into which most edges lead, lie side by side.
 
 use rayon::prelude::*;
 
-use super::arith::{Quotas, Ratio, edge_term};
-use super::blocks::BLOCK;
-use super::outbox::deliver;
-use super::ranker::{Effort, Gather, NODE_PIECE, Ranker};
-use super::teleport::{Spread, Teleport};
+use super::ranker::{Effort, Ranker};
+use super::rows::{Rows, follow_unprepared};
+use super::run::{NODE_PIECE, Run};
+use super::settle::{Change, Nodes, Wait, Waited};
 use super::threshold::{DEGREE_MAX, Threshold};
 use super::{FocusParams, MASS, Ranking};
 
 /// All edges are gathered anew where the changed sources have more than 1 / `FOLLOW_PART` of them: what an edge adds to when
-/// it is followed lies anywhere, and its quota has to be worked out.
-const FOLLOW_PART: u64 = 2;
+/// it is followed lies anywhere, which takes some four times as long as in a gather.
+const FOLLOW_PART: u64 = 4;
 
-/// Changes are followed into so many ranges of targets at most, side by side: each range looks at every changed source.
-const RANGES_MAX: usize = 4;
+/// Changes are followed side by side into vectors of their own, which have to be added up: each is to have this many
+/// edges for each node.
+const EDGES_PER_NODE: u64 = 2;
 
-/// A source whose share has changed: its node, twice its share before and now.
-type Change = (u32, u64, u64);
+/// So many changes ahead of the one being followed, the start of a row is fetched, and the row itself.
+const STARTS_AHEAD: usize = 16;
+const ROWS_AHEAD: usize = 8;
 
-/// What a pass over some nodes found.
-#[derive(Default)]
-struct Sums {
-    /// Σ y.
-    total: u64,
-    /// Σ |y − x|.
-    moved: u64,
-    /// Σ (y − x) of the nodes that wait, modulo 2^64.
-    waiting: u64,
-    /// Changed sources, and how many out-edges they have.
-    changes: Vec<Change>,
-    edges: u64,
-}
-
-/// Vectors of a warm run, by node.
+/// A run in which nodes may wait.
 pub(super) struct Warm<'a> {
-    ranker: &'a Ranker,
-    damping: u32,
-    teleport: Teleport,
-    /// Out-edges, at most [`DEGREE_MAX`], and ratio of nodes that have any.
-    sources: Vec<(u32, Option<Ratio>)>,
-    /// x.
-    mass: Vec<u64>,
-    /// Twice the share of each node.
-    twice: Vec<u64>,
-    /// in.
-    arrived: Vec<u64>,
-    /// Its sum.
+    run: Run<'a>,
+    /// Out-edges of each label that has a factor, at most [`DEGREE_MAX`].
+    degrees: Vec<u32>,
+    /// Sums that parts of the changes make beside the others; 0 but while they do.
+    apart: Vec<Vec<u64>>,
+    /// Σ in, modulo 2^64 while it is followed.
     arrived_total: u64,
     /// κ, modulo 2^64.
     waiting: u64,
@@ -61,33 +42,15 @@ pub(super) struct Warm<'a> {
 impl<'a> Warm<'a> {
     /// At `start`, which misses `missing`.
     pub(super) fn new(ranker: &'a Ranker, damping: u32, start: &[u64], missing: u64) -> Warm<'a> {
-        let graph = &ranker.graph;
-        let nodes = graph.node_count();
-        let teleport = ranker.teleport.by_node(&ranker.label);
-        let first = teleport.spread(missing, nodes);
-        let mass: Vec<u64> = (0..nodes)
-            .into_par_iter()
-            .map(|node| {
-                let given = start.get(node as usize).copied().unwrap_or(0);
-                given + first.to(node as usize, node)
-            })
-            .collect();
-        let sources: Vec<(u32, Option<Ratio>)> = (0..nodes)
-            .into_par_iter()
-            .zip(ranker.ratios_by_node())
-            .map(|(node, ratio)| (graph.out_degree(node).min(DEGREE_MAX), ratio))
-            .collect();
-        let twice = (mass.par_iter().zip(&sources))
-            .map(|(&mass, &(_, ratio))| twice_the_share(ratio, damping, mass))
-            .collect();
+        let run = Run::new(ranker, damping, start, missing);
+        let mut degrees = ranker.degrees(run.factors.len());
+        degrees
+            .iter_mut()
+            .for_each(|degree| *degree = (*degree).min(DEGREE_MAX));
         Warm {
-            ranker,
-            damping,
-            teleport,
-            sources,
-            mass,
-            twice,
-            arrived: Vec::new(),
+            run,
+            degrees,
+            apart: Vec::new(),
             arrived_total: 0,
             waiting: 0,
             effort: Effort::default(),
@@ -103,75 +66,80 @@ impl<'a> Warm<'a> {
         };
         self.gather();
         loop {
-            let sums = self.settle(threshold.per_edge());
-            assert_eq!(sums.total, MASS, "mass is conserved");
-            let residual = sums.moved + (self.waiting as i64).unsigned_abs();
+            // What of κ is left from the iteration before counts to the residual.
+            let kept_back = (self.waiting as i64).unsigned_abs();
+            let (moved, waited) = self.settle(threshold.per_edge());
+            let residual = moved + kept_back;
             ranking.note(residual, params.epsilon);
             threshold.follow(residual);
             if ranking.converged || ranking.iterations == params.max_iterations {
                 break;
             }
-            self.waiting = sums.waiting;
-            if sums.edges > self.ranker.graph.edge_count() / FOLLOW_PART {
-                self.gather();
-            } else {
-                self.follow(&sums);
+            match waited {
+                Some(waited) if waited.edges <= self.edge_count() / FOLLOW_PART => {
+                    self.follow(&waited);
+                }
+                _ => self.gather(),
             }
         }
         ranking.mass = self.finished();
         (ranking, self.effort)
     }
 
-    /// The pool as it spreads.
-    fn pool(&self) -> Spread<'_> {
-        assert!(self.arrived_total <= MASS, "more arrived than there is");
-        let nodes = self.ranker.graph.node_count();
-        self.teleport.spread(MASS - self.arrived_total, nodes)
+    fn edge_count(&self) -> u64 {
+        self.run.ranker.graph.edge_count()
     }
 
-    /// One pass over the nodes: y, who takes part, and whose share changes. x as of before is lost.
-    fn settle(&mut self, per_edge: u64) -> Sums {
-        let mut mass = std::mem::take(&mut self.mass);
-        let mut twice = std::mem::take(&mut self.twice);
-        let (spread, damping) = (self.pool(), self.damping);
-        let pieces: Vec<Sums> = (mass.par_chunks_mut(NODE_PIECE))
-            .zip(twice.par_chunks_mut(NODE_PIECE))
-            .zip(self.arrived.par_chunks(NODE_PIECE))
-            .zip(self.sources.par_chunks(NODE_PIECE))
+    /// What has not arrived.
+    fn pool(&self) -> u64 {
+        assert!(self.arrived_total <= MASS, "more arrived than there is");
+        MASS - self.arrived_total
+    }
+
+    /// One pass over the nodes; Σ|y − x|, and where nodes may wait, who did not.
+    fn settle(&mut self, per_edge: u64) -> (u64, Option<Waited>) {
+        let pool = self.pool();
+        if per_edge == 0 {
+            self.waiting = 0;
+            return (self.run.spread(pool), None);
+        }
+        let waited = self.wait(pool, per_edge);
+        assert_eq!(waited.total, MASS, "mass is conserved");
+        // Σ y = M, so κ is what it was, less what those that take part make up for.
+        self.waiting = self.waiting.wrapping_sub(waited.taken);
+        (waited.moved, Some(waited))
+    }
+
+    /// The pass of an iteration in which nodes wait.
+    fn wait(&mut self, pool: u64, per_edge: u64) -> Waited {
+        let run = &mut self.run;
+        let wait = Wait {
+            settle: run.settle(pool),
+            per_edge,
+        };
+        let (order, factors, degrees) = (&run.ranker.order, &run.factors, &self.degrees);
+        let pieces: Vec<Waited> = (run.mass.par_chunks_mut(NODE_PIECE))
+            .zip(run.arrived.par_chunks(NODE_PIECE))
+            .zip(run.shares.par_chunks_mut(NODE_PIECE))
             .enumerate()
-            .map(|(piece, (((mass, twice), arrived), sources))| {
-                let mut sums = Sums::default();
+            .map(|(piece, ((mass, arrived), shares))| {
                 let first = piece * NODE_PIECE;
-                for at in 0..mass.len() {
-                    // Nodes have numbers of 32 bits.
-                    let node = (first + at) as u32;
-                    let y = arrived[at] + spread.to(first + at, node);
-                    let (degree, ratio) = sources[at];
-                    let moved = y.abs_diff(mass[at]);
-                    sums.total += y;
-                    sums.moved += moved;
-                    // The product is at most the residual the threshold comes from.
-                    if moved <= per_edge * u64::from(degree) {
-                        sums.waiting = sums.waiting.wrapping_add(y).wrapping_sub(mass[at]);
-                        continue;
-                    }
-                    mass[at] = y;
-                    let now = twice_the_share(ratio, damping, y);
-                    if now != twice[at] {
-                        sums.changes.push((node, twice[at], now));
-                        sums.edges += u64::from(degree);
-                        twice[at] = now;
-                    }
-                }
-                sums
+                let nodes = Nodes {
+                    first,
+                    order: &order[first..first + mass.len()],
+                    arrived,
+                    mass,
+                    factors: factors.get(first..).unwrap_or(&[]),
+                    shares,
+                };
+                wait.run(nodes, degrees.get(first..).unwrap_or(&[]))
             })
             .collect();
-        (self.mass, self.twice) = (mass, twice);
-        let mut all = Sums::default();
+        let mut all = Waited::default();
         for piece in pieces {
             all.total += piece.total;
             all.moved += piece.moved;
-            all.waiting = all.waiting.wrapping_add(piece.waiting);
+            all.taken = all.taken.wrapping_add(piece.taken);
             all.edges += piece.edges;
             all.changes.extend(piece.changes);
         }
@@ -180,89 +148,213 @@ impl<'a> Warm<'a> {
 
     /// What arrives, from all edges.
     fn gather(&mut self) {
-        let ranker = self.ranker;
-        let nodes = ranker.order.len();
-        let double = match &ranker.gather {
-            Gather::Blocks(blocks) => u32::from(blocks.weighted),
-            Gather::Shards(_) => 1,
-        };
-        let mut shares = vec![0; nodes.next_multiple_of(BLOCK)];
-        let sources = &ranker.order[..ranker.ratios.len()];
-        (shares[..sources.len()].par_iter_mut().zip(sources))
-            .for_each(|(share, &node)| *share = self.twice[node as usize] >> 1 << double);
-        let mut overlay_shares = Vec::with_capacity(ranker.overlay.sources.len());
-        for &(source, _) in &ranker.overlay.sources {
-            overlay_shares.push(self.twice[ranker.order[source as usize] as usize]);
-            shares[source as usize] = 0;
-        }
-        let mut arrived = vec![0; nodes];
-        match &ranker.gather {
-            Gather::Blocks(blocks) => {
-                blocks.gather(&shares, &mut arrived);
-            }
-            Gather::Shards(shards) => shards.gather(&shares, &mut arrived),
-        }
-        deliver(
-            &ranker.overlay.outbox.combine(&overlay_shares),
-            &mut arrived,
-        );
-        let by_node = ranker
-            .label
-            .par_iter()
-            .map(|&label| arrived[label as usize]);
-        self.arrived = by_node.collect();
-        self.arrived_total = self.arrived.par_iter().with_min_len(NODE_PIECE).sum();
-        self.effort.edge_visits += ranker.graph.edge_count();
+        self.arrived_total = self.run.gather();
+        self.effort.edge_visits += self.edge_count();
         self.effort.dense += 1;
     }
 
     /// What arrives, from what arrived before and the shares that have changed.
-    fn follow(&mut self, sums: &Sums) {
-        let ranges = rayon::current_num_threads().min(RANGES_MAX);
-        let length = self.arrived.len().div_ceil(ranges).max(1);
-        let graph = &self.ranker.graph;
-        let more: Vec<u64> = (self.arrived.par_chunks_mut(length).enumerate())
-            .map(|(range, arrived)| {
-                let (first, whole) = (range * length, ranges == 1);
-                let mut more = 0u64;
-                for &(node, before, now) in &sums.changes {
-                    let (mut targets, mut weights) = graph.row(node);
-                    let quotas = Quotas::new(weights.iter().copied().max().unwrap_or(1));
-                    if !whole {
-                        let from = targets.partition_point(|&target| (target as usize) < first);
-                        let end = first + arrived.len();
-                        let to = targets.partition_point(|&target| (target as usize) < end);
-                        (targets, weights) = (&targets[from..to], &weights[from..to]);
-                    }
-                    for (&target, &weight) in targets.iter().zip(weights) {
-                        let quota = quotas.of(weight);
-                        let change = edge_term(now, quota).wrapping_sub(edge_term(before, quota));
-                        let arrived = &mut arrived[target as usize - first];
-                        *arrived = arrived.wrapping_add(change);
-                        more = more.wrapping_add(change);
-                    }
-                }
-                more
-            })
-            .collect();
-        let more = more.into_iter().fold(0, u64::wrapping_add);
+    fn follow(&mut self, waited: &Waited) {
+        let run = &mut self.run;
+        let follow = Follow {
+            ranker: run.ranker,
+            rows: run.ranker.rows(waited.edges),
+            double: run.double,
+        };
+        let least = (run.arrived.len() as u64 * EDGES_PER_NODE).max(1);
+        let parts = (waited.edges / least).min(rayon::current_num_threads() as u64);
+        let more = if parts < 2 {
+            follow.all(&waited.changes, &mut run.arrived)
+        } else {
+            let parts = cut(&waited.changes, &self.degrees, waited.edges, parts);
+            let apart = self.apart.len().max(parts.len() - 1);
+            self.apart.resize_with(apart, || vec![0; run.arrived.len()]);
+            let apart = &mut self.apart[..parts.len() - 1];
+            follow.side_by_side(&parts, &mut run.arrived, apart)
+        };
         self.arrived_total = self.arrived_total.wrapping_add(more);
-        self.effort.edge_visits += sums.edges;
+        self.effort.edge_visits += waited.edges;
         self.effort.frontier += 1;
     }
 
-    /// The last y.
+    /// The last y, by node.
     fn finished(&self) -> Vec<u64> {
-        let spread = self.pool();
-        let nodes = 0..self.ranker.graph.node_count();
-        (nodes.into_par_iter().zip(&self.arrived))
-            .map(|(node, arrived)| arrived + spread.to(node as usize, node))
-            .collect()
+        let run = &self.run;
+        let spread = run.settle(self.pool()).spread;
+        let mut mass = vec![0; run.arrived.len()];
+        for (label, (&node, arrived)) in run.ranker.order.iter().zip(&run.arrived).enumerate() {
+            mass[node as usize] = arrived + spread.to(label, node);
+        }
+        mass
     }
 }
 
-/// Twice the share of a node of this mass; nothing where it has no out-edges.
-#[inline(always)]
-fn twice_the_share(ratio: Option<Ratio>, damping: u32, mass: u64) -> u64 {
-    ratio.map_or(0, |ratio| ratio.share(damping, mass) << 1)
+/// What following needs to know.
+#[derive(Clone, Copy)]
+struct Follow<'a> {
+    ranker: &'a Ranker,
+    /// Those of the base, if they are worth it.
+    rows: Option<&'a Rows>,
+    /// Shares are multiplied by 2 to this.
+    double: u32,
+}
+
+impl Follow<'_> {
+    /// Adds to `arrived` what these changes, by label, change; the sum of that, modulo 2^64.
+    fn all(&self, changes: &[Change], arrived: &mut [u64]) -> u64 {
+        let overlay = &self.ranker.overlay;
+        let (mut row, mut more) = (0, 0u64);
+        let twice = |share: u64| share << (1 - self.double);
+        for (at, &Change { label, before, now }) in changes.iter().enumerate() {
+            if let Some(rows) = self.rows {
+                if let Some(soon) = changes.get(at + STARTS_AHEAD) {
+                    rows.expect_start(soon.label as usize);
+                }
+                if let Some(soon) = changes.get(at + ROWS_AHEAD) {
+                    rows.expect(soon.label as usize);
+                }
+            }
+            while overlay.sources.get(row).is_some_and(|s| s.label < label) {
+                row += 1;
+            }
+            let (before, now) = (twice(before), twice(now));
+            let change = match (overlay.sources.get(row), self.rows) {
+                (Some(source), _) if source.label == label => {
+                    overlay.rows.follow(row, before, now, arrived)
+                }
+                (_, Some(rows)) => rows.follow(label as usize, before, now, arrived),
+                (_, None) => {
+                    let (graph, label_of) = (&self.ranker.graph, &self.ranker.label[..]);
+                    let node = self.ranker.order[label as usize];
+                    follow_unprepared((graph, label_of), node, before, now, arrived)
+                }
+            };
+            more = more.wrapping_add(change);
+        }
+        more
+    }
+
+    /// The same, in parts: the first into `arrived`, each other into one of `apart`, which are 0 before and after.
+    fn side_by_side(
+        &self,
+        parts: &[&[Change]],
+        arrived: &mut [u64],
+        apart: &mut [Vec<u64>],
+    ) -> u64 {
+        let into = std::iter::once(&mut *arrived).chain(apart.iter_mut().map(|sums| &mut sums[..]));
+        let into: Vec<(&&[Change], &mut [u64])> = parts.iter().zip(into).collect();
+        let more = into
+            .into_par_iter()
+            .map(|(changes, arrived)| self.all(changes, arrived))
+            .reduce(|| 0, u64::wrapping_add);
+        for apart in apart {
+            let pieces = (arrived.par_chunks_mut(NODE_PIECE)).zip(apart.par_chunks_mut(NODE_PIECE));
+            pieces.for_each(|(arrived, apart)| {
+                for (arrived, apart) in arrived.iter_mut().zip(apart) {
+                    *arrived = arrived.wrapping_add(std::mem::take(apart));
+                }
+            });
+        }
+        more
+    }
+}
+
+/// `changes` cut into at most `parts` of about equally many out-edges, of which they have `edges` in all.
+fn cut<'a>(changes: &'a [Change], degrees: &[u32], edges: u64, parts: u64) -> Vec<&'a [Change]> {
+    let each = edges.div_ceil(parts);
+    let mut cut = Vec::new();
+    let (mut first, mut own) = (0, 0);
+    for (at, change) in changes.iter().enumerate() {
+        own += u64::from(degrees[change.label as usize]);
+        if own >= each {
+            cut.push(&changes[first..=at]);
+            (first, own) = (at + 1, 0);
+        }
+    }
+    if first < changes.len() {
+        cut.push(&changes[first..]);
+    }
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{EdgeDelta, Graph};
+
+    #[test]
+    fn parts_side_by_side_are_all() {
+        let nodes = 300u32;
+        let mut graph = Graph::new();
+        graph.add_nodes(nodes).unwrap();
+        let edge = |at: u32| EdgeDelta {
+            // Node 0 is a hub.
+            source: at % nodes * (at / 1000 % 3),
+            target: at.wrapping_mul(0x9e37_79b9) % nodes,
+            weight: u64::from(at % 7) + 1,
+        };
+        let edges: Vec<EdgeDelta> = (0..6000).map(edge).filter(|e| e.source < nodes).collect();
+        graph.apply(&edges).unwrap();
+        let mut ranker = Ranker::new(&graph, 1).unwrap();
+        // Some rows go through the overlay.
+        graph
+            .apply(&[edge(77), edge(178), edge(1_003)].map(|edge| EdgeDelta { weight: 9, ..edge }))
+            .unwrap();
+        ranker.refresh(&graph).unwrap();
+        assert!(!ranker.overlay.sources.is_empty());
+        assert!(ranker.rows(3).is_none());
+        let follow = Follow {
+            ranker: &ranker,
+            rows: ranker.rows(graph.edge_count()),
+            double: 1,
+        };
+        assert!(follow.rows.is_some());
+        let degrees = ranker.degrees(ranker.factors().len());
+        let change = |label: u32| Change {
+            label,
+            before: u64::from(label) << 20,
+            now: u64::from(label % 5) << 40,
+        };
+        let changes: Vec<Change> = (0..degrees.len() as u32).map(change).collect();
+        let mut expected = vec![1 << 50; nodes as usize];
+        let more = follow.all(&changes, &mut expected);
+        let unprepared = Follow {
+            rows: None,
+            ..follow
+        };
+        let mut arrived = vec![1 << 50; nodes as usize];
+        assert_eq!(unprepared.all(&changes, &mut arrived), more);
+        assert_eq!(arrived, expected);
+        for parts in 2..6 {
+            let parts = cut(&changes, &degrees, graph.edge_count(), parts);
+            assert!(parts.len() > 1);
+            let mut arrived = vec![1 << 50; nodes as usize];
+            let mut apart = vec![vec![0; nodes as usize]; parts.len() - 1];
+            assert_eq!(follow.side_by_side(&parts, &mut arrived, &mut apart), more);
+            assert_eq!(arrived, expected);
+            assert!(apart.iter().flatten().all(|&sum| sum == 0));
+        }
+    }
+
+    #[test]
+    fn changes_are_cut_by_their_edges() {
+        let degrees = [50, 3, 3, 3, 3, 0, 3];
+        let change = |label| Change {
+            label,
+            before: 0,
+            now: 1,
+        };
+        let changes: Vec<Change> = (0..7).map(change).collect();
+        let cut: Vec<usize> = cut(&changes, &degrees, 65, 4)
+            .iter()
+            .map(|c| c.len())
+            .collect();
+        assert_eq!(cut, [1, 6]);
+        assert!(super::cut(&[], &degrees, 0, 4).is_empty());
+        let equal: Vec<usize> = super::cut(&changes[1..5], &degrees, 12, 2)
+            .iter()
+            .map(|c| c.len())
+            .collect();
+        assert_eq!(equal, [2, 2]);
+    }
 }

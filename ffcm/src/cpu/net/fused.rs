@@ -48,6 +48,8 @@ const WORTH: i64 = 24;
 /// How much more often a call was not worth it than it was, until the worker runs its entry instead for good. In tests small
 /// nets are to be run natively, too.
 const UNWORTHY: i8 = if cfg!(test) { 127 } else { 32 };
+/// How much it may be the other way round.
+const WORTHY: i8 = 32;
 /// Looks at the board without an attempt to find work for others, at most.
 const REST_MAX: u32 = 1 << 10;
 
@@ -225,7 +227,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         if made < least {
             *score = score.saturating_sub(1);
         } else {
-            *score = score.saturating_add(8).min(UNWORTHY);
+            *score = score.saturating_add(8).min(WORTHY);
         }
     }
 

@@ -94,7 +94,7 @@ impl Mirror {
             let last = |op: &&Op| matches!(op, Op::End | Op::Expand { .. });
             let compiled = matches!(ops.iter().find(last), Some(Op::End));
             let outs = coin(seed) as u8 & ((1_u32 << entry.arguments) - 1) as u8;
-            (compiled && coin(seed) % 8 > 0).then_some(outs)
+            (compiled && !coin(seed).is_multiple_of(8)).then_some(outs)
         });
         Arc::new(Mirror {
             compiled: Arc::clone(compiled),
@@ -118,6 +118,10 @@ impl Frame<'_> {
         coin(self.mirror.seed).is_multiple_of(n)
     }
 
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "as native code does: the context is behind a pointer"
+    )]
     fn context(&self) -> &mut Context {
         // SAFETY: nobody else uses it while this function runs, and no reference is kept across a call.
         unsafe { &mut *self.context }

@@ -126,7 +126,7 @@ const LOOP: &str = "@loop = (?(((x x) @next) k) k)
 /// The sum is counted before its operands are called, and one of them is none.
 const PROMISES: &str = "@sum = (?((@odd @more) r) r)
     @more = ({n m} r) & @sum ~ (n $([+] $(x r))) & @sum ~ (m x)
-    @odd = (a (b a))
+    @odd = (a (* a))
     @main = r & @sum ~ (SIZE r)";
 /// A switch on the outcome of a call: interactions are counted when many calls return.
 const RETURNS: &str = "@down = (?((0 @more) r) r)

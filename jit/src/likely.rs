@@ -261,3 +261,78 @@ fn commonest(module: &Module) -> Kind {
     let at = counts.iter().position(|&count| count == most).unwrap_or(0);
     Kind::ALL[at]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::{Block, Type};
+    use ffcm::net::partial::{Shape, Tally};
+
+    fn function(modes: &[Mode], values: usize, insts: Vec<Inst>, end: End) -> Option<Function> {
+        let block = Block {
+            tally: Tally::default(),
+            total: 0,
+            insts,
+            end,
+        };
+        Some(Function {
+            definition: 0,
+            name: String::new(),
+            shape: Shape::base(),
+            modes: modes.to_vec(),
+            types: vec![Type::Term; values],
+            blocks: vec![block],
+        })
+    }
+
+    #[test]
+    fn kinds_are_carried_through_calls_and_results() {
+        let v = ValueId;
+        let load = |to, term| Inst::Load { to: v(to), term };
+        let call = Inst::Call {
+            outs: vec![v(1)],
+            function: FunctionId(1),
+            ins: vec![v(0)],
+        };
+        let end = |out| End::Return { outs: vec![v(out)] };
+        // Calls the second function with a constant, which adds one to what it is given.
+        let add = Number::Operator(Operator::Add).term();
+        let step = |to, number, left| Inst::Operate {
+            to: v(to),
+            number: v(number),
+            left: v(left),
+            steps: 1,
+            swapped: false,
+        };
+        let outer = vec![load(0, Term::i32(7)), call];
+        let inner = vec![load(1, add), step(2, 0, 1), step(3, 2, 0)];
+        let module = Module {
+            functions: vec![
+                function(&[Mode::Out], 2, outer, end(1)),
+                function(&[Mode::In, Mode::Out], 4, inner, end(3)),
+                function(&[Mode::In], 1, vec![], End::Return { outs: vec![] }),
+                None,
+            ],
+        };
+        let guesses = Guesses::new(&module);
+        let values = |at: usize| {
+            let function = module.functions[at].as_ref().unwrap();
+            guesses.values(at, function)
+        };
+        let i32 = Likely::Plain(Kind::I32);
+        assert_eq!(values(0), [Likely::Constant(Term::i32(7)), i32]);
+        let partial = Likely::Partial(Operator::Add, Kind::I32);
+        assert_eq!(values(1), [i32, Likely::Constant(add), partial, i32]);
+        // Nobody calls it: it is guessed to be as most constants are.
+        assert_eq!(values(2), [i32]);
+    }
+
+    #[test]
+    fn comparisons_are_unsigned_and_as_wide() {
+        for kind in Kind::ALL {
+            let wide = if kind.is_wide() { Kind::U32 } else { Kind::U24 };
+            assert_eq!(result(Operator::Lt, kind), wide);
+            assert_eq!(result(Operator::Sub, kind), kind);
+        }
+    }
+}

@@ -56,7 +56,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             disk: None,
-            samples: 16,
+            samples: 64,
             budget: Duration::from_secs(1),
         }
     }

@@ -1,6 +1,5 @@
 //! A worker of a few nodes, which writes down what it is asked for.
 
-use std::cell::RefCell;
 use std::ffi::c_void;
 
 use ffcm::cpu::native::{Context, Pair, Runtime};
@@ -10,7 +9,6 @@ use ffcm::spec::rules::Opcode;
 use ffcm::spec::word::{Class, Term};
 
 use crate::ir::Module;
-use crate::native::abi::Service;
 use crate::native::{Placed, Renderer};
 
 /// Marks slots that nobody may look at.
@@ -36,10 +34,6 @@ pub struct Mock {
     pub stack: Option<u64>,
     /// Ticks that `enter` and `reserve` hand out.
     pub quantum: i64,
-}
-
-thread_local! {
-    static NAMES: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
 }
 
 fn of<'a>(context: *mut Context) -> &'a mut Mock {
@@ -193,7 +187,6 @@ impl Mock {
     }
 
     fn ask(&mut self, what: &'static str, terms: &[u64]) {
-        NAMES.with_borrow_mut(|names| names.push(what));
         self.asked.push(Asked(what, terms.to_vec()));
     }
 
@@ -268,5 +261,3 @@ pub fn placed(module: &Module) -> Placed {
         .expect("the module is right");
     Placed::new(&image).expect("there is memory for code")
 }
-
-const _: () = assert!(Service::COUNT == 12);

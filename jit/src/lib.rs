@@ -1,14 +1,19 @@
 //! Fuse and render kernels.
 //!
-//! This version renders one thing, and both GPU crates keep the output under version control: the *rules header*, which
-//! carries the machine's specification (word layout, rule table, opcodes, number kinds, constants of π and Memory
-//! Arithmetic) to WGSL and CUDA C++. `cargo xtask codegen` writes the headers, `cargo xtask codegen --check` and the
-//! tests of the GPU crates fail when one is stale. There are no kernels and no fusion in this version.
+//! [`fuse`] compiles the definitions of a book to functions in direct style, in an intermediate representation ([`ir`]) that
+//! back ends render to code.
+//!
+//! Both GPU crates keep the *rules header* under version control, which carries the machine's specification (word layout,
+//! rule table, opcodes, number kinds, constants of π and Memory Arithmetic) to WGSL and CUDA C++. `cargo xtask codegen`
+//! writes the headers, `cargo xtask codegen --check` and the tests of the GPU crates fail when one is stale.
 
 mod check;
 mod fuse;
+pub mod golden;
 pub mod ir;
 pub mod lane;
+pub mod likely;
+pub mod native;
 mod render;
 mod spec;
 

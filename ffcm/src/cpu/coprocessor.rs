@@ -1,10 +1,11 @@
 //! The CPU as a coprocessor.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::THREADS_MAX;
+use super::native::Fuser;
 use super::net::CompiledBooks;
 use crate::coprocessor::{
     Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, RewriteJob, RewriteOutput,
@@ -35,6 +36,15 @@ impl CpuCoprocessor {
     /// A pool of `threads` workers, at most [`THREADS_MAX`]; 0 takes one per available core. [`JobError::Device`] if
     /// there are too many, or the system refuses them.
     pub fn new(threads: usize) -> Result<CpuCoprocessor, JobError> {
+        CpuCoprocessor::start(threads, None)
+    }
+
+    /// The same, calling the native code that `fuser` makes for the books run.
+    pub fn with_fuser(threads: usize, fuser: Arc<dyn Fuser>) -> Result<CpuCoprocessor, JobError> {
+        CpuCoprocessor::start(threads, Some(fuser))
+    }
+
+    fn start(threads: usize, fuser: Option<Arc<dyn Fuser>>) -> Result<CpuCoprocessor, JobError> {
         if threads > THREADS_MAX {
             let what = format!("{threads} threads are asked for, the most is {THREADS_MAX}");
             return Err(JobError::Device(what));
@@ -48,7 +58,7 @@ impl CpuCoprocessor {
             })?;
         Ok(CpuCoprocessor {
             pool,
-            books: CompiledBooks::default(),
+            books: CompiledBooks::new(fuser),
             ranker: Mutex::new(None),
         })
     }
@@ -136,7 +146,6 @@ mod tests {
     use crate::focus::FocusParams;
     use crate::graph::{EdgeDelta, Graph};
     use crate::net::{Book, Limits};
-    use std::sync::Arc;
 
     #[test]
     fn thread_counts_are_taken_as_given_and_bounded() {

@@ -13,7 +13,9 @@
 //!   [`Runtime::enter`], and goes on only if told to. Otherwise it returns what `enter` has put into its results at once. So
 //!   gas is metered, the stack stays bounded, work is shared, and calls are left for later (as frames of the worker)
 //!   whenever that is better.
-//! * *Counting.* A block adds its interactions to `tally` and takes their number from `ticks`.
+//! * *Counting.* A block adds its interactions to `tally` and takes their number from `ticks`. Where a block that counts comes
+//!   after a call and finds `ticks` below [`TICKS_MIN`] then, it calls [`Runtime::reserve`], be it for no nodes: many calls may
+//!   return before one is entered again, and what they count has to fit the lanes.
 //! * *Memory.* It takes nodes from the end of the list of free nodes, at most as many as it has made sure of by comparing
 //!   `free_length` or through [`Runtime::reserve`]; if that says no, it returns erasers at once. Of a node that it takes
 //!   apart, neither of whose slots is absent, it puts the offset of the first slot back at the end of the list if `free_length` is
@@ -30,6 +32,12 @@ use std::sync::Arc;
 
 use super::Compiled;
 use crate::net::Book;
+
+/// Version of this contract. Whoever keeps code keeps this number with it.
+pub const VERSION: u32 = 1;
+
+/// Least `ticks` that native code goes on with, see the module documentation.
+pub const TICKS_MIN: i64 = -(1 << 14);
 
 /// What native code sees of a worker.
 #[repr(C)]
@@ -68,7 +76,7 @@ pub struct Runtime {
     /// leaf that comes in or goes out.
     pub enter:
         unsafe extern "C" fn(*mut Context, entry: u32, ins: *const u64, outs: *mut u64) -> u32,
-    /// Makes sure of nodes: whether there are that many (1), or the run is over (0).
+    /// Makes sure of nodes: whether there are that many (1), or the run is over (0). Makes room in `tally`.
     pub reserve: unsafe extern "C" fn(*mut Context, nodes: u32) -> u32,
     /// Puts the node at an even offset back on the list of free nodes.
     pub free: unsafe extern "C" fn(*mut Context, node: u32),
@@ -112,7 +120,11 @@ pub struct Function {
 /// Every function that [`Fused::function`] answers stays callable as long as this value lives, is one for that entry, and keeps to
 /// the contract of this module.
 pub unsafe trait Fused: Send + Sync {
-    /// The code for an entry, if it is ready. Asked for every time that an entry is run: to be answered by one load.
+    /// [`Compiled::digest`] of the book that this is code for.
+    fn digest(&self) -> [u8; 32];
+
+    /// The code for an entry, if it is ready; from then on always the same leaves go out. Asked for every time that an entry
+    /// is run: to be answered by one load.
     fn function(&self, entry: u32) -> Option<Function>;
 
     /// This entry was running when a worker looked up from its work, which it does after some thousands of interactions.

@@ -1,12 +1,12 @@
 //! Blocks: what registers meet, and where a path parts.
 
-use ffcm::net::partial::{Builder, CON, Call, Emit, Value};
+use ffcm::net::partial::{Builder, CON, Emit, Value};
 use ffcm::spec::rules::Opcode;
-use ffcm::spec::word::{Class, Term};
+use ffcm::spec::word::Class;
 
-use super::book::is_constructor;
 use super::draft::{Draft, Path, TooLarge};
-use super::{CHAIN_MAX, Fuser, INLINE_MAX, Level, MATCHES_MAX, NODES_MAX, SWITCHES_MAX};
+use super::unfold::{choose, commute, decide};
+use super::{Fuser, Level, MATCHES_MAX, NODES_MAX, SWITCHES_MAX};
 use crate::ir::{BlockId, End, Inst, Type};
 
 impl Fuser<'_> {
@@ -42,12 +42,13 @@ impl Fuser<'_> {
     fn reduce(&mut self, draft: &mut Draft, path: &mut Path) -> Result<(), TooLarge> {
         loop {
             self.meet_all(draft, path)?;
+            self.expand_numbers(path);
             let nodes = path.net.nodes.len();
             self.effort = self.effort.saturating_sub(1 + nodes);
             if nodes > NODES_MAX || self.effort == 0 {
                 return Err(TooLarge);
             }
-            if path.slow || !self.unfold(path) {
+            if path.slow || !(commute(path) || self.unfold(draft, path)) {
                 return Ok(());
             }
         }
@@ -110,6 +111,9 @@ impl Fuser<'_> {
                 path.net.link(Value::Register(b), meeting.ports[1]);
             }
             Class::Opr => operate(draft, path, Value::Register(register), node)?,
+            Class::Swi if path.numbers.contains_key(&register) => {
+                choose(path, node, path.numbers[&register]);
+            }
             _ => path.switches.push_back((register, node)),
         }
         Ok(())
@@ -121,9 +125,9 @@ impl Fuser<'_> {
         draft: &mut Draft,
         path: &mut Path,
     ) -> Result<Option<(u8, u32)>, TooLarge> {
-        let matching = self.level == Level::Matches && !path.slow && !self.constructors.is_empty();
+        let matching = self.level >= Level::Matches && !path.slow && !self.constructors.is_empty();
         while let Some((register, node)) = path.patterns.pop_front() {
-            if matching && path.decided.1 < MATCHES_MAX {
+            if matching && path.decided.1 < MATCHES_MAX && offers(path, node) {
                 path.decided.1 += 1;
                 return Ok(Some((register, node)));
             }
@@ -149,6 +153,7 @@ impl Fuser<'_> {
         let mut cases = Vec::with_capacity(self.constructors.len());
         for definition in self.constructors.clone() {
             let mut path = path.clone();
+            path.code.let_go(register);
             path.net.count(Opcode::Specialize, 1);
             let at = path.net.calls.len();
             let constructor = &self.definitions[definition as usize];
@@ -172,22 +177,17 @@ impl Fuser<'_> {
     ) -> Result<(), TooLarge> {
         let body = path.close()?;
         let from = path.code.value(register);
-        let out = path.net.nodes[node as usize].ports[1];
-        let arms = path.net.port(node, 0);
         let zero = {
             let mut path = path.clone();
-            path.net.count(Opcode::Switch, 1);
-            let chosen = path.net.node(CON, [out, Value::Atom(Term::ERA)]);
-            path.net.link(chosen, arms);
+            path.code.let_go(register);
+            decide(&mut path, register, node, None);
             self.block(draft, path)?
         };
         let (before, successor) = {
             let mut path = path.clone();
-            path.net.count(Opcode::Switch, 1);
+            path.code.let_go(register);
             let (number, before) = path.writer(draft).fresh(Type::Number)?;
-            let taken = path.net.node(CON, [Value::Register(number), out]);
-            let chosen = path.net.node(CON, [Value::Atom(Term::ERA), taken]);
-            path.net.link(chosen, arms);
+            decide(&mut path, register, node, Some(number));
             (before, self.block(draft, path)?)
         };
         let pair = (Value::Register(register), Value::Node(node));
@@ -205,32 +205,6 @@ impl Fuser<'_> {
         Ok(())
     }
 
-    /// Compiles one more definition into the path, if there is one that should be.
-    fn unfold(&mut self, path: &mut Path) -> bool {
-        if path.chain.len() >= CHAIN_MAX {
-            return false;
-        }
-        let worthy = |call: &Call| {
-            let index = call.reference.offset();
-            let definition = &self.definitions[index as usize];
-            definition.nodes.len() <= INLINE_MAX
-                && (is_constructor(definition)
-                    || self.level > Level::Arms && !self.recursive[index as usize]
-                    || !call.written && !path.chain.contains(&index))
-        };
-        let Some(i) = path.net.calls.iter().position(worthy) else {
-            return false;
-        };
-        let call = path.net.calls.remove(i);
-        let index = call.reference.offset();
-        path.chain.push(index);
-        path.net.count(Opcode::Specialize, 1);
-        let definition = &self.definitions[index as usize];
-        let root = path.net.instantiate(definition, i);
-        path.net.link(root, Value::Node(call.node));
-        true
-    }
-
     // ---- the end of a path ------------------------------------------------------------------------------------
 
     /// Ends a path on which nothing is left to call.
@@ -238,6 +212,7 @@ impl Fuser<'_> {
         self.judge_results(draft, path);
         let results: Vec<Value> = path.results().collect();
         let outs = connect(draft, path, &results)?;
+        path.code.end(&outs)?;
         Ok(End::Return { outs })
     }
 }
@@ -301,7 +276,7 @@ fn next_switch(path: &mut Path) -> Option<(u8, u32)> {
     None
 }
 
-fn is_number(draft: &Draft, path: &Path, register: u8) -> bool {
+pub(super) fn is_number(draft: &Draft, path: &Path, register: u8) -> bool {
     draft.types[path.code.value(register).0 as usize] == Type::Number
 }
 
@@ -311,8 +286,17 @@ fn is_argument(path: &Path, node: u32) -> bool {
     (0..2).all(|side| match path.net.port(node, side) {
         wire @ Value::Wire(_) => path.results().any(|result| result == wire),
         Value::Atom(term) => term.class() != Class::Ref,
-        Value::Node(child) if path.net.nodes[child as usize].w0 == CON => is_argument(path, child),
-        _ => true,
+        Value::Node(child) => path.net.nodes[child as usize].w0 == CON && is_argument(path, child),
+        Value::Register(_) => true,
+    })
+}
+
+/// Whether a pattern offers a definition to choose, as that of a match does.
+fn offers(path: &Path, node: u32) -> bool {
+    (0..2).any(|side| match path.net.port(node, side) {
+        Value::Atom(term) => term.class() == Class::Ref,
+        Value::Node(child) if path.net.nodes[child as usize].w0 == CON => offers(path, child),
+        _ => false,
     })
 }
 

@@ -10,8 +10,11 @@
 //!   those of the function is the end of it.
 //! * *Switches and matches* end a block; the reduction goes on for each outcome. Where the outcome is one that programs
 //!   are not written for, what is left is compiled without further branches.
-//! * *Definitions met on the way* are compiled in, as far as that is bounded: the arms of switches, and definitions that
-//!   do not lead to themselves.
+//! * *Definitions met on the way* are compiled in, as far as that is bounded: the arms of switches, definitions that do
+//!   not lead to themselves, and calls that a number known to be zero ends. So are, once, calls of the definition itself
+//!   that begin with a switch on a number: both of a recursion over a tree then depend on one switch, and the leaves of
+//!   the tree need no calls.
+//! * *Constructors and duplicators* that met pass through each other in advance.
 //!
 //! # Modes
 //! Which leaves go out is found by assuming that all do, and compiling: a leaf at which the function waits for something
@@ -22,6 +25,7 @@ mod block;
 mod book;
 mod call;
 mod draft;
+mod unfold;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,8 +48,12 @@ const DEFINITION_MAX: usize = 256;
 /// Most definitions compiled into each other on a path.
 const CHAIN_MAX: usize = 16;
 /// Most switches and matches decided one after the other.
-const SWITCHES_MAX: usize = 3;
+const SWITCHES_MAX: usize = 4;
 const MATCHES_MAX: usize = 3;
+/// Most calls of the definition itself that are compiled in.
+const UNROLLED_MAX: usize = 2;
+/// Most pairs of nodes on a path that pass through each other.
+const COMMUTES_MAX: usize = 8;
 /// Most constructors that are matched, and nodes of one.
 const CONSTRUCTORS_MAX: usize = 8;
 const CONSTRUCTOR_NODES_MAX: usize = 8;
@@ -55,7 +63,8 @@ const CONSTRUCTOR_NODES_MAX: usize = 8;
 const EFFORT: (usize, usize) = (1 << 20, 1024);
 
 /// Compiles the entries of a book: definitions and the shapes of their arguments, the base entries first. The function with
-/// the index of an entry is one for it; there is none where it would be too large.
+/// the index of an entry is one for it; there is none where it would be too large, and none at all where the entries do
+/// not begin with the base entries.
 pub fn fuse(definitions: &[Definition], entries: &[(u32, Shape)]) -> Module {
     let effort = definitions.iter().fold(EFFORT.0, |effort, definition| {
         effort.saturating_add(EFFORT.1.saturating_mul(definition.nodes.len()))
@@ -65,6 +74,13 @@ pub fn fuse(definitions: &[Definition], entries: &[(u32, Shape)]) -> Module {
 
 /// The same with so much effort, see [`EFFORT`].
 fn fuse_within(definitions: &[Definition], entries: &[(u32, Shape)], effort: usize) -> Module {
+    let base = |&(i, entry): &(u32, &(u32, Shape))| *entry == (i, Shape::base());
+    let bases = (0u32..).zip(entries).take(definitions.len());
+    if entries.len() < definitions.len() || !bases.into_iter().all(|entry| base(&entry)) {
+        return Module {
+            functions: vec![None; entries.len()],
+        };
+    }
     let mut fuser = Fuser::new(definitions, entries, effort);
     fuser.settle();
     fuser.withdraw();
@@ -82,6 +98,8 @@ enum Level {
     Calls,
     /// Also a case for each constructor that a register may refer to.
     Matches,
+    /// Also some calls of the definition itself.
+    Unrolled,
 }
 
 struct Fuser<'b> {
@@ -164,11 +182,13 @@ impl<'b> Fuser<'b> {
 
     /// Gives up what could not be compiled to the end, and what relies on that.
     fn withdraw(&mut self) {
+        let mut withdrawn = vec![false; self.entries.len()];
         while let Some(entry) = self.dirty.pop_first() {
-            if self.functions[entry as usize].take().is_some() {
-                let callers = &self.callers[entry as usize];
-                self.dirty.extend(callers.iter().filter(|&&i| i != entry));
-            }
+            self.functions[entry as usize] = None;
+            withdrawn[entry as usize] = true;
+            let callers = self.callers[entry as usize].iter();
+            self.dirty
+                .extend(callers.filter(|&&i| !withdrawn[i as usize]));
         }
     }
 
@@ -192,7 +212,7 @@ impl<'b> Fuser<'b> {
         self.functions[entry as usize] = None;
         self.doubtful.remove(&entry);
         let mut written = None;
-        for level in [Level::Matches, Level::Calls, Level::Arms] {
+        for level in [Level::Unrolled, Level::Matches, Level::Calls, Level::Arms] {
             self.level = level;
             let mut draft = Draft::default();
             if self.write(&mut draft, entry, *definition, shape).is_ok() {
@@ -248,6 +268,7 @@ impl<'b> Fuser<'b> {
         for _ in modes.iter().filter(|&&mode| mode == Mode::In) {
             let value = draft.value(Type::Term);
             path.code.hold(value)?;
+            path.code.owe(value, 1);
         }
         let (mut leaf, mut register) = (0, 0);
         let outs = &mut path.outs;

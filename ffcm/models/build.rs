@@ -87,7 +87,7 @@ const FAULTS: &[Fault] = &[
         name: "a_term_is_not_followed",
         file: "wires",
         from: "terms[count] = met.without_sub();\n                    count += 1;",
-        to: "",
+        to: "terms[count] = met.without_sub();",
         found_by: "arrival_behind_a_term_that_was_let_go",
         says: "panicked",
     },

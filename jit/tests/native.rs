@@ -24,7 +24,9 @@ fn at_once() -> Arc<AtOnce> {
         samples: 0,
         ..Options::default()
     };
-    Arc::new(AtOnce(Native::new(options).unwrap()))
+    Arc::new(AtOnce(
+        Native::new(options).expect("this machine has native code"),
+    ))
 }
 
 #[test]

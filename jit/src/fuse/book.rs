@@ -15,6 +15,16 @@ pub(super) fn is_constructor(definition: &Definition) -> bool {
             .all(|term| !term.class().is_node() || term.class() == Class::Con)
 }
 
+/// Whether a tree of constructors matches its argument: that meets a pattern which offers a definition first.
+pub(super) fn is_match(definition: &Definition) -> bool {
+    let ports = |term: Term| definition.nodes.get(term.offset() as usize);
+    let Some([pattern, _]) = ports(definition.root) else {
+        return false;
+    };
+    pattern.class() == Class::Con
+        && ports(*pattern).is_some_and(|[first, _]| first.class() == Class::Ref)
+}
+
 /// Definitions that are small trees of constructors and stand as data somewhere: as what a definition answers in the end,
 /// or as an argument of a call. Those that only stand as arms of a switch, or among the cases of a match, are code.
 pub(super) fn constructors(definitions: &[Definition]) -> Vec<u32> {

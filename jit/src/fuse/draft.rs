@@ -20,7 +20,8 @@ pub(super) type Leaves = u8;
 pub(super) struct Draft {
     pub(super) types: Vec<Type>,
     pub(super) blocks: Vec<Option<Block>>,
-    insts: usize,
+    /// Instructions written.
+    pub(super) insts: usize,
     /// Leaves that go out although something in the function waits for what comes in there.
     pub(super) consumed: Leaves,
     /// Leaves that go out although another leaf that goes out waits for what comes in there.

@@ -52,6 +52,8 @@ const SWITCHES_MAX: usize = 4;
 const MATCHES_MAX: usize = 3;
 /// Most calls of the definition itself that are compiled in.
 const UNROLLED_MAX: usize = 2;
+/// Most instructions of a function with such calls.
+const UNROLLED_INSTS_MAX: usize = 512;
 /// Most pairs of nodes on a path that pass through each other.
 const COMMUTES_MAX: usize = 8;
 /// Most constructors that are matched, and nodes of one.
@@ -215,7 +217,8 @@ impl<'b> Fuser<'b> {
         for level in [Level::Unrolled, Level::Matches, Level::Calls, Level::Arms] {
             self.level = level;
             let mut draft = Draft::default();
-            if self.write(&mut draft, entry, *definition, shape).is_ok() {
+            let done = self.write(&mut draft, entry, *definition, shape).is_ok();
+            if done && (level < Level::Unrolled || draft.insts <= UNROLLED_INSTS_MAX) {
                 written = Some(draft);
                 break;
             }

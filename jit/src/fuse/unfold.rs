@@ -7,9 +7,9 @@ use ffcm::spec::rules::Opcode;
 use ffcm::spec::word::{Class, Term};
 
 use super::block::is_number;
-use super::book::is_constructor;
+use super::book::{is_constructor, is_match};
 use super::draft::{Draft, Path};
-use super::{CHAIN_MAX, COMMUTES_MAX, Fuser, INLINE_MAX, Level, UNROLLED_MAX};
+use super::{CHAIN_MAX, COMMUTES_MAX, Fuser, INLINE_MAX, Level, MATCHES_MAX, UNROLLED_MAX};
 
 impl Fuser<'_> {
     /// Compiles one more definition into the path, if there is one that should be.
@@ -24,7 +24,8 @@ impl Fuser<'_> {
             let small = is_constructor(definition) || self.level > Level::Arms;
             definition.nodes.len() <= INLINE_MAX
                 && (small && !self.recursive[index as usize]
-                    || !call.written && times <= path.unrolled)
+                    || !call.written && times <= path.unrolled
+                    || self.matches_register(draft, path, call))
         };
         let first = path.net.calls.iter().position(worthy);
         let Some(i) = first.or_else(|| self.unrolled(draft, path)) else {
@@ -38,6 +39,25 @@ impl Fuser<'_> {
         let root = path.net.instantiate(definition, i);
         path.net.link(root, Value::Node(call.node));
         true
+    }
+
+    /// Whether a call is one of a match, of what is known or in a register, for which there may be one more `Match`.
+    fn matches_register(&self, draft: &Draft, path: &Path, call: &Call) -> bool {
+        let definition = &self.definitions[call.reference.offset() as usize];
+        if self.level < Level::Matches || !is_constructor(definition) || !is_match(definition) {
+            return false;
+        }
+        match path.net.port(call.node, 0) {
+            Value::Atom(term) => {
+                term.class() == Class::Ref && self.constructors.contains(&term.offset())
+            }
+            Value::Register(register) => {
+                !self.constructors.is_empty()
+                    && path.decided.1 + path.patterns.len() < MATCHES_MAX
+                    && !is_number(draft, path, register)
+            }
+            _ => false,
+        }
     }
 
     /// Expands the references to numbers that calls are certain to switch on.

@@ -12,7 +12,7 @@
 //! may always be an end of a
 //! wire at which nothing waits yet, or a term of a class that the program was not written for: every instruction then does
 //! what the net would, with nodes of the heap. Nothing but speed depends on which way is taken.
-//! [`Inst::Allocate`] gives a node to be filled in by one [`Inst::Write`] in the same block, before the next call; that and
+//! [`Inst::Allocate`] gives a node to be filled in by one [`Inst::Write`] in the same block, before anything is connected or called; that and
 //! [`Inst::Cell`] are no uses of it.
 //!
 //! # Control

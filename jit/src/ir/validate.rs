@@ -62,7 +62,7 @@ pub enum Fault {
     /// A number of steps is 1 or 2; what has changed places is known in advance.
     #[error("an arithmetic step is not one that can be")]
     Steps,
-    /// An allocated node is written once in its block, before the next call; its cells are slots without a value.
+    /// An allocated node is written once in its block, before anything is connected or called; its cells are slots without a value.
     #[error("node {0} is not allocated and written in one go")]
     Node(u32),
     /// An instruction allocates more than has been made sure of.
@@ -306,9 +306,11 @@ impl Checker<'_> {
                 return Err(Fault::Unreserved);
             }
             reserved -= more;
+            if connects(inst) {
+                self.complete(&mut nodes)?;
+            }
             self.inst(inst, &mut nodes)?;
             if let Inst::Call { .. } = inst {
-                self.complete(&mut nodes)?;
                 (calls, reserved) = (true, 0);
             }
         }
@@ -523,6 +525,20 @@ impl Checker<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether others may reach from now on what leads to the terms at hand.
+fn connects(inst: &Inst) -> bool {
+    !matches!(
+        inst,
+        Inst::Load { .. }
+            | Inst::Reserve { .. }
+            | Inst::Allocate { .. }
+            | Inst::Write { .. }
+            | Inst::Node { .. }
+            | Inst::Cell { .. }
+            | Inst::Wire { .. }
+    )
 }
 
 fn meta(w0: u32, fits: impl Fn(Class) -> bool) -> Result<(), Fault> {

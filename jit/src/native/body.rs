@@ -11,7 +11,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::FunctionBuilder;
-use ffcm::net::partial::ARGUMENTS_MAX;
+use ffcm::net::partial::{ARGUMENTS_MAX, Tally};
 use ffcm::spec::number::{Kind, Operator};
 use ffcm::spec::word::Term;
 
@@ -97,7 +97,13 @@ pub struct Body<'f, 'b> {
     pub regions: Regions,
     /// Whether functions have been called since the gas was looked at.
     pub called: bool,
+    /// Whether what is being written is met rarely.
+    pub rare: bool,
+    /// Interactions that the outcomes of a look have to count, and their number.
+    pub uncounted: (Tally, u64),
     held: Vec<Option<Held>>,
+    /// What was held for values that branches have given others since.
+    before: Vec<(ValueId, Option<Held>)>,
     /// The values that wait.
     waiting: Vec<ValueId>,
     /// Offsets of nodes that this function has taken.
@@ -130,7 +136,10 @@ impl<'f, 'b> Body<'f, 'b> {
             likely,
             context,
             called: false,
+            rare: false,
+            uncounted: (Tally::default(), 0),
             held: vec![None; function.types.len()],
+            before: Vec::new(),
             waiting: Vec::new(),
             offsets: BTreeMap::new(),
             words,
@@ -167,6 +176,25 @@ impl<'f, 'b> Body<'f, 'b> {
     /// Gives a value to a name.
     pub fn set(&mut self, id: ValueId, value: Value) -> Result<(), RenderError> {
         self.hold(id, Held::Here(value))
+    }
+
+    /// Gives a value to a name that may have one, until [`Body::back_to`].
+    pub fn give(&mut self, id: ValueId, value: Value) -> Result<(), RenderError> {
+        let held = self.held.get(id.0 as usize).copied().flatten();
+        self.before.push((id, held));
+        self.set(id, value)
+    }
+
+    /// How much has been given.
+    pub fn given(&self) -> usize {
+        self.before.len()
+    }
+
+    /// Takes back what has been given since it was so much.
+    pub fn back_to(&mut self, given: usize) {
+        for (id, held) in self.before.drain(given..).rev() {
+            self.held[id.0 as usize] = held;
+        }
     }
 
     fn hold(&mut self, id: ValueId, held: Held) -> Result<(), RenderError> {
@@ -223,9 +251,17 @@ impl<'f, 'b> Body<'f, 'b> {
         block
     }
 
+    /// A block for what comes next.
+    pub fn next(&mut self) -> Block {
+        if self.rare {
+            return self.cold();
+        }
+        self.b.create_block()
+    }
+
     /// A block that is given so many terms.
     pub fn joint(&mut self, terms: usize) -> (Block, Vec<Value>) {
-        let block = self.b.create_block();
+        let block = self.next();
         let values = (0..terms)
             .map(|_| self.b.append_block_param(block, I64))
             .collect();
@@ -240,7 +276,7 @@ impl<'f, 'b> Body<'f, 'b> {
 
     /// Goes on here if the condition holds, otherwise to a block without parameters.
     pub fn unless_to(&mut self, condition: Value, otherwise: Block) {
-        let next = self.b.create_block();
+        let next = self.next();
         self.b.ins().brif(condition, next, &[], otherwise, &[]);
         self.b.switch_to_block(next);
     }
@@ -370,7 +406,7 @@ impl<'f, 'b> Body<'f, 'b> {
         let length = self.field(self.regions.length, abi::FREE_LENGTH);
         let capacity = self.field(self.regions.fixed, abi::FREE_CAPACITY);
         let room = self.b.ins().icmp(IntCC::UnsignedLessThan, length, capacity);
-        let (full, next) = (self.cold(), self.b.create_block());
+        let (full, next) = (self.cold(), self.next());
         self.unless_to(room, full);
         let place = self.free_place(length);
         self.b.ins().istore32(self.regions.list, offset, place, 0);

@@ -7,6 +7,7 @@ use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{self as clif, Block, BlockArg, InstBuilder, Value};
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use ffcm::net::partial::{TALLY_MAX, Tally};
 use ffcm::spec::number::{Kind, WIDE};
 use ffcm::spec::word::Class;
 
@@ -14,7 +15,7 @@ use super::RenderError;
 use super::abi::{self, Service};
 use super::arith::plain_w0;
 use super::body::Body;
-use crate::ir::{BlockId, End, Function, FunctionId, Mode, Module, ValueId};
+use crate::ir::{BlockId, End, Function, FunctionId, Inst, Mode, Module, ValueId};
 use crate::likely::Likely;
 
 /// A block that is still to be written, and the values that it is given.
@@ -22,8 +23,14 @@ struct Open {
     id: BlockId,
     at: Block,
     given: Vec<(ValueId, Value)>,
+    /// What holds before that, see [`Body::back_to`].
+    back_to: usize,
     /// Whether functions have been called since the gas was looked at.
     called: bool,
+    /// Whether it is met rarely.
+    rare: bool,
+    /// Interactions before it that are not counted yet, and their number.
+    uncounted: (Tally, u64),
 }
 
 /// What to write for a function.
@@ -67,20 +74,36 @@ impl Task<'_> {
             id: BlockId(0),
             at: body.b.current_block().expect("the function has begun"),
             given: given.map(|(at, v)| (ValueId(at as u32), v)).collect(),
+            back_to: 0,
             called: false,
+            rare: false,
+            uncounted: (Tally::default(), 0),
         }];
         while let Some(next) = open.pop() {
             if body.b.current_block() != Some(next.at) {
                 body.b.switch_to_block(next.at);
             }
-            body.called = next.called;
+            (body.called, body.rare) = (next.called, next.rare);
+            body.back_to(next.back_to);
             for (id, value) in next.given {
-                body.set(id, value)?;
+                body.give(id, value)?;
             }
             let Some(block) = self.function.blocks.get(next.id.0 as usize) else {
                 return Err(body.invalid("a block is named that there is not"));
             };
-            body.count(block.tally.0, block.total);
+            let (mut tally, before) = next.uncounted;
+            tally.add(block.tally);
+            let total = before + block.total;
+            // What only looks at a value leaves the counting to its outcomes: one addition less on each path. The runtime
+            // reads the counters where it is asked for memory, or to enter a call, and takes back only what has been counted.
+            let looks = matches!(block.end, End::Switch { .. } | End::Match { .. });
+            let loads = |inst: &Inst| matches!(inst, Inst::Load { .. });
+            if looks && block.insts.iter().all(loads) && total <= TALLY_MAX {
+                body.uncounted = (tally, total);
+            } else {
+                body.uncounted = (Tally::default(), 0);
+                body.count(tally.0, total);
+            }
             for inst in &block.insts {
                 body.inst(inst)?;
             }
@@ -98,7 +121,7 @@ impl Body<'_, '_> {
         let (start, values) = self.joint(ins.len());
         self.jump(start, ins);
         self.b.switch_to_block(start);
-        let (ask, body) = (self.cold(), self.b.create_block());
+        let (ask, body) = (self.cold(), self.next());
         let ticks = self.field(self.regions.counters, abi::TICKS);
         let more = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThan, ticks, 0);
         self.unless_to(more, ask);
@@ -194,9 +217,20 @@ impl Body<'_, '_> {
             id,
             at,
             given: given.iter().copied().zip(values).collect(),
+            back_to: self.given(),
             called: self.called,
+            rare: self.rare,
+            uncounted: self.uncounted,
         });
         at
+    }
+
+    /// The same for one that is met rarely.
+    fn rarely(&mut self, id: BlockId, from: ValueId, open: &mut Vec<Open>) -> Block {
+        let rare = std::mem::replace(&mut self.rare, true);
+        let block = self.branch(id, &[from], open);
+        self.rare = rare;
+        block
     }
 
     fn switch(
@@ -211,8 +245,7 @@ impl Body<'_, '_> {
             Some(kind) if kind.is_wide() => Kind::U32,
             _ => Kind::U24,
         };
-        let other = self.branch(other, &[from], open);
-        self.b.set_cold_block(other);
+        let other = self.rarely(other, from, open);
         let zero = self.branch(zero, &[from], open);
         let successor = self.branch(successor, &[from, before], open);
         // Of the kind that is expected, the number before has the same lower half.
@@ -317,7 +350,7 @@ impl Body<'_, '_> {
         let given = [BlockArg::from(term)];
         if places.len() <= 3 {
             for &(number, place) in places {
-                let next = self.b.create_block();
+                let next = self.next();
                 let equal =
                     self.b
                         .ins()
@@ -329,7 +362,7 @@ impl Body<'_, '_> {
             return;
         }
         let (low, high) = places.split_at(places.len() / 2);
-        let (below, above) = (self.b.create_block(), self.b.create_block());
+        let (below, above) = (self.next(), self.next());
         let less = self.b.ins().icmp_imm_s(
             IntCC::UnsignedLessThan,
             definition,

@@ -253,7 +253,7 @@ impl Fuser for Native {
             digest: compiled.digest(),
             key: key(&self.shared.fingerprint, compiled),
             code: OnceLock::new(),
-            samples: AtomicU32::new(0),
+            samples: AtomicU32::new(u32::from(self.shared.options.samples == 0)),
             source: Mutex::new(Some(Source {
                 definitions: definitions.to_vec(),
                 entries: compiled.entries().to_vec(),
@@ -328,7 +328,7 @@ unsafe impl Fused for Handle {
     }
 
     fn sampled(&self, _entry: u32) {
-        let hot = self.0.shared.options.samples;
+        let hot = self.0.shared.options.samples.max(1);
         // Looked at first, so that a busy worker does not write what others read.
         let samples = &self.0.samples;
         if samples.load(Ordering::Relaxed) < hot

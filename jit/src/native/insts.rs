@@ -129,7 +129,7 @@ impl Body<'_, '_> {
         if nodes == 0 && !self.called {
             return;
         }
-        let (few, next, halt) = (self.cold(), self.b.create_block(), self.halt());
+        let (few, next, halt) = (self.cold(), self.next(), self.halt());
         if nodes > 0 {
             let length = self.field(self.regions.length, abi::FREE_LENGTH);
             let least = i64::from(nodes);
@@ -214,7 +214,7 @@ impl Body<'_, '_> {
         if self.is_number(from) {
             return Ok(());
         }
-        let (other, next) = (self.cold(), self.b.create_block());
+        let (other, next) = (self.cold(), self.next());
         // References, erasers and numbers are the classes 1, 2 and 3.
         let w0 = self.w0(term);
         let class = self.b.ins().ushr_imm_s(w0, 28);

@@ -19,6 +19,11 @@
 //!   before; but a worker makes no more without a report than its part of the gas left, nor more than [`UNREPORTED_MAX`].
 //!
 //! A call for which there is no room on the machine's stack is left for later alone.
+//!
+//! # Whether it is worth it
+//! To call a function from outside takes about as long as to run an entry of some interactions. It pays where calls are made
+//! within native code, and does not where they lead to redexes which hold up the others again and again: so a worker
+//! goes back to running an entry whose calls did not pay.
 
 use std::ffi::c_void;
 
@@ -35,6 +40,14 @@ use crate::spec::word::Term;
 const UNREPORTED_MAX: u64 = 1 << 20;
 /// Bytes of the machine's stack that native code may take on a thread of unknown size, of which the smallest have 2 MiB.
 pub(super) const STACK: u64 = 512 << 10;
+/// The stack of a thread that the engine starts for native code, and how much of that it may take.
+pub(super) const OWN_THREAD: usize = 16 << 20;
+pub(super) const OWN_STACK: u64 = 15 << 20;
+/// Interactions that a call of native code has to make to be worth more than running the entry.
+const WORTH: i64 = 24;
+/// How much more often a call was not worth it than it was, until the worker runs its entry instead for good. In tests small
+/// nets are to be run natively, too.
+const UNWORTHY: i8 = if cfg!(test) { 127 } else { 32 };
 /// Looks at the board without an attempt to find work for others, at most.
 const REST_MAX: u32 = 1 << 10;
 
@@ -56,6 +69,10 @@ pub(super) struct Native<'w> {
     halted: bool,
     /// The list of free nodes is presented as empty since then.
     emptied: bool,
+    /// For each entry, how much more often calling its function was worth it than not, see [`WORTH`].
+    scores: Vec<i8>,
+    /// Ticks that were granted while native calls were waiting.
+    granted: i64,
     /// Looks at the board until the next attempt to find work for others, and as many after the next that fails.
     rest: (u32, u32),
 }
@@ -71,14 +88,17 @@ impl<'w> Native<'w> {
         fresh: false,
         halted: false,
         emptied: false,
+        scores: Vec::new(),
+        granted: 0,
         rest: (0, 0),
     };
 
-    /// The code of the book, and how many bytes it may take of the stack of the thread that will call it.
-    pub(super) fn new(code: Option<&'w dyn Fused>, stack: u64) -> Native<'w> {
+    /// The code of a book of so many entries, and how many bytes it may take of the stack of the thread that will call it.
+    pub(super) fn new(code: Option<&'w dyn Fused>, entries: usize, stack: u64) -> Native<'w> {
         Native {
             code,
             stack,
+            scores: vec![0; if code.is_some() { entries } else { 0 }],
             ..Native::NONE
         }
     }
@@ -115,9 +135,14 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         defer: defer::<SHARED>,
     };
 
-    /// The function for an entry, if there is one.
+    /// The function for an entry, if there is one that is worth being called.
     #[inline(always)]
     pub(super) fn function(&self, entry: u32) -> Option<Function> {
+        let worth = self.native.scores[entry as usize] > -UNWORTHY;
+        if worth { self.code(entry) } else { None }
+    }
+
+    fn code(&self, entry: u32) -> Option<Function> {
         self.native.code?.function(entry)
     }
 
@@ -158,11 +183,14 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
             worker,
         };
         self.hand_out(&mut context);
+        let before = self.made();
         debug_assert!(self.pending.is_empty() && !self.native.halted);
         // SAFETY: `Fused` promises that this is code for the entry which keeps to the contract. The leaves that come in are
         // given to it, the context is this worker's, whom nobody else touches until it returns.
         unsafe { (function.code)(&raw mut context, ins.as_ptr(), outs.as_mut_ptr()) };
         self.take_back(&context);
+        let made = self.made() - before;
+        self.judge(entry, made);
         if self.native.held.is_some() {
             self.release();
         }
@@ -178,6 +206,27 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
             }
         }
         Ok(())
+    }
+
+    /// Interactions made so far, but for what makes no difference.
+    fn made(&self) -> i64 {
+        self.native.granted - self.ticks
+    }
+
+    /// Whether a call that made so many interactions was worth it. One that led to redexes which held up others was if it
+    /// made many.
+    fn judge(&mut self, entry: u32, made: i64) {
+        let least = if self.pending.is_empty() {
+            WORTH
+        } else {
+            8 * WORTH
+        };
+        let score = &mut self.native.scores[entry as usize];
+        if made < least {
+            *score = score.saturating_sub(1);
+        } else {
+            *score = score.saturating_add(8).min(UNWORTHY);
+        }
     }
 
     /// Gives native code what it works on.
@@ -218,7 +267,9 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
     /// Whether to enter a function now. Called when it is time to look up, when calls are held, or when the stack is full.
     fn enters(&mut self, entry: u32, at: u64) -> bool {
         if self.ticks <= 0 && self.native.held.is_none() {
+            let before = self.ticks;
             self.look_up_within(entry);
+            self.native.granted += self.ticks - before;
         }
         let full = at < self.native.limit && !std::mem::take(&mut self.native.fresh);
         self.native.held.is_none() && !full
@@ -307,7 +358,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
 
     /// Leaves a call for later: puts it on the stack, and fresh wires for its results into `outs`.
     fn leave(&mut self, entry: u32, ins: *const u64, outs: *mut u64) -> Result<(), Halt> {
-        let function = self.function(entry).expect("it is its code that asks");
+        let function = self.code(entry).expect("it is its code that asks");
         self.reserve(function.outs.count_ones() as usize)?;
         let leaves = usize::from(self.program.entries[entry as usize].arguments);
         let mut terms = [Term::ERA; ARGUMENTS_MAX];
@@ -338,7 +389,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
     /// There is no memory: erasers for all results, and no nodes from now on.
     fn halt_within(&mut self, entry: u32, outs: *mut u64) {
         (self.native.halted, self.native.emptied) = (true, true);
-        let function = self.function(entry).expect("it is its code that asks");
+        let function = self.code(entry).expect("it is its code that asks");
         for i in 0..function.outs.count_ones() as usize {
             // SAFETY: there is a word for each leaf that goes out.
             unsafe { *outs.add(i) = Term::ERA.0 };

@@ -488,8 +488,9 @@ impl<'b> Mirrored<'b> {
         let plain = NetEngine::new(book);
         let mirror = Mirror::new(&plain.compiled, seed);
         *CURRENT.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&mirror));
-        let mut engine = plain.clone().with_fused(mirror).expect("the same book");
-        engine.stack = STACKS[seed as usize % 3];
+        let engine = plain.clone().with_fused(mirror);
+        let engine = engine.expect("the same book");
+        let engine = engine.with_stack(STACKS[seed as usize % 3]);
         Mirrored {
             engine,
             plain,
@@ -641,7 +642,7 @@ fn all_nodes_are_free_in_the_end() {
             } = &*mirrored.engine.compiled;
             let mut worker =
                 Worker::<false>::new(&heap, lowered, program, &pool, Buffers::default());
-            worker.native = Native::new(mirrored.engine.fused.as_deref(), mirrored.engine.stack);
+            worker.native = mirrored.engine.native(fused::STACK);
             let root = worker.boot(Term::reference(mirrored.call.entry, false), &[]);
             worker.run();
             let mut free = worker.finish().1.free;

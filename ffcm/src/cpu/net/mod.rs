@@ -76,6 +76,32 @@
 //! miss or a connection leads to is put above the frames of the body and reduced before them: the other way round,
 //! what nobody has looked at piles up.
 //!
+//! # Native code
+//! An entry may be run as a function of native code instead ([`fused`]; the contract is [`crate::cpu::native`]). Why that
+//! keeps all of the above:
+//!
+//! * *Ownership.* A value of a function is a register: it owns its term. Arguments are given to the function that is called,
+//!   results to its caller, so a term that is on its way is owned by one native frame, or by the words between two frames.
+//!   Whatever a function wants to have that is not a meeting of terms in hand it asks a worker for, which does what an
+//!   instruction does with terms that it is given. Which leaves are arguments and which are results is a matter of
+//!   speed: a wire has no direction.
+//! * *Written before reached.* A function fills in a node that it has allocated before it calls anything that another
+//!   worker could get an end from: a node is allocated and written between two calls.
+//! * *Leaving a call for later* is an expansion that has not happened yet: the frame has the arguments and one end of a fresh
+//!   wire for each result, the caller has the other end. That is the net before the call, so it is right at any time,
+//!   for one call or for all that wait natively; a caller finds the end of a wire where it would have found a result, which
+//!   every instruction has a way for.
+//! * *The worker* belongs to native code while that runs, and nobody reads it. What native code calls takes back the list
+//!   of free nodes, the tally and the ticks before anything else. So redexes and frames that a function leads to are on
+//!   the worker's stacks by the time that anybody is given a part of these, and terms in native frames are never given away:
+//!   only frames are. A period ends as always; a function writes the absent cell of the present period, which it
+//!   reads from the context each time.
+//! * *Free nodes* move to and from the list by native code below its capacity only; the list is never moved meanwhile but
+//!   by what native code calls, which says where it is then.
+//! * *The end.* Without memory every function returns erasers as soon as it is entered or wants a node, so all have
+//!   returned after as many steps as there are frames. The net is not looked at any more then, and what was counted since the last
+//!   report is forgotten, for it cannot be said exactly. Every other reason to stop turns native calls into frames first.
+//!
 //! # Ordering
 //! Exchanges acquire and release, reads of slots acquire, writes of new nodes are relaxed: a new node is reachable only
 //! through a term that its maker passes on, and terms move between workers only through exchanges and the pool's lock.
@@ -155,7 +181,7 @@ const KEEP_NODES: u32 = 1 << 20;
 /// Shared with whoever watches a reduction.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// Interactions so far, updated every few thousand.
+    /// Interactions so far, updated every few thousand, or about every million where native code runs.
     pub interactions: AtomicU64,
     /// Set to make every worker stop soon with [`ReduceError::Cancelled`].
     pub cancel: AtomicBool,
@@ -167,8 +193,8 @@ pub struct NetEngine<'b> {
     book: &'b Book,
     compiled: Arc<Compiled>,
     fused: Option<Arc<dyn Fused>>,
-    /// Bytes of stack for native code on a thread that is not the engine's own.
-    stack: u64,
+    /// Bytes of stack that native code may take, if not [`fused::STACK`] and [`fused::OWN_STACK`].
+    stack: Option<u64>,
 }
 
 impl<'b> NetEngine<'b> {
@@ -182,7 +208,7 @@ impl<'b> NetEngine<'b> {
             book,
             compiled,
             fused: None,
-            stack: fused::STACK,
+            stack: None,
         }
     }
 
@@ -204,6 +230,16 @@ impl<'b> NetEngine<'b> {
         &self.compiled
     }
 
+    /// Lets native code take so many bytes of the stack of every thread, instead of 512 KiB on one that calls the engine and
+    /// of 15 MiB on the engine's own. What does not fit is left for later, so any number is right, as long as the stack
+    /// has a quarter of a MiB more.
+    pub fn with_stack(self, stack: u64) -> NetEngine<'b> {
+        NetEngine {
+            stack: Some(stack),
+            ..self
+        }
+    }
+
     /// Reduces one call with `threads` workers, chosen at run time: at least 1, at most [`THREADS_MAX`].
     pub fn reduce(
         &self,
@@ -215,7 +251,10 @@ impl<'b> NetEngine<'b> {
         call.check(self.book)?;
         let heap = reserve(limits)?;
         match threads.clamp(1, THREADS_MAX) {
-            1 => self.run_alone(call, limits, &heap, progress, &mut Buffers::default()),
+            1 => {
+                let buffers = &mut Buffers::default();
+                self.run_alone(call, limits, fused::STACK, &heap, progress, buffers)
+            }
             threads => self.run_shared(call, limits, &heap, threads, progress),
         }
     }
@@ -231,7 +270,7 @@ impl<'b> NetEngine<'b> {
         let mut results: Vec<Option<Result<Outcome, ReduceError>>> = Vec::new();
         results.resize_with(calls.len(), || None);
         let blocks = Mutex::new(calls.chunks(BLOCK).zip(results.chunks_mut(BLOCK)));
-        let work = || {
+        let work = |stack| {
             let mut buffers = Buffers::default();
             let mut heap = None;
             loop {
@@ -246,7 +285,7 @@ impl<'b> NetEngine<'b> {
                     }
                 }
                 for (call, result) in calls.iter().zip(results) {
-                    *result = Some(self.reduce_with(call, limits, &mut heap, &mut buffers));
+                    *result = Some(self.reduce_with(call, limits, stack, &mut heap, &mut buffers));
                 }
             }
         };
@@ -257,11 +296,12 @@ impl<'b> NetEngine<'b> {
         thread::scope(|scope| {
             for _ in 0..helpers {
                 // A thread that cannot be started leaves its share to the others.
-                if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                let help = || work(fused::OWN_STACK);
+                if self.thread().spawn_scoped(scope, help).is_err() {
                     break;
                 }
             }
-            work();
+            work(fused::STACK);
         });
         let done = results.into_iter();
         done.map(|result| result.expect("every block was taken by a worker"))
@@ -273,6 +313,7 @@ impl<'b> NetEngine<'b> {
         &self,
         call: &Call,
         limits: &Limits,
+        stack: u64,
         kept: &mut Option<Heap>,
         buffers: &mut Buffers,
     ) -> Result<Outcome, ReduceError> {
@@ -289,9 +330,26 @@ impl<'b> NetEngine<'b> {
             None => reserve(limits)?,
         };
         heap.reset();
-        let outcome = self.run_alone(call, limits, &heap, None, buffers);
+        let outcome = self.run_alone(call, limits, stack, &heap, None, buffers);
         *kept = Some(heap);
         outcome
+    }
+
+    /// What a worker knows of native code, on a thread where that may take so much of the stack.
+    fn native(&self, stack: u64) -> Native<'_> {
+        Native::new(
+            self.fused.as_deref(),
+            self.compiled.program.entries.len(),
+            self.stack.unwrap_or(stack),
+        )
+    }
+
+    /// A thread of the engine's own.
+    fn thread(&self) -> thread::Builder {
+        match self.fused {
+            Some(_) => thread::Builder::new().stack_size(fused::OWN_THREAD),
+            None => thread::Builder::new(),
+        }
     }
 
     /// Reduces `call` on the calling thread alone.
@@ -299,6 +357,7 @@ impl<'b> NetEngine<'b> {
         &self,
         call: &Call,
         limits: &Limits,
+        stack: u64,
         heap: &Heap,
         progress: Option<&Progress>,
         buffers: &mut Buffers,
@@ -309,7 +368,7 @@ impl<'b> NetEngine<'b> {
             lowered, program, ..
         } = &*self.compiled;
         let mut worker = Worker::<false>::new(heap, lowered, program, &pool, kept);
-        worker.native = Native::new(self.fused.as_deref(), self.stack);
+        worker.native = self.native(stack);
         let root = worker.boot(Term::reference(call.entry, false), &call.arguments);
         if root.is_ok() {
             worker.run();
@@ -334,21 +393,21 @@ impl<'b> NetEngine<'b> {
         } = &*self.compiled;
         let worker = |stack| {
             let mut worker = Worker::<true>::new(heap, lowered, program, &pool, Buffers::default());
-            worker.native = Native::new(self.fused.as_deref(), stack);
+            worker.native = self.native(stack);
             worker
         };
-        let mut first = worker(self.stack);
+        let mut first = worker(fused::STACK);
         let root = first.boot(Term::reference(call.entry, false), &call.arguments);
         let run = |mut worker: Worker<'_, true>| {
             let _watch = Watch(&pool);
             worker.run();
             worker.finish().0
         };
-        let help = || run(worker(self.stack));
+        let help = || run(worker(fused::OWN_STACK));
         let counts = thread::scope(|scope| {
             let mut helpers = Vec::new();
             for _ in 1..threads {
-                match thread::Builder::new().spawn_scoped(scope, help) {
+                match self.thread().spawn_scoped(scope, help) {
                     Ok(helper) => helpers.push(helper),
                     Err(_) => pool.leave(),
                 }

@@ -32,6 +32,8 @@ pub struct Mock {
     pub enters: Vec<bool>,
     /// What `reserve` answers when it is asked for.
     pub memory: bool,
+    /// Bytes of stack that `enter`, when it is asked the next time, allows from there on.
+    pub stack: Option<u64>,
     /// Ticks that `enter` and `reserve` hand out.
     pub quantum: i64,
 }
@@ -50,6 +52,9 @@ unsafe extern "C" fn enter(c: *mut Context, entry: u32, ins: *const u64, outs: *
     // SAFETY: the tests' functions have an argument at least, and there is room for each leaf.
     let first = unsafe { *ins };
     mock.ask("enter", &[u64::from(entry), first]);
+    if let Some(bytes) = mock.stack.take() {
+        mock.context.stack_limit = (&raw const first).addr() as u64 - bytes;
+    }
     let ticks = &mut mock.context.ticks;
     if *ticks <= 0 {
         *ticks = mock.quantum;
@@ -178,6 +183,7 @@ impl Mock {
             enters: Vec::new(),
             memory: true,
             quantum: 1 << 20,
+            stack: None,
         });
         mock.context.heap = mock.heap.as_mut_ptr();
         mock.context.free = mock.list.as_mut_ptr();

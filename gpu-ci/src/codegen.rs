@@ -13,28 +13,8 @@ pub fn write_all(root: &Path) -> Result<String, String> {
     let headers = write(root)?;
     let functions = write_functions(root)?;
     let kernels = write_kernels(root)?;
-    let cuda = cuda::render(root)?;
-    Ok(format!("{headers}\n{functions}\n{kernels}\n{cuda}"))
-}
-
-/// Writes the functions of the golden programs. The answer names them.
-fn write_functions(root: &Path) -> Result<String, String> {
-    for name in golden::PROGRAMS {
-        let [_, path] = golden::paths(name);
-        let text = functions(root, name)?;
-        fs::write(root.join(&path), text).map_err(|e| format!("{path}: {e}"))?;
-    }
-    Ok(format!(
-        "wrote the functions of {}",
-        golden::PROGRAMS.join(" ")
-    ))
-}
-
-/// The functions of a golden program as text.
-fn functions(root: &Path, name: &str) -> Result<String, String> {
-    let [path, _] = golden::paths(name);
-    let program = fs::read_to_string(root.join(&path)).map_err(|e| format!("{path}: {e}"))?;
-    golden::functions(&program).map_err(|e| format!("{path}: {e}"))
+    let assembly = cuda::render(root)?;
+    Ok(format!("{headers}\n{functions}\n{kernels}\n{assembly}"))
 }
 
 /// Writes the kernels for rows of numbers that are kept. The answer names them.
@@ -56,6 +36,26 @@ fn kernel(root: &Path, golden: &Golden, target: Target) -> Result<String, String
     let program = fs::read_to_string(root.join(path)).map_err(|e| format!("{path}: {e}"))?;
     let kernel = golden.kernel(&program, target);
     kernel.map_err(|e| format!("{path}: {e}"))
+}
+
+/// Writes the functions of the golden programs. The answer names them.
+fn write_functions(root: &Path) -> Result<String, String> {
+    for name in golden::PROGRAMS {
+        let [_, path] = golden::paths(name);
+        let text = functions(root, name)?;
+        fs::write(root.join(&path), text).map_err(|e| format!("{path}: {e}"))?;
+    }
+    Ok(format!(
+        "wrote the functions of {}",
+        golden::PROGRAMS.join(" ")
+    ))
+}
+
+/// The functions of a golden program as text.
+fn functions(root: &Path, name: &str) -> Result<String, String> {
+    let [path, _] = golden::paths(name);
+    let program = fs::read_to_string(root.join(&path)).map_err(|e| format!("{path}: {e}"))?;
+    golden::functions(&program).map_err(|e| format!("{path}: {e}"))
 }
 
 /// Writes every rendered header. The answer names them.

@@ -27,7 +27,7 @@ FFCM_DEVICE Answer run_row(const u32* __restrict__ columns, u32 rows, u32 row) {
     u32 stack[512];
     u32 top = 0u;
     u32 next = 0u;
-    for (u32 trip = 0u; trip < 4096u && next < 2u; trip += 1u) {
+    for (u32 trip = 0u; trip < 4096u && next < 4u; trip += 1u) {
         switch (next) {
             case 0u: {
                 const u32 v0 = r0;
@@ -37,37 +37,85 @@ FFCM_DEVICE Answer run_row(const u32* __restrict__ columns, u32 rows, u32 row) {
                     n_collapse += 1u;
                     n_specialize += 1u;
                     if (top == 0u) {
-                        next = 2u;
+                        next = 4u;
                     } else {
                         top -= 1u;
                         next = stack[top];
                     }
                 } else {
                     const u32 v1 = v0 - 1u;
-                    if (top > 510u) {
+                    if (v1 == 0u) {
+                        if (top > 511u) {
+                            next = 5u;
+                            payload = 3u;
+                            break;
+                        }
+                        stack[top + 0u] = 1u;
+                        top += 1u;
+                        n_apply += 7u;
+                        n_duplicate += 1u;
+                        n_succ += 1u;
+                        n_switch += 3u;
+                        n_collapse += 3u;
+                        n_specialize += 6u;
+                        r0 = 500u;
                         next = 3u;
-                        payload = 3u;
-                        break;
+                    } else {
+                        const u32 v2 = v1 - 1u;
+                        if (top > 510u) {
+                            next = 5u;
+                            payload = 3u;
+                            break;
+                        }
+                        stack[top + 0u] = v2;
+                        stack[top + 1u] = 2u;
+                        top += 2u;
+                        n_apply += 9u;
+                        n_duplicate += 3u;
+                        n_succ += 9u;
+                        n_switch += 3u;
+                        n_collapse += 3u;
+                        n_specialize += 6u;
+                        r0 = v2;
+                        next = 0u;
                     }
-                    stack[top + 0u] = v1;
-                    stack[top + 1u] = 1u;
-                    top += 2u;
-                    n_apply += 3u;
-                    n_duplicate += 1u;
-                    n_succ += 3u;
-                    n_switch += 1u;
-                    n_collapse += 1u;
-                    n_specialize += 2u;
-                    r0 = v1;
-                    next = 0u;
                 }
                 break;
             }
             case 1u: {
+                next = 5u;
+                payload = 1u;
+                break;
+            }
+            case 2u: {
                 top -= 1u;
                 const u32 v0 = stack[top + 0u];
-                next = 3u;
+                next = 5u;
                 payload = 2u;
+                break;
+            }
+            case 3u: {
+                const u32 v0 = r0;
+                if (v0 == 0u) {
+                    n_apply += 2u;
+                    n_switch += 1u;
+                    n_collapse += 1u;
+                    n_specialize += 1u;
+                    if (top == 0u) {
+                        next = 4u;
+                    } else {
+                        top -= 1u;
+                        next = stack[top];
+                    }
+                } else {
+                    const u32 v1 = v0 - 1u;
+                    n_apply += 2u;
+                    n_switch += 1u;
+                    n_collapse += 1u;
+                    n_specialize += 2u;
+                    r0 = v1;
+                    next = 3u;
+                }
                 break;
             }
             default: {
@@ -75,11 +123,11 @@ FFCM_DEVICE Answer run_row(const u32* __restrict__ columns, u32 rows, u32 row) {
             }
         }
     }
-    if (next == 2u) {
+    if (next == 4u) {
         tag = 335544320u;
         payload = 6u;
     }
-    if (next < 2u) {
+    if (next < 4u) {
         payload = 4u;
     }
     Answer answer = {};

@@ -38,7 +38,7 @@ fn run_row(row: u32) -> Answer {
     var stack: array<u32, 512>;
     var top = 0u;
     var next = 0u;
-    for (var trip = 0u; trip < 4096u && next < 2u; trip += 1u) {
+    for (var trip = 0u; trip < 4096u && next < 4u; trip += 1u) {
         switch (next) {
             case 0u: {
                 let v0 = r0;
@@ -48,37 +48,85 @@ fn run_row(row: u32) -> Answer {
                     n_collapse += 1u;
                     n_specialize += 1u;
                     if (top == 0u) {
-                        next = 2u;
+                        next = 4u;
                     } else {
                         top -= 1u;
                         next = stack[top];
                     }
                 } else {
                     let v1 = v0 - 1u;
-                    if (top > 510u) {
+                    if (v1 == 0u) {
+                        if (top > 511u) {
+                            next = 5u;
+                            payload = 3u;
+                            break;
+                        }
+                        stack[top + 0u] = 1u;
+                        top += 1u;
+                        n_apply += 7u;
+                        n_duplicate += 1u;
+                        n_succ += 1u;
+                        n_switch += 3u;
+                        n_collapse += 3u;
+                        n_specialize += 6u;
+                        r0 = 500u;
                         next = 3u;
-                        payload = 3u;
-                        break;
+                    } else {
+                        let v2 = v1 - 1u;
+                        if (top > 510u) {
+                            next = 5u;
+                            payload = 3u;
+                            break;
+                        }
+                        stack[top + 0u] = v2;
+                        stack[top + 1u] = 2u;
+                        top += 2u;
+                        n_apply += 9u;
+                        n_duplicate += 3u;
+                        n_succ += 9u;
+                        n_switch += 3u;
+                        n_collapse += 3u;
+                        n_specialize += 6u;
+                        r0 = v2;
+                        next = 0u;
                     }
-                    stack[top + 0u] = v1;
-                    stack[top + 1u] = 1u;
-                    top += 2u;
-                    n_apply += 3u;
-                    n_duplicate += 1u;
-                    n_succ += 3u;
-                    n_switch += 1u;
-                    n_collapse += 1u;
-                    n_specialize += 2u;
-                    r0 = v1;
-                    next = 0u;
                 }
                 break;
             }
             case 1u: {
+                next = 5u;
+                payload = 1u;
+                break;
+            }
+            case 2u: {
                 top -= 1u;
                 let v0 = stack[top + 0u];
-                next = 3u;
+                next = 5u;
                 payload = 2u;
+                break;
+            }
+            case 3u: {
+                let v0 = r0;
+                if (v0 == 0u) {
+                    n_apply += 2u;
+                    n_switch += 1u;
+                    n_collapse += 1u;
+                    n_specialize += 1u;
+                    if (top == 0u) {
+                        next = 4u;
+                    } else {
+                        top -= 1u;
+                        next = stack[top];
+                    }
+                } else {
+                    let v1 = v0 - 1u;
+                    n_apply += 2u;
+                    n_switch += 1u;
+                    n_collapse += 1u;
+                    n_specialize += 2u;
+                    r0 = v1;
+                    next = 3u;
+                }
                 break;
             }
             default: {
@@ -86,11 +134,11 @@ fn run_row(row: u32) -> Answer {
             }
         }
     }
-    if (next == 2u) {
+    if (next == 4u) {
         tag = 335544320u;
         payload = 6u;
     }
-    if (next < 2u) {
+    if (next < 4u) {
         payload = 4u;
     }
     var answer = Answer();

@@ -38,7 +38,7 @@ fn run_row(row: u32) -> Answer {
     var stack: array<u32, 512>;
     var top = 0u;
     var next = 0u;
-    for (var trip = 0u; trip < 4096u && next < 3u; trip += 1u) {
+    for (var trip = 0u; trip < 4096u && next < 5u; trip += 1u) {
         switch (next) {
             case 0u: {
                 let v0 = r0;
@@ -50,7 +50,7 @@ fn run_row(row: u32) -> Answer {
                     n_specialize += 1u;
                     r0 = v1;
                     if (top == 0u) {
-                        next = 3u;
+                        next = 5u;
                     } else {
                         top -= 1u;
                         next = stack[top];
@@ -63,54 +63,139 @@ fn run_row(row: u32) -> Answer {
                     let v6 = v5 & NUM_NARROW_MASK;
                     let v7 = 1u + v6;
                     let v8 = v7 & NUM_NARROW_MASK;
-                    if (top > 509u) {
-                        next = 4u;
-                        payload = 3u;
-                        break;
+                    if (v2 == 0u) {
+                        let v9 = v4 + v8;
+                        let v10 = v9 & NUM_NARROW_MASK;
+                        n_apply += 10u;
+                        n_duplicate += 2u;
+                        n_succ += 6u;
+                        n_switch += 3u;
+                        n_collapse += 4u;
+                        n_specialize += 4u;
+                        r0 = v10;
+                        if (top == 0u) {
+                            next = 5u;
+                        } else {
+                            top -= 1u;
+                            next = stack[top];
+                        }
+                    } else {
+                        let v11 = v2 - 1u;
+                        let v12 = 2u * v4;
+                        let v13 = v12 & NUM_NARROW_MASK;
+                        let v14 = 2u * v4;
+                        let v15 = v14 & NUM_NARROW_MASK;
+                        let v16 = 1u + v15;
+                        let v17 = v16 & NUM_NARROW_MASK;
+                        let v18 = 2u * v8;
+                        let v19 = v18 & NUM_NARROW_MASK;
+                        let v20 = 2u * v8;
+                        let v21 = v20 & NUM_NARROW_MASK;
+                        let v22 = 1u + v21;
+                        let v23 = v22 & NUM_NARROW_MASK;
+                        if (top > 507u) {
+                            next = 6u;
+                            payload = 3u;
+                            break;
+                        }
+                        stack[top + 0u] = v11;
+                        stack[top + 1u] = v17;
+                        stack[top + 2u] = v19;
+                        stack[top + 3u] = v23;
+                        stack[top + 4u] = 1u;
+                        top += 5u;
+                        n_apply += 12u;
+                        n_duplicate += 6u;
+                        n_succ += 18u;
+                        n_switch += 3u;
+                        n_collapse += 6u;
+                        n_specialize += 6u;
+                        r0 = v11;
+                        r1 = v13;
+                        next = 0u;
                     }
-                    stack[top + 0u] = v2;
-                    stack[top + 1u] = v8;
-                    stack[top + 2u] = 1u;
-                    top += 3u;
-                    n_apply += 4u;
-                    n_duplicate += 2u;
-                    n_succ += 6u;
-                    n_switch += 1u;
-                    n_collapse += 2u;
-                    n_specialize += 2u;
-                    r0 = v2;
-                    r1 = v4;
-                    next = 0u;
                 }
                 break;
             }
             case 1u: {
-                let v2 = r0;
-                top -= 2u;
+                let v4 = r0;
+                top -= 4u;
                 let v0 = stack[top + 0u];
                 let v1 = stack[top + 1u];
-                if (top > 510u) {
-                    next = 4u;
+                let v2 = stack[top + 2u];
+                let v3 = stack[top + 3u];
+                if (top > 507u) {
+                    next = 6u;
                     payload = 3u;
                     break;
                 }
-                stack[top + 0u] = v2;
-                stack[top + 1u] = 2u;
-                top += 2u;
+                stack[top + 0u] = v0;
+                stack[top + 1u] = v2;
+                stack[top + 2u] = v3;
+                stack[top + 3u] = v4;
+                stack[top + 4u] = 2u;
+                top += 5u;
                 r0 = v0;
                 r1 = v1;
                 next = 0u;
                 break;
             }
             case 2u: {
-                let v1 = r0;
-                top -= 1u;
+                let v4 = r0;
+                top -= 4u;
                 let v0 = stack[top + 0u];
-                let v2 = v0 + v1;
-                let v3 = v2 & NUM_NARROW_MASK;
-                r0 = v3;
+                let v1 = stack[top + 1u];
+                let v2 = stack[top + 2u];
+                let v3 = stack[top + 3u];
+                let v5 = v3 + v4;
+                let v6 = v5 & NUM_NARROW_MASK;
+                if (top > 508u) {
+                    next = 6u;
+                    payload = 3u;
+                    break;
+                }
+                stack[top + 0u] = v0;
+                stack[top + 1u] = v2;
+                stack[top + 2u] = v6;
+                stack[top + 3u] = 3u;
+                top += 4u;
+                r0 = v0;
+                r1 = v1;
+                next = 0u;
+                break;
+            }
+            case 3u: {
+                let v3 = r0;
+                top -= 3u;
+                let v0 = stack[top + 0u];
+                let v1 = stack[top + 1u];
+                let v2 = stack[top + 2u];
+                if (top > 509u) {
+                    next = 6u;
+                    payload = 3u;
+                    break;
+                }
+                stack[top + 0u] = v2;
+                stack[top + 1u] = v3;
+                stack[top + 2u] = 4u;
+                top += 3u;
+                r0 = v0;
+                r1 = v1;
+                next = 0u;
+                break;
+            }
+            case 4u: {
+                let v2 = r0;
+                top -= 2u;
+                let v0 = stack[top + 0u];
+                let v1 = stack[top + 1u];
+                let v3 = v1 + v2;
+                let v4 = v3 & NUM_NARROW_MASK;
+                let v5 = v0 + v4;
+                let v6 = v5 & NUM_NARROW_MASK;
+                r0 = v6;
                 if (top == 0u) {
-                    next = 3u;
+                    next = 5u;
                 } else {
                     top -= 1u;
                     next = stack[top];
@@ -122,11 +207,11 @@ fn run_row(row: u32) -> Answer {
             }
         }
     }
-    if (next == 3u) {
+    if (next == 5u) {
         tag = 805306369u;
         payload = r0;
     }
-    if (next < 3u) {
+    if (next < 5u) {
         payload = 4u;
     }
     var answer = Answer();

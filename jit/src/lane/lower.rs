@@ -19,6 +19,8 @@ use crate::ir::{self, BlockId, Function, FunctionId, Inst, Mode, Module, ValueId
 const SEGMENTS_MAX: usize = 192;
 /// Most steps and bodies of a program, and words that it saves: what a driver compiles in a moment.
 const SIZE_MAX: usize = 1200;
+/// Most blocks and segments that follow one another, which are lowered within each other.
+const DEPTH_MAX: usize = 64;
 /// The callee that is the one arithmetic step which all calls of it share, while segments have no numbers yet.
 const OPERATE: u32 = u32::MAX;
 
@@ -248,6 +250,8 @@ struct Lowering<'m> {
     segments: Vec<Segment>,
     /// Variables of the segment so far.
     vars: u32,
+    /// Blocks and segments being lowered.
+    depth: usize,
     size: &'m mut usize,
 }
 
@@ -269,6 +273,7 @@ impl<'m> Lowering<'m> {
             below: read_below(function),
             segments: Vec::new(),
             vars: 0,
+            depth: 0,
             size,
             facts,
         };
@@ -287,7 +292,7 @@ impl<'m> Lowering<'m> {
 
     fn grow(&mut self, by: usize) -> Result<(), Refusal> {
         *self.size += by;
-        if *self.size > SIZE_MAX {
+        if *self.size > SIZE_MAX || self.depth > DEPTH_MAX {
             return Err(Refusal::TooLarge);
         }
         Ok(())
@@ -337,7 +342,11 @@ impl<'m> Lowering<'m> {
         let body = if nothing {
             state.end(End::Stop(Reason::Heap))
         } else {
-            body(self, state)?
+            self.depth += 1;
+            self.grow(1)?;
+            let body = body(self, state)?;
+            self.depth -= 1;
+            body
         };
         self.segments[number] = Segment { saved, ins, body };
         self.vars = outer;
@@ -353,7 +362,10 @@ impl<'m> Lowering<'m> {
         if state.tally.counts().total() > PATH_INTERACTIONS_MAX {
             return Err(Refusal::TooLarge);
         }
-        self.insts(block, 0, state)
+        self.depth += 1;
+        let body = self.insts(block, 0, state);
+        self.depth -= 1;
+        body
     }
 
     /// A block from its instruction number `from` on.

@@ -171,7 +171,7 @@ fn needs_cut(operator: Operator, kind: Kind) -> bool {
         operator,
         Operator::And | Operator::Or | Operator::Xor | Operator::Shr | Operator::Rem
     );
-    !kind.is_wide() && !(kind == Kind::U24 && stays)
+    !kind.is_wide() && (kind != Kind::U24 || !stays)
 }
 
 /// The unflipped operator, and whether the operands change places.

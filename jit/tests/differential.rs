@@ -1,5 +1,7 @@
 //! Rendered code against the interpreter and the oracle: results, counts, errors, whatever the schedule.
 
+#![allow(clippy::unwrap_used, reason = "all of it is tests")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::{fs, thread};

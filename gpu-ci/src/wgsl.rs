@@ -226,23 +226,25 @@ mod tests {
             lines.iter().for_each(|line| digests.add(line));
             digests.finish()
         };
-        let three = [
+        let some = [
             "conformance wgpu/0 nets digest 00ff cases 3",
             "conformance wgpu/0 focus digest 01 cases 1",
             "test wgpu::nets ... ok",
             "conformance wgpu/0 memory digest 02 cases 1",
             "conformance small/0 nets digest 00ff cases 3",
+            "conformance wgpu/0 rows digest 04 cases 1",
         ];
-        let with = |line| of(&[&three[..], &[line]].concat());
+        let with = |line| of(&[&some[..], &[line]].concat());
         let found = with("conformance wgpu/0 hash digest 03 cases 1").unwrap();
         let expected = [
             ("focus", "01"),
             ("hash", "03"),
             ("memory", "02"),
             ("nets", "00ff"),
+            ("rows", "04"),
         ];
         assert_eq!(found, expected.map(|(s, d)| (s.into(), d.into())).into());
-        assert!(of(&three).unwrap_err().contains("hash printed no"));
+        assert!(of(&some).unwrap_err().contains("hash printed no"));
         let error = with("conformance wgpu/0 hash not supported").unwrap_err();
         assert!(error.contains("hash is not supported"), "{error}");
         assert!(Digests::default().finish().is_err());

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::THREADS_MAX;
-use super::net::CompiledBooks;
+use super::net::{CompiledBooks, ScratchPool};
 use crate::coprocessor::{
     Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, RewriteJob, RewriteOutput,
 };
@@ -21,6 +21,7 @@ use crate::memory::{Memory, MemoryError, MemoryOp, SlotId};
 pub struct CpuCoprocessor {
     pool: ThreadPool,
     books: CompiledBooks,
+    scratch: ScratchPool,
     ranker: Mutex<Option<KeptRanker>>,
 }
 
@@ -49,6 +50,7 @@ impl CpuCoprocessor {
         Ok(CpuCoprocessor {
             pool,
             books: CompiledBooks::default(),
+            scratch: ScratchPool::default(),
             ranker: Mutex::new(None),
         })
     }
@@ -85,7 +87,13 @@ impl Coprocessor for CpuCoprocessor {
                 };
                 vec![engine.reduce(call, &job.limits, threads, None)]
             }
-            calls => engine.reduce_batch(calls, &job.limits, self.threads()),
+            // Not worth a change of threads.
+            calls if self.threads() == 1 => {
+                engine.reduce_in_order(calls, &job.limits, &self.scratch)
+            }
+            calls => self
+                .pool
+                .install(|| engine.reduce_batch_on(calls, &job.limits, &self.scratch)),
         })
     }
 

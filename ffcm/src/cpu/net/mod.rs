@@ -110,6 +110,7 @@
 //! interactions than allowed having been made is what decides: the number that a net needs does not depend on the order
 //! (strong confluence), so a run that ends within the gas needs no more, and one that exceeded it needs more.
 
+mod batch;
 mod compile;
 mod compiled;
 mod exec;
@@ -127,8 +128,8 @@ mod tests;
 mod wires;
 mod worker;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use self::heap::Heap;
@@ -139,15 +140,12 @@ use crate::net::{Book, Call, Limits, Outcome, ReduceError};
 use crate::spec::rules::Counts;
 use crate::spec::word::Term;
 
+pub(crate) use self::batch::ScratchPool;
 pub use self::compiled::Compiled;
 pub(crate) use self::compiled::CompiledBooks;
 
 /// Most workers of one reduction; more are not started.
 pub const THREADS_MAX: usize = 1024;
-/// Calls of a batch that a worker takes at once.
-const BLOCK: usize = 64;
-/// A worker of a batch gives its heap back to the system after a call that used more nodes than this (16 MiB).
-const KEEP_NODES: u32 = 1 << 20;
 
 /// Shared with whoever watches a reduction.
 #[derive(Debug, Default)]
@@ -195,77 +193,9 @@ impl<'b> NetEngine<'b> {
         call.check(self.book)?;
         let heap = reserve(limits)?;
         match threads.clamp(1, THREADS_MAX) {
-            1 => self.run_alone(call, limits, &heap, progress, &mut Buffers::default()),
+            1 => self.run_alone(call, limits, &heap, progress),
             threads => self.run_shared(call, limits, &heap, threads, progress),
         }
-    }
-
-    /// Reduces a batch, calls spread over `threads` workers, one heap per worker reused between calls. Results come in
-    /// the order of the calls; each call has the whole of `limits` to itself.
-    pub fn reduce_batch(
-        &self,
-        calls: &[Call],
-        limits: &Limits,
-        threads: usize,
-    ) -> Vec<Result<Outcome, ReduceError>> {
-        let mut results: Vec<Option<Result<Outcome, ReduceError>>> = Vec::new();
-        results.resize_with(calls.len(), || None);
-        let blocks = Mutex::new(calls.chunks(BLOCK).zip(results.chunks_mut(BLOCK)));
-        let work = || {
-            let mut buffers = Buffers::default();
-            let mut heap = None;
-            loop {
-                let block = blocks.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some((calls, results)) = block else {
-                    return;
-                };
-                for (call, result) in calls.iter().zip(results) {
-                    *result = Some(self.reduce_with(call, limits, &mut heap, &mut buffers));
-                }
-            }
-        };
-        let helpers = threads
-            .clamp(1, THREADS_MAX)
-            .min(calls.len().div_ceil(BLOCK))
-            .saturating_sub(1);
-        thread::scope(|scope| {
-            for _ in 0..helpers {
-                // A thread that cannot be started leaves its share to the others.
-                if thread::Builder::new().spawn_scoped(scope, work).is_err() {
-                    break;
-                }
-            }
-            work();
-        });
-        let done = results.into_iter();
-        done.map(|result| result.expect("every block was taken by a worker"))
-            .collect()
-    }
-
-    /// One call of a batch, on a heap kept from the call before if there was one.
-    fn reduce_with(
-        &self,
-        call: &Call,
-        limits: &Limits,
-        kept: &mut Option<Heap>,
-        buffers: &mut Buffers,
-    ) -> Result<Outcome, ReduceError> {
-        call.check(self.book)?;
-        if kept
-            .as_ref()
-            .is_some_and(|heap| heap.touched() > KEEP_NODES)
-        {
-            *kept = None;
-            *buffers = Buffers::default();
-        }
-        let mut heap = match kept.take() {
-            Some(heap) => heap,
-            None => reserve(limits)?,
-        };
-        heap.reset();
-        let outcome = self.run_alone(call, limits, &heap, None, buffers);
-        *kept = Some(heap);
-        outcome
     }
 
     /// Reduces `call` on the calling thread alone.
@@ -275,21 +205,17 @@ impl<'b> NetEngine<'b> {
         limits: &Limits,
         heap: &Heap,
         progress: Option<&Progress>,
-        buffers: &mut Buffers,
     ) -> Result<Outcome, ReduceError> {
         let pool = Pool::new(1, limits.gas, progress);
-        let kept = std::mem::take(buffers);
         let Compiled {
             lowered, program, ..
         } = &*self.compiled;
-        let mut worker = Worker::<false>::new(heap, lowered, program, &pool, kept);
+        let mut worker = Worker::<false>::new(heap, lowered, program, &pool, Buffers::default());
         let root = worker.boot(Term::reference(call.entry, false), &call.arguments);
         if root.is_ok() {
             worker.run();
         }
-        let (counts, kept) = worker.finish();
-        *buffers = kept;
-        self.outcome(heap, &pool, root.ok(), limits, counts)
+        self.outcome(heap, &pool, root.ok(), limits, worker.counts)
     }
 
     /// Reduces `call` on the calling thread and `threads - 1` more.

@@ -7,6 +7,7 @@ mod fallback;
 mod oracle;
 mod self_test;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -15,6 +16,7 @@ use crate::focus::{FocusError, FocusParams, Ranking};
 use crate::graph::Graph;
 use crate::memory::{Memory, MemoryError, MemoryOp, SlotId};
 use crate::net::{Book, Call, Limits, Outcome, ReduceError};
+use crate::spec::word::Term;
 
 pub use accelerator::{Accelerator, AcceleratorError, Opened, ProvidedDevice, Provider};
 pub use digest::{ending, hash_digest, memory_digest, ranking_digest, rewrite_digest};
@@ -42,6 +44,60 @@ pub struct RewriteJob {
     pub calls: Vec<Call>,
     /// Bounds on each call.
     pub limits: Limits,
+}
+
+/// Apply one definition to rows of numbers, and tell what number each row gives: a [`RewriteJob`] of which only that is of
+/// interest, without a call and a text for each row.
+#[derive(Clone, Debug)]
+pub struct TabulateJob {
+    /// The program.
+    pub book: Arc<Book>,
+    /// Index of the definition in the book.
+    pub entry: u32,
+    /// Numbers of a row.
+    pub columns: NonZeroUsize,
+    /// NUM terms, row by row. The last row may be short: a call with fewer arguments.
+    pub arguments: Vec<Term>,
+    /// Bounds on each row.
+    pub limits: Limits,
+}
+
+impl TabulateJob {
+    /// The arguments of each call.
+    pub fn rows(&self) -> std::slice::Chunks<'_, Term> {
+        self.arguments.chunks(self.columns.get())
+    }
+
+    /// The same job with a call for each row.
+    pub fn calls(&self) -> RewriteJob {
+        let call = |row: &[Term]| Call {
+            entry: self.entry,
+            arguments: row.to_vec(),
+        };
+        RewriteJob {
+            book: Arc::clone(&self.book),
+            calls: self.rows().map(call).collect(),
+            limits: self.limits,
+        }
+    }
+}
+
+/// What a [`TabulateJob`] tells of a row: part of the [`Outcome`] of its call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tabulated {
+    /// [`Outcome::number`].
+    pub number: Option<Term>,
+    /// All interactions.
+    pub interactions: u64,
+}
+
+impl From<Outcome> for Tabulated {
+    fn from(outcome: Outcome) -> Tabulated {
+        Tabulated {
+            number: outcome.number,
+            interactions: outcome.counts.total(),
+        }
+    }
 }
 
 /// Rank a graph.
@@ -108,12 +164,23 @@ pub enum JobError {
 /// Per-call results of a [`RewriteJob`].
 pub type RewriteOutput = Vec<Result<Outcome, ReduceError>>;
 
+/// Per-row results of a [`TabulateJob`].
+pub type TabulateOutput = Vec<Result<Tabulated, ReduceError>>;
+
 /// A device that runs jobs exactly. Consensus-visible: equal jobs give equal bytes on every implementation.
 pub trait Coprocessor: Send + Sync {
     /// What this is.
     fn info(&self) -> DeviceInfo;
     /// Reduces nets.
     fn rewrite(&self, job: &RewriteJob) -> Result<RewriteOutput, JobError>;
+    /// Tabulates a definition. Equal to what [`Coprocessor::rewrite`] tells of [`TabulateJob::calls`], which is how it is
+    /// done unless a device knows a shorter way.
+    fn tabulate(&self, job: &TabulateJob) -> Result<TabulateOutput, JobError> {
+        let answers = self.rewrite(&job.calls())?;
+        Ok({ answers.into_iter() }
+            .map(|answer| answer.map(Tabulated::from))
+            .collect())
+    }
     /// Computes π.
     fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError>;
     /// Applies a batch of Memory Arithmetic.

@@ -21,10 +21,12 @@
 //! that heap small. A coprocessor that reports it full all the same has failed,
 //! and so does the call.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ffcm::coprocessor::{Coprocessor, JobError, RewriteJob};
-use ffcm::net::{Book, Call, Definition, Limits, LoadError, Outcome, ReduceError};
+use ffcm::coprocessor::{Coprocessor, JobError, TabulateJob, Tabulated};
+use ffcm::net::{Book, Definition, Limits, LoadError, ReduceError};
 use ffcm::spec::number::{Kind, sign_extend};
 use ffcm::spec::word::{Class, Term};
 use rayon::prelude::*;
@@ -50,7 +52,7 @@ const CALL_NODES: u64 = 8;
 const SLACK_NODES: u64 = 1 << 20;
 /// Numbers are far shorter than this, and nothing longer is a weight.
 const RESULT_BYTES: usize = 1 << 10;
-/// Fewest edges whose calls and verdicts are worth another thread: some 50 µs.
+/// Fewest edges whose rows and verdicts are worth another thread.
 const SHARE_MIN: usize = 1 << 10;
 
 /// What a net knows of a link.
@@ -234,69 +236,80 @@ impl WeightNet {
         if edges.is_empty() {
             return Ok(Vec::new());
         }
-        let share = share(coprocessor, edges.len());
-        let calls = edges.par_iter().with_min_len(share);
-        let job = RewriteJob {
+        let alone = coprocessor.info().threads == 1;
+        let rows: Vec<[Term; COLUMNS.get()]> = map(edges, alone, |_, edge| self.row(edge));
+        let job = TabulateJob {
             book: Arc::clone(&self.book),
-            calls: calls.map(|edge| self.call(edge)).collect(),
+            entry: self.entry,
+            columns: COLUMNS,
+            arguments: rows.into_flattened(),
             limits: Limits {
                 gas: gas_per_edge,
                 nodes: self.heap_nodes(gas_per_edge),
                 result_bytes: RESULT_BYTES,
             },
         };
-        let answers = coprocessor.rewrite(&job)?;
+        let answers = coprocessor.tabulate(&job)?;
         if answers.len() != edges.len() {
             return Err(WeightFailure::Answer {
                 edge: answers.len().min(edges.len()),
                 message: format!("{} answers for {} calls", answers.len(), edges.len()),
             });
         }
-        // A call is let go together with its answer, so that this is shared too.
-        let weigh = |(edge, (answer, _)): (usize, (Result<Outcome, ReduceError>, Call))| {
-            weigh(edge, answer, gas_per_edge)
-        };
-        let answers = answers.into_par_iter().zip(job.calls).enumerate();
-        let weighed: Vec<Result<Weighed, WeightFailure>> =
-            answers.with_min_len(share).map(weigh).collect();
-        // In the order of the edges, so that the failure told is that of the first.
-        weighed.into_iter().collect()
-    }
-
-    /// The net to reduce for one edge.
-    fn call(&self, edge: &EdgeAttributes) -> Call {
-        let saturated = |value: u64| Term::u32(u32::try_from(value).unwrap_or(u32::MAX));
-        Call {
-            entry: self.entry,
-            arguments: vec![
-                saturated(edge.stake >> self.stake_shift),
-                saturated(edge.age),
-                Term::u32(edge.kind),
-            ],
+        let first_failed = AtomicUsize::new(usize::MAX);
+        let weighed = map(&answers, alone, |edge, answer| {
+            weigh(answer, gas_per_edge).unwrap_or_else(|_| {
+                first_failed.fetch_min(edge, Ordering::Relaxed);
+                UNWEIGHED
+            })
+        });
+        let edge = first_failed.into_inner();
+        match answers.into_iter().nth(edge) {
+            Some(Err(error)) => Err(WeightFailure::Answer {
+                edge,
+                message: error.to_string(),
+            }),
+            _ => Ok(weighed),
         }
     }
-}
 
-/// Edges that a thread takes at once, outside the coprocessor: all of them if that has a single thread itself.
-fn share(coprocessor: &dyn Coprocessor, edges: usize) -> usize {
-    match coprocessor.info().threads {
-        1 => edges,
-        _ => SHARE_MIN,
+    /// What `@weight` is applied to for one edge.
+    fn row(&self, edge: &EdgeAttributes) -> [Term; COLUMNS.get()] {
+        let saturated = |value: u64| Term::u32(u32::try_from(value).unwrap_or(u32::MAX));
+        [
+            saturated(edge.stake >> self.stake_shift),
+            saturated(edge.age),
+            Term::u32(edge.kind),
+        ]
     }
 }
 
-/// The verdict on the answer for one edge, and what to charge.
-fn weigh(
-    edge: usize,
-    answer: Result<Outcome, ReduceError>,
-    gas_per_edge: u64,
-) -> Result<Weighed, WeightFailure> {
-    let made = answer.as_ref().map(|outcome| outcome.counts.total());
-    let made = made.unwrap_or(gas_per_edge);
-    let verdict = judge(answer).map_err(|error| WeightFailure::Answer {
-        edge,
-        message: error.to_string(),
-    })?;
+/// Stake, age and kind.
+const COLUMNS: NonZeroUsize = NonZeroUsize::new(3).expect("three is not zero");
+
+/// Stands where the coprocessor failed, until that is told.
+const UNWEIGHED: Weighed = Weighed {
+    verdict: WeightVerdict::Weight(0),
+    interactions: 0,
+};
+
+/// `work` done on each item, by all threads unless the coprocessor has a single one itself.
+fn map<T: Sync, U: Send>(items: &[T], alone: bool, work: impl Fn(usize, &T) -> U + Sync) -> Vec<U> {
+    if alone || items.len() <= SHARE_MIN {
+        return { items.iter().enumerate() }
+            .map(|(at, item)| work(at, item))
+            .collect();
+    }
+    let shared = items.par_iter().enumerate().with_min_len(SHARE_MIN);
+    shared.map(|(at, item)| work(at, item)).collect()
+}
+
+/// The verdict on the answer for one edge, and what to charge; nothing if the answer is the failure of the coprocessor.
+fn weigh(answer: &Result<Tabulated, ReduceError>, gas_per_edge: u64) -> Result<Weighed, NoVerdict> {
+    let made = answer
+        .as_ref()
+        .map_or(gas_per_edge, |answer| answer.interactions);
+    let verdict = judge(answer)?;
     let interactions = match verdict {
         WeightVerdict::Weight(_) | WeightVerdict::Refused(Refusal::Negative) => made,
         WeightVerdict::Refused(_) => gas_per_edge,
@@ -307,14 +320,17 @@ fn weigh(
     })
 }
 
-/// The verdict on one answer, or the error that is none.
-fn judge(answer: Result<Outcome, ReduceError>) -> Result<WeightVerdict, ReduceError> {
+/// An error that is no verdict: the coprocessor failed.
+struct NoVerdict;
+
+/// The verdict on one answer.
+fn judge(answer: &Result<Tabulated, ReduceError>) -> Result<WeightVerdict, NoVerdict> {
     let number = match answer {
-        Ok(outcome) => outcome.number,
+        Ok(answer) => answer.number,
         Err(ReduceError::OutOfGas { .. }) => return Ok(WeightVerdict::Refused(Refusal::OutOfGas)),
         // Both are normal forms that are no number; which of the two is found first is not agreed upon.
         Err(ReduceError::ViciousCircle | ReduceError::ResultTooLong { .. }) => None,
-        Err(error) => return Err(error),
+        Err(_) => return Err(NoVerdict),
     };
     let signed = |value: i32| match u64::try_from(value) {
         Ok(weight) => WeightVerdict::Weight(weight),

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::{
     Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, RewriteJob, RewriteOutput,
+    TabulateJob, TabulateOutput,
 };
 use crate::focus::Ranking;
 use crate::memory::{Memory, MemoryError, MemoryOp, SlotId};
@@ -177,6 +178,16 @@ impl Coprocessor for WithFallback {
         self.cpu.rewrite(job)
     }
 
+    fn tabulate(&self, job: &TabulateJob) -> Result<TabulateOutput, JobError> {
+        if let Some(device) = self.device() {
+            let result = device.tabulate(job).and_then(within_heap);
+            if let Some(answer) = self.answer("rewrite", result) {
+                return answer;
+            }
+        }
+        self.cpu.tabulate(job)
+    }
+
     fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError> {
         if let Some(device) = self.device()
             && let Some(answer) = self.answer("focus", device.focus(job))
@@ -215,8 +226,10 @@ impl Coprocessor for WithFallback {
 }
 
 /// A batch in which no call ran out of heap.
-fn within_heap(output: RewriteOutput) -> Result<RewriteOutput, JobError> {
-    let full = |result: &Result<_, _>| matches!(result, Err(ReduceError::OutOfHeap { .. }));
+fn within_heap<T>(
+    output: Vec<Result<T, ReduceError>>,
+) -> Result<Vec<Result<T, ReduceError>>, JobError> {
+    let full = |result: &Result<T, _>| matches!(result, Err(ReduceError::OutOfHeap { .. }));
     match output.iter().any(full) {
         false => Ok(output),
         true => Err(JobError::NotSupported {

@@ -4,14 +4,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::THREADS_MAX;
-use super::net::{CompiledBooks, ScratchPool};
+use super::net::{Answer, Calls, CompiledBooks, ScratchPool};
+use super::{NetEngine, THREADS_MAX};
 use crate::coprocessor::{
     Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, RewriteJob, RewriteOutput,
+    TabulateJob, TabulateOutput,
 };
 use crate::focus::{Ranker, Ranking};
 use crate::hash;
 use crate::memory::{Memory, MemoryError, MemoryOp, SlotId};
+use crate::net::{Limits, ReduceError};
 
 /// Runs every job on its own pool of threads.
 ///
@@ -60,6 +62,21 @@ impl CpuCoprocessor {
         self.pool.current_num_threads()
     }
 
+    fn batch<A: Answer>(
+        &self,
+        engine: &NetEngine<'_>,
+        calls: &(impl Calls + ?Sized),
+        limits: &Limits,
+    ) -> Vec<Result<A, ReduceError>> {
+        // One thread is not worth a change of threads.
+        match self.threads() {
+            1 => engine.reduce_in_order(calls, limits, &self.scratch),
+            _ => self
+                .pool
+                .install(|| engine.reduce_shared(calls, limits, &self.scratch)),
+        }
+    }
+
     fn kept_ranker(&self) -> MutexGuard<'_, Option<KeptRanker>> {
         self.ranker.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,14 +104,14 @@ impl Coprocessor for CpuCoprocessor {
                 };
                 vec![engine.reduce(call, &job.limits, threads, None)]
             }
-            // Not worth a change of threads.
-            calls if self.threads() == 1 => {
-                engine.reduce_in_order(calls, &job.limits, &self.scratch)
-            }
-            calls => self
-                .pool
-                .install(|| engine.reduce_batch_on(calls, &job.limits, &self.scratch)),
+            calls => self.batch(&engine, calls, &job.limits),
         })
+    }
+
+    /// Gives each thread whole rows.
+    fn tabulate(&self, job: &TabulateJob) -> Result<TabulateOutput, JobError> {
+        let engine = self.books.engine(&job.book);
+        Ok(self.batch(&engine, job, &job.limits))
     }
 
     fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError> {
@@ -143,7 +160,7 @@ mod tests {
     use super::*;
     use crate::focus::FocusParams;
     use crate::graph::{EdgeDelta, Graph};
-    use crate::net::{Book, Limits};
+    use crate::net::Book;
     use std::sync::Arc;
 
     #[test]

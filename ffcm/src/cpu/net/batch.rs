@@ -5,6 +5,7 @@
 //! take longer than what they are made for. A block of calls has one pool and one worker, which are reset in between.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
@@ -14,7 +15,9 @@ use super::heap::Heap;
 use super::pool::Pool;
 use super::worker::{Buffers, Worker};
 use super::{NetEngine, reserve};
-use crate::net::{Call, Limits, Outcome, ReduceError};
+use crate::coprocessor::{TabulateJob, Tabulated};
+use crate::net::{Book, Call, Limits, Outcome, ReduceError, readback};
+use crate::spec::rules::Counts;
 use crate::spec::word::Term;
 
 /// Calls that a thread takes at once.
@@ -27,7 +30,79 @@ const KEEP_BYTES: usize = 16 << 20;
 /// Most scratch memories kept, one for each thread that used one at the same time.
 const KEEP: usize = 64;
 
-type Answer = Result<Outcome, ReduceError>;
+/// What is told of a call that has been reduced.
+pub(crate) trait Answer: Send + Sized {
+    /// Reads it off the heap, at whose term `root` the result is.
+    fn read(
+        book: &Book,
+        heap: &impl readback::Heap,
+        root: Term,
+        limits: &Limits,
+        counts: Counts,
+    ) -> Result<Self, ReduceError>;
+}
+
+impl Answer for Outcome {
+    fn read(
+        book: &Book,
+        heap: &impl readback::Heap,
+        root: Term,
+        limits: &Limits,
+        counts: Counts,
+    ) -> Result<Outcome, ReduceError> {
+        let form = readback::readback(book, heap, root, limits.result_bytes)?;
+        Ok(Outcome {
+            result: form.text,
+            number: form.number,
+            counts,
+        })
+    }
+}
+
+impl Answer for Tabulated {
+    fn read(
+        book: &Book,
+        heap: &impl readback::Heap,
+        root: Term,
+        limits: &Limits,
+        counts: Counts,
+    ) -> Result<Tabulated, ReduceError> {
+        Ok(Tabulated {
+            number: readback::number(book, heap, root, limits.result_bytes)?,
+            interactions: counts.total(),
+        })
+    }
+}
+
+/// Calls by their number: each a definition and its arguments.
+pub(crate) trait Calls: Sync {
+    /// How many.
+    fn count(&self) -> usize;
+    /// One of them.
+    fn get(&self, index: usize) -> (u32, &[Term]);
+}
+
+impl Calls for [Call] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn get(&self, index: usize) -> (u32, &[Term]) {
+        (self[index].entry, &self[index].arguments)
+    }
+}
+
+impl Calls for TabulateJob {
+    fn count(&self) -> usize {
+        self.rows().len()
+    }
+
+    fn get(&self, index: usize) -> (u32, &[Term]) {
+        let columns = self.columns.get();
+        let row = &self.arguments[index * columns..];
+        (self.entry, &row[..columns.min(row.len())])
+    }
+}
 
 /// What a thread reduces calls with.
 #[derive(Default)]
@@ -63,29 +138,36 @@ impl ScratchPool {
 impl NetEngine<'_> {
     /// Reduces a batch on the threads of the current rayon pool, each call by one of them. Answers come in the order of the
     /// calls; each call has the whole of `limits` to itself.
-    pub fn reduce_batch(&self, calls: &[Call], limits: &Limits) -> Vec<Answer> {
-        self.reduce_batch_on(calls, limits, &ScratchPool::default())
-    }
-
-    /// The same on given scratch memory.
-    pub(crate) fn reduce_batch_on(
+    pub fn reduce_batch(
         &self,
         calls: &[Call],
         limits: &Limits,
+    ) -> Vec<Result<Outcome, ReduceError>> {
+        self.reduce_shared(calls, limits, &ScratchPool::default())
+    }
+
+    /// The same for any calls, any answers and given scratch memory.
+    pub(crate) fn reduce_shared<A: Answer>(
+        &self,
+        calls: &(impl Calls + ?Sized),
+        limits: &Limits,
         scratch: &ScratchPool,
-    ) -> Vec<Answer> {
-        if rayon::current_num_threads() == 1 || calls.len() <= BLOCK {
+    ) -> Vec<Result<A, ReduceError>> {
+        let count = calls.count();
+        if rayon::current_num_threads() == 1 || count <= BLOCK {
             return self.reduce_in_order(calls, limits, scratch);
         }
         // Written twice, so that all threads share the work of making memory usable, which takes as long as a short call.
-        let unanswered = |_: &Call| Err(ReduceError::Cancelled { interactions: 0 });
-        let fill = calls.par_iter().with_min_len(BLOCK).map(unanswered);
-        let mut answers: Vec<Answer> = fill.collect();
-        let blocks = calls.par_chunks(BLOCK).zip(answers.par_chunks_mut(BLOCK));
-        blocks.for_each(|(calls, answers)| {
+        let unanswered = |_| Err(ReduceError::Cancelled { interactions: 0 });
+        let fill = (0..count).into_par_iter().with_min_len(BLOCK);
+        let mut answers: Vec<Result<A, ReduceError>> = fill.map(unanswered).collect();
+        let blocks = answers.par_chunks_mut(BLOCK).enumerate();
+        blocks.for_each(|(block, answers)| {
+            let first = block * BLOCK;
+            let range = first..first + answers.len();
             let mut answers = answers.iter_mut();
             scratch.lend(|scratch| {
-                self.reduce_block(calls, limits, scratch, |answer| {
+                self.reduce_block(calls, range, limits, scratch, |answer| {
                     *answers.next().expect("a block has an answer for each call") = answer;
                 });
             });
@@ -94,42 +176,53 @@ impl NetEngine<'_> {
     }
 
     /// Reduces a batch on the calling thread.
-    pub(crate) fn reduce_in_order(
+    pub(crate) fn reduce_in_order<A: Answer>(
         &self,
-        calls: &[Call],
+        calls: &(impl Calls + ?Sized),
         limits: &Limits,
         scratch: &ScratchPool,
-    ) -> Vec<Answer> {
-        let mut answers = Vec::with_capacity(calls.len());
+    ) -> Vec<Result<A, ReduceError>> {
+        let mut answers = Vec::with_capacity(calls.count());
         scratch.lend(|scratch| {
-            self.reduce_block(calls, limits, scratch, |answer| answers.push(answer));
+            let all = 0..calls.count();
+            self.reduce_block(calls, all, limits, scratch, |answer| answers.push(answer));
         });
         answers
     }
 
-    /// Reduces calls one after the other, and tells `answer` what each gives.
-    fn reduce_block(
+    /// Reduces some calls one after the other, and tells `answer` what each gives.
+    fn reduce_block<A: Answer>(
         &self,
-        calls: &[Call],
+        calls: &(impl Calls + ?Sized),
+        mut range: Range<usize>,
         limits: &Limits,
         scratch: &mut Scratch,
-        mut answer: impl FnMut(Answer),
+        mut answer: impl FnMut(Result<A, ReduceError>),
     ) {
-        let mut calls = calls.iter();
-        while calls.len() > 0 {
+        while !range.is_empty() {
             let Scratch { heap, buffers } = std::mem::take(scratch);
             let kept = heap.filter(|heap| heap.is_of(limits.nodes));
             let heap = match kept.map_or_else(|| reserve(limits), Ok) {
                 Ok(heap) => heap,
                 Err(refused) => {
-                    for call in calls {
-                        answer(call.check(self.book).and(Err(refused.clone())));
+                    for index in range {
+                        let (entry, arguments) = calls.get(index);
+                        let checked = self.book.check_call(entry, arguments);
+                        answer(checked.and(Err(refused.clone())));
                     }
                     return;
                 }
             };
-            let buffers = self.reduce_on(&mut calls, limits, &heap, buffers, &mut answer);
-            if heap.touched() <= KEEP_NODES && buffers.bytes() <= KEEP_BYTES {
+            let grown = |heap: &Heap| heap.touched() > KEEP_NODES;
+            let buffers = self.with_worker(limits, &heap, buffers, |worker, pool| {
+                for index in range.by_ref() {
+                    answer(self.reduce_next(calls.get(index), limits, worker, pool));
+                    if grown(&heap) {
+                        break;
+                    }
+                }
+            });
+            if !grown(&heap) && buffers.bytes() <= KEEP_BYTES {
                 *scratch = Scratch {
                     heap: Some(heap),
                     buffers,
@@ -138,37 +231,39 @@ impl NetEngine<'_> {
         }
     }
 
-    /// Reduces calls on one heap, until there are no more or it has grown too large to be kept. Gives the buffers back.
-    fn reduce_on<'c>(
+    /// Does `work` with a worker that is alone on its heap. Gives the buffers back.
+    fn with_worker(
         &self,
-        calls: &mut impl Iterator<Item = &'c Call>,
         limits: &Limits,
         heap: &Heap,
         buffers: Buffers,
-        answer: &mut impl FnMut(Answer),
+        work: impl FnOnce(&mut Worker<'_, false>, &Pool<'_>),
     ) -> Buffers {
         let Compiled {
             lowered, program, ..
         } = &*self.compiled;
         let pool = Pool::new(1, limits.gas, None);
-        let mut worker = Worker::<false>::new(heap, lowered, program, &pool, buffers);
-        for call in calls {
-            if let Err(invalid) = call.check(self.book) {
-                answer(Err(invalid));
-                continue;
-            }
-            heap.reset();
-            pool.reset();
-            worker.reset();
-            let root = worker.boot(Term::reference(call.entry, false), &call.arguments);
-            if root.is_ok() {
-                worker.run();
-            }
-            answer(self.outcome(heap, &pool, root.ok(), limits, worker.counts));
-            if heap.touched() > KEEP_NODES {
-                break;
-            }
-        }
+        let mut worker = Worker::new(heap, lowered, program, &pool, buffers);
+        work(&mut worker, &pool);
         worker.finish().1
+    }
+
+    /// Reduces a call after others.
+    fn reduce_next<A: Answer>(
+        &self,
+        (entry, arguments): (u32, &[Term]),
+        limits: &Limits,
+        worker: &mut Worker<'_, false>,
+        pool: &Pool<'_>,
+    ) -> Result<A, ReduceError> {
+        self.book.check_call(entry, arguments)?;
+        worker.heap.reset();
+        pool.reset();
+        worker.reset();
+        let root = worker.boot(Term::reference(entry, false), arguments);
+        if root.is_ok() {
+            worker.run();
+        }
+        self.answer(worker.heap, pool, root.ok(), limits, worker.counts)
     }
 }

@@ -135,12 +135,11 @@ use std::thread;
 use self::heap::Heap;
 use self::pool::{Pool, Watch};
 use self::worker::{Buffers, Worker};
-use crate::net::readback::readback;
 use crate::net::{Book, Call, Limits, Outcome, ReduceError};
 use crate::spec::rules::Counts;
 use crate::spec::word::Term;
 
-pub(crate) use self::batch::ScratchPool;
+pub(crate) use self::batch::{Answer, Calls, ScratchPool};
 pub use self::compiled::Compiled;
 pub(crate) use self::compiled::CompiledBooks;
 
@@ -215,7 +214,7 @@ impl<'b> NetEngine<'b> {
         if root.is_ok() {
             worker.run();
         }
-        self.outcome(heap, &pool, root.ok(), limits, worker.counts)
+        self.answer(heap, &pool, root.ok(), limits, worker.counts)
     }
 
     /// Reduces `call` on the calling thread and `threads - 1` more.
@@ -257,26 +256,21 @@ impl<'b> NetEngine<'b> {
             }
             counts
         });
-        self.outcome(heap, &pool, root.ok(), limits, counts)
+        self.answer(heap, &pool, root.ok(), limits, counts)
     }
 
-    /// The outcome of a run that is over; `root` is there unless the heap was too small to start.
-    fn outcome(
+    /// The answer to a call whose run is over; `root` is there unless the heap was too small to start.
+    fn answer<A: Answer>(
         &self,
         heap: &Heap,
         pool: &Pool<'_>,
         root: Option<u32>,
         limits: &Limits,
         counts: Counts,
-    ) -> Result<Outcome, ReduceError> {
+    ) -> Result<A, ReduceError> {
         pool.verdict(counts.total(), u64::from(heap.nodes()))?;
         let root = Term::var(root.ok_or_else(|| out_of_heap(limits))?);
-        let form = readback(self.book, heap, root, limits.result_bytes)?;
-        Ok(Outcome {
-            result: form.text,
-            number: form.number,
-            counts,
-        })
+        A::read(self.book, heap, root, limits, counts)
     }
 }
 

@@ -158,9 +158,12 @@ impl Coprocessor for CpuCoprocessor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coprocessor::Tabulated;
     use crate::focus::FocusParams;
     use crate::graph::{EdgeDelta, Graph};
     use crate::net::Book;
+    use crate::spec::word::Term;
+    use std::num::NonZeroUsize;
     use std::sync::Arc;
 
     #[test]
@@ -201,6 +204,68 @@ mod tests {
             assert_eq!(rewrite(threads, least), rewrite(1, least));
             assert_eq!(rewrite(threads, least - 1), rewrite(1, least - 1));
         }
+    }
+
+    /// Compiled books, heaps and buffers are kept from job to job: other books, sizes and endings must not show.
+    #[test]
+    fn rows_give_what_calls_give_whatever_ran_before() {
+        let text = "@add = (x (y r)) & x ~ $([+] $(y r))
+            @pair = ({x x1} ({y y1} (x (y (x1 y1)))))
+            @long = ({x x1} (y (x (x1 (y (1 (2 3)))))))
+            @loop = (x (y r)) & @loop ~ (x (y r))
+            @grow = ({a b} (y r)) & @grow ~ ((a b) (y r))
+            @float = (x (y r)) & x ~ $([f32] s) & s ~ $([+] $(y r))";
+        let other = format!("{text}\n@another = 1");
+        let books = [text, &other].map(|text| Arc::new(Book::parse(text).unwrap()));
+        let job = |book: &Arc<Book>, entry: u32, rows: usize, limits| TabulateJob {
+            book: Arc::clone(book),
+            entry,
+            columns: NonZeroUsize::new(2).unwrap(),
+            arguments: (0..2 * rows as u32 - 1)
+                .map(|i| match i % 11 {
+                    10 => Term::ERA,
+                    7 => Term::i32(-(i as i32)),
+                    _ => Term::u24(i),
+                })
+                .collect(),
+            limits,
+        };
+        let mut endings = std::collections::BTreeSet::new();
+        for threads in [1, 2, 4] {
+            let cpu = CpuCoprocessor::new(threads).unwrap();
+            for (round, result_bytes) in [(0, 1 << 10), (1, 13), (2, 4)] {
+                for book in &books {
+                    for entry in 0..=book.definitions().len() as u32 {
+                        let limits = Limits {
+                            gas: 2_000,
+                            nodes: 500 + 500 * round,
+                            result_bytes,
+                        };
+                        let job = job(book, entry, 1 + 150 * round as usize, limits);
+                        let found = cpu.tabulate(&job).unwrap();
+                        let calls = job.calls().calls;
+                        assert_eq!(found.len(), calls.len());
+                        let engine = NetEngine::new(book);
+                        for (found, call) in found.iter().zip(&calls) {
+                            let alone = engine.reduce(call, &limits, 1, None);
+                            endings.insert(crate::coprocessor::ending(&alone));
+                            assert_eq!(*found, alone.map(Tabulated::from));
+                        }
+                    }
+                }
+            }
+        }
+        let endings: Vec<_> = endings.into_iter().collect();
+        assert_eq!(
+            endings,
+            [
+                "invalid call",
+                "ok",
+                "out of gas",
+                "out of heap",
+                "result too long"
+            ]
+        );
     }
 
     /// The prepared graph must not leak from one job into another: other graphs, other shards, refused jobs between.

@@ -1,3 +1,4 @@
+use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 
@@ -9,6 +10,7 @@ use crate::cpu::CpuCoprocessor;
 use crate::focus::FocusParams;
 use crate::graph::{EdgeDelta, Graph};
 use crate::net::{Book, Limits};
+use crate::spec::word::Term;
 
 /// What goes wrong at the k-th job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,6 +227,33 @@ fn running_out_of_heap_on_the_device_is_no_result() {
     assert_eq!(output[0].as_ref().unwrap().result, "7");
     assert_eq!(coprocessor.state().unsupported, 1);
     assert_eq!(seen.lock().unwrap().len(), 1);
+    let output = coprocessor.tabulate(&rows()).unwrap();
+    assert_eq!(output[0].as_ref().unwrap().number, Some(Term::u24(8)));
+    assert_eq!(coprocessor.state().unsupported, 2);
+}
+
+/// Two rows of one number.
+fn rows() -> TabulateJob {
+    TabulateJob {
+        book: Arc::new(Book::parse("@next = (n r) & n ~ $([+1] r)").unwrap()),
+        entry: 0,
+        columns: NonZeroUsize::MIN,
+        arguments: vec![Term::u24(7), Term::u24(3)],
+        limits: Limits::default(),
+    }
+}
+
+#[test]
+fn a_device_lost_while_it_tabulates_is_replaced() {
+    for fails_at in [0, usize::MAX] {
+        let (coprocessor, _, seen) = wrapped(fails_at, Fault::Device);
+        let expected = OracleCoprocessor.tabulate(&rows()).unwrap();
+        assert_eq!(expected[1].as_ref().unwrap().number, Some(Term::u24(4)));
+        assert_eq!(coprocessor.tabulate(&rows()).unwrap(), expected);
+        let lost = usize::from(fails_at == 0);
+        assert_eq!(coprocessor.state().failovers, lost as u64);
+        assert_eq!(seen.lock().unwrap().len(), lost);
+    }
 }
 
 #[test]

@@ -14,9 +14,8 @@ struct Fault {
     says: &'static str,
 }
 
-const FILES: [&str; 12] = [
-    "compile", "exec", "heap", "misses", "place", "pool", "program", "shape", "symbolic",
-    "template", "wires", "worker",
+const FILES: [&str; 9] = [
+    "compile", "exec", "heap", "misses", "pool", "program", "template", "wires", "worker",
 ];
 
 const FAULTS: &[Fault] = &[

@@ -7,7 +7,6 @@ mod fallback;
 mod oracle;
 mod self_test;
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -16,6 +15,7 @@ use crate::focus::{FocusError, FocusParams, Ranking};
 use crate::graph::Graph;
 use crate::memory::{Memory, MemoryError, MemoryOp, SlotId};
 use crate::net::{Book, Call, Limits, Outcome, ReduceError};
+use crate::spec::rules::Counts;
 use crate::spec::word::Term;
 
 pub use accelerator::{Accelerator, AcceleratorError, Opened, ProvidedDevice, Provider};
@@ -44,60 +44,6 @@ pub struct RewriteJob {
     pub calls: Vec<Call>,
     /// Bounds on each call.
     pub limits: Limits,
-}
-
-/// Apply one definition to rows of numbers, and tell what number each row gives: a [`RewriteJob`] of which only that is of
-/// interest, without a call and a text for each row.
-#[derive(Clone, Debug)]
-pub struct TabulateJob {
-    /// The program.
-    pub book: Arc<Book>,
-    /// Index of the definition in the book.
-    pub entry: u32,
-    /// Numbers of a row.
-    pub columns: NonZeroUsize,
-    /// NUM terms, row by row. The last row may be short: a call with fewer arguments.
-    pub arguments: Vec<Term>,
-    /// Bounds on each row.
-    pub limits: Limits,
-}
-
-impl TabulateJob {
-    /// The arguments of each call.
-    pub fn rows(&self) -> std::slice::Chunks<'_, Term> {
-        self.arguments.chunks(self.columns.get())
-    }
-
-    /// The same job with a call for each row.
-    pub fn calls(&self) -> RewriteJob {
-        let call = |row: &[Term]| Call {
-            entry: self.entry,
-            arguments: row.to_vec(),
-        };
-        RewriteJob {
-            book: Arc::clone(&self.book),
-            calls: self.rows().map(call).collect(),
-            limits: self.limits,
-        }
-    }
-}
-
-/// What a [`TabulateJob`] tells of a row: part of the [`Outcome`] of its call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tabulated {
-    /// [`Outcome::number`].
-    pub number: Option<Term>,
-    /// All interactions.
-    pub interactions: u64,
-}
-
-impl From<Outcome> for Tabulated {
-    fn from(outcome: Outcome) -> Tabulated {
-        Tabulated {
-            number: outcome.number,
-            interactions: outcome.counts.total(),
-        }
-    }
 }
 
 /// Rank a graph.
@@ -164,8 +110,87 @@ pub enum JobError {
 /// Per-call results of a [`RewriteJob`].
 pub type RewriteOutput = Vec<Result<Outcome, ReduceError>>;
 
-/// Per-row results of a [`TabulateJob`].
-pub type TabulateOutput = Vec<Result<Tabulated, ReduceError>>;
+/// Apply one definition to many rows of numbers: the same as a [`RewriteJob`] with a [`Call`] for each row, without the
+/// texts of the results.
+#[derive(Clone, Debug)]
+pub struct EvaluateJob<'a> {
+    /// The program.
+    pub book: Arc<Book>,
+    /// Index of the definition in the book.
+    pub entry: u32,
+    /// Arguments of a row, at least one.
+    pub arity: usize,
+    /// NUM terms, row by row, outermost argument first: a multiple of `arity`.
+    pub arguments: &'a [Term],
+    /// Bounds on each row.
+    pub limits: Limits,
+}
+
+/// What one row of an [`EvaluateJob`] gave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evaluated {
+    /// The NUM term that is the normal form; [`Term::ABSENT`] if that is no number, or there is none.
+    pub number: Term,
+    /// Interactions made; 0 if the row failed.
+    pub interactions: u64,
+}
+
+/// Answer to an [`EvaluateJob`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EvaluateOutput {
+    /// One for each row.
+    pub rows: Vec<Evaluated>,
+    /// Rows that failed, ascending, and why.
+    pub failures: Vec<(usize, ReduceError)>,
+    /// Interactions of all rows that did not fail.
+    pub counts: Counts,
+}
+
+/// Rows of an [`EvaluateJob`] that are made into calls at once where there is no better way.
+const ROWS_AT_ONCE: usize = 1 << 14;
+
+/// [`Coprocessor::evaluate`] by calls of [`Coprocessor::rewrite`].
+pub fn evaluate_by_rewriting(
+    coprocessor: &(impl Coprocessor + ?Sized),
+    job: &EvaluateJob<'_>,
+) -> Result<EvaluateOutput, JobError> {
+    let mut output = EvaluateOutput::default();
+    for chunk in job.arguments.chunks(job.arity.max(1) * ROWS_AT_ONCE) {
+        let call = |row: &[Term]| Call {
+            entry: job.entry,
+            arguments: row.to_vec(),
+        };
+        let answers = coprocessor.rewrite(&RewriteJob {
+            book: Arc::clone(&job.book),
+            calls: chunk.chunks(job.arity.max(1)).map(call).collect(),
+            limits: job.limits,
+        })?;
+        for answer in answers {
+            output.push(answer);
+        }
+    }
+    Ok(output)
+}
+
+impl EvaluateOutput {
+    /// Adds the answer to the next row.
+    pub fn push(&mut self, answer: Result<Outcome, ReduceError>) {
+        let row = match answer {
+            Ok(outcome) => {
+                self.counts.merge(&outcome.counts);
+                Evaluated {
+                    number: outcome.number.unwrap_or(Term::ABSENT),
+                    interactions: outcome.counts.total(),
+                }
+            }
+            Err(error) => {
+                self.failures.push((self.rows.len(), error));
+                Evaluated::default()
+            }
+        };
+        self.rows.push(row);
+    }
+}
 
 /// A device that runs jobs exactly. Consensus-visible: equal jobs give equal bytes on every implementation.
 pub trait Coprocessor: Send + Sync {
@@ -173,13 +198,9 @@ pub trait Coprocessor: Send + Sync {
     fn info(&self) -> DeviceInfo;
     /// Reduces nets.
     fn rewrite(&self, job: &RewriteJob) -> Result<RewriteOutput, JobError>;
-    /// Tabulates a definition. Equal to what [`Coprocessor::rewrite`] tells of [`TabulateJob::calls`], which is how it is
-    /// done unless a device knows a shorter way.
-    fn tabulate(&self, job: &TabulateJob) -> Result<TabulateOutput, JobError> {
-        let answers = self.rewrite(&job.calls())?;
-        Ok({ answers.into_iter() }
-            .map(|answer| answer.map(Tabulated::from))
-            .collect())
+    /// Applies a definition to rows of numbers.
+    fn evaluate(&self, job: &EvaluateJob<'_>) -> Result<EvaluateOutput, JobError> {
+        evaluate_by_rewriting(self, job)
     }
     /// Computes π.
     fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError>;

@@ -6,6 +6,7 @@
 //! tests of the GPU crates fail when one is stale. There are no kernels and no fusion in this version.
 
 mod check;
+pub mod ir;
 mod render;
 mod spec;
 

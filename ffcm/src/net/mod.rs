@@ -4,6 +4,7 @@ mod book;
 mod error;
 mod load;
 mod numeral;
+pub mod partial;
 pub mod readback;
 #[cfg(any(test, feature = "conformance"))]
 pub mod sample;

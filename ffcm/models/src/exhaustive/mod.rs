@@ -8,8 +8,6 @@ mod exec;
 mod heap;
 #[path = "../../../src/cpu/net/misses.rs"]
 mod misses;
-#[path = "../../../src/cpu/net/place.rs"]
-mod place;
 #[path = "../../../src/cpu/net/pool.rs"]
 mod pool;
 #[path = "../../../src/cpu/net/program.rs"]
@@ -17,10 +15,6 @@ mod program;
 #[path = "../reduction.rs"]
 mod reduction;
 mod scenarios;
-#[path = "../../../src/cpu/net/shape.rs"]
-mod shape;
-#[path = "../../../src/cpu/net/symbolic.rs"]
-mod symbolic;
 mod sync;
 #[path = "../../../src/cpu/net/template.rs"]
 mod template;

@@ -8,18 +8,12 @@ mod exec;
 mod heap;
 #[path = "../../../src/cpu/net/misses.rs"]
 mod misses;
-#[path = "../../../src/cpu/net/place.rs"]
-mod place;
 #[path = "../../../src/cpu/net/pool.rs"]
 mod pool;
 #[path = "../../../src/cpu/net/program.rs"]
 mod program;
 #[path = "../reduction.rs"]
 mod reduction;
-#[path = "../../../src/cpu/net/shape.rs"]
-mod shape;
-#[path = "../../../src/cpu/net/symbolic.rs"]
-mod symbolic;
 mod sync;
 #[path = "../../../src/cpu/net/template.rs"]
 mod template;

@@ -1,10 +1,10 @@
 //! Compiling: definitions to instructions that match their pattern against what they are applied to.
 //!
 //! An entry is compiled by reducing the definition, applied to an argument whose leaves are registers, as far as it is
-//! known ([`super::symbolic`]). Where a register meets a node of the definition an instruction is written that tests what
+//! known ([`crate::net::partial`]). Where a register meets a node of the definition an instruction is written that tests what
 //! the register holds, and the reduction goes on with the outcome that programs are written for: a constructor is taken
 //! apart, a number copied or calculated with. A switch ends a block, and the reduction goes on twice. In the end what is
-//! left is built ([`super::place`]) and connected, and the calls that are left are put on the stack as frames, except the
+//! left is built and connected, and the calls that are left are put on the stack as frames, except the
 //! last, which is a jump.
 //!
 //! * Definitions met on the way, such as the arms of a switch, are compiled in, unless that would repeat one; so are calls
@@ -16,11 +16,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::place::Builder;
-use super::program::{ARGUMENTS_MAX, Entry, NONE, NOTHING, Op, Program, TALLY_MAX, Tally};
-use super::shape::Shape;
-use super::symbolic::{CON, Call, Net, Value};
+use super::program::{Entry, NONE, NOTHING, Op, Program};
 use crate::net::Definition;
+use crate::net::partial::{
+    ARGUMENTS_MAX, Builder, CON, Call, Emit, Net, Ports, Shape, TALLY_MAX, Tally, Value,
+};
 use crate::spec::rules::Opcode;
 use crate::spec::word::{Class, Term};
 
@@ -98,7 +98,7 @@ impl Code {
     }
 
     /// Emits an instruction that allocates at most `nodes` nodes.
-    pub(super) fn allocate(&mut self, op: Op, nodes: u32) -> Result<usize, TooLarge> {
+    pub(super) fn allocating(&mut self, op: Op, nodes: u32) -> Result<usize, TooLarge> {
         self.nodes += nodes;
         self.emit(op)
     }
@@ -115,6 +115,61 @@ impl Code {
 
     pub(super) fn here(&self) -> u32 {
         self.ops.len() as u32
+    }
+}
+
+impl Emit for Code {
+    type Error = TooLarge;
+
+    fn load(&mut self, term: Term) -> Result<u8, TooLarge> {
+        let to = self.register()?;
+        self.emit(Op::Load { to, term })?;
+        Ok(to)
+    }
+
+    fn allocate(&mut self, w0: u32) -> Result<u8, TooLarge> {
+        let to = self.register()?;
+        self.allocating(Op::Allocate { to, w0 }, 1)?;
+        Ok(to)
+    }
+
+    fn write(&mut self, at: u8, ports: Ports) -> Result<(), TooLarge> {
+        let [first, second] = ports.slots.map(|slot| slot.unwrap_or(NOTHING));
+        let variable = ports.variable;
+        self.emit(Op::Write {
+            at,
+            first,
+            second,
+            variable,
+        })?;
+        Ok(())
+    }
+
+    fn node(&mut self, w0: u32, ports: Ports) -> Result<u8, TooLarge> {
+        let to = self.register()?;
+        let [first, second] = ports.slots.map(|slot| slot.unwrap_or(NOTHING));
+        let variable = ports.variable;
+        let op = Op::Node {
+            to,
+            first,
+            second,
+            w0,
+            variable,
+        };
+        self.allocating(op, 1)?;
+        Ok(to)
+    }
+
+    fn cell(&mut self, node: u8, side: u8) -> Result<u8, TooLarge> {
+        let to = self.register()?;
+        self.emit(Op::Cell { to, node, side })?;
+        Ok(to)
+    }
+
+    fn wire(&mut self) -> Result<u8, TooLarge> {
+        let to = self.register()?;
+        self.allocating(Op::Wire { to }, 1)?;
+        Ok(to)
     }
 }
 
@@ -224,6 +279,7 @@ impl<'b> Compiler<'b> {
             .or_insert(next);
         if entry == next {
             self.shapes[definition as usize] += 1;
+            self.program.shapes.push((definition, shape.clone()));
             self.program.entries.push(Entry {
                 at: 0,
                 nodes: 0,
@@ -298,7 +354,7 @@ impl<'b> Compiler<'b> {
             numbers: [0; 4],
             decided: 0,
         };
-        let argument = shape.put_together(&mut path.net, &mut 0);
+        let argument = put_together(shape, &mut path.net);
         path.net.count(Opcode::Specialize, 1);
         let root = path
             .net
@@ -386,7 +442,7 @@ impl<'b> Compiler<'b> {
                     second,
                     w0: meeting.w0,
                 };
-                code.allocate(op, 2)?;
+                code.allocating(op, 2)?;
                 path.net.count(Opcode::Duplicate, 1);
                 path.net.link(Value::Register(first), meeting.ports[0]);
                 path.net.link(Value::Register(second), meeting.ports[1]);
@@ -453,7 +509,7 @@ impl<'b> Compiler<'b> {
         let (Op::Constant { out, .. } | Op::Operate { out, .. }) = op else {
             return Ok(());
         };
-        code.allocate(op, 1)?;
+        code.allocating(op, 1)?;
         if let Some(out) = sure {
             path.set_number(out);
         }
@@ -723,7 +779,7 @@ impl<'b> Compiler<'b> {
                     second,
                 }
             };
-            code.allocate(op, 1)?;
+            code.allocating(op, 1)?;
         }
         code.emit(Op::End)?;
         self.most_nodes = self.most_nodes.max(code.nodes);
@@ -731,11 +787,20 @@ impl<'b> Compiler<'b> {
     }
 }
 
+/// A tree of this shape whose leaves are the first registers.
+fn put_together(shape: &Shape, net: &mut Net) -> Value {
+    let mut next = 0;
+    shape.put_together(net, &mut |_| {
+        next += 1;
+        Value::Register(next - 1)
+    })
+}
+
 /// An entry that builds the argument and expands the definition's template.
 fn by_template(definition: u32, shape: &Shape) -> Code {
     let mut code = Code::new(shape);
     let mut net = Net::default();
-    let argument = shape.put_together(&mut net, &mut 0);
+    let argument = put_together(shape, &mut net);
     let mut builder = Builder::new(&net, &[argument]);
     let node = builder
         .build(&mut code, argument)

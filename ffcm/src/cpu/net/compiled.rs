@@ -7,6 +7,7 @@ use super::program::Program;
 use super::template::{self, Lowered, Template};
 use super::{NetEngine, compile};
 use crate::net::Book;
+use crate::net::partial::Shape;
 
 /// What an engine needs of a book besides the book itself. It owns all it holds and does not change, so an [`Arc`] of it
 /// serves any number of engines at once.
@@ -36,6 +37,12 @@ impl Compiled {
     pub fn digest(&self) -> [u8; 32] {
         self.digest
     }
+
+    /// The entries that the book was compiled to: a definition and the shape of its argument each. The entry with the number of a
+    /// definition is its *base* entry, one constructor of two leaves, by which it meets a node of the heap.
+    pub fn entries(&self) -> &[(u32, Shape)] {
+        &self.program.shapes
+    }
 }
 
 fn lowered_bytes(lowered: &[Lowered]) -> usize {
@@ -52,6 +59,7 @@ fn program_bytes(program: &Program) -> usize {
     size_of_val(&*program.ops)
         + size_of_val(&*program.tallies)
         + size_of_val(&*program.entries)
+        + size_of_val(&*program.shapes)
         + size_of_val(&*program.tables)
         + size_of_val(&*program.bases)
         + size_of_val(&*program.constructors)

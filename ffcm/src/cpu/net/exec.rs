@@ -1,8 +1,9 @@
 //! Running compiled entries.
 
 use super::pool::Redex;
-use super::program::{ARGUMENTS_MAX, NONE, Op, Tally};
+use super::program::{NONE, Op};
 use super::worker::{Halt, Worker, class, is_num, is_var};
+use crate::net::partial::{ARGUMENTS_MAX, CON, Tally};
 use crate::spec::number;
 use crate::spec::rules::Opcode;
 use crate::spec::word::{Class, Term, variant};
@@ -141,7 +142,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         if class(function) == Class::Ref as u32 {
             return Some(self.program.bases[function.offset() as usize]);
         }
-        if function.w0() == super::symbolic::CON {
+        if function.w0() == CON {
             self.counts.add(Opcode::Apply, 1);
             let (a, b) = self.open(function);
             self.connect(a, first);

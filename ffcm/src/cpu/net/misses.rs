@@ -3,9 +3,8 @@
 //! constructors the meeting with the pattern is worked out in advance.
 
 use super::compile::{Code, Compiler, Miss, TooLarge, Tree};
-use super::place::Builder;
 use super::program::{NONE, Op};
-use super::symbolic::{CON, Net, Value};
+use crate::net::partial::{Builder, CON, Net, Value};
 use crate::spec::rules::Opcode;
 use crate::spec::word::Term;
 

@@ -43,12 +43,12 @@
 //! * [`template`] gives no node two cells. Wires between nodes are edges of a graph whose vertices have degree at most
 //!   two, so its components are paths and cycles, with at most as many edges as vertices; a wire that finds both its
 //!   nodes taken (it ends outside, at the other end of a path) gets a node of its own, of which one slot is never used.
-//! * [`place`], which builds what compiled entries leave, chooses cells by the same rule.
+//! * [`partial::Builder`](crate::net::partial::Builder), which builds what compiled entries leave, chooses cells by the same rule.
 //! * Commuting makes four nodes and four wires, one cell in each node; or three nodes and two wires, whose cells are in
 //!   two of them; or two nodes of given terms only.
 //! * A test that misses builds a node with two open ports ([`exec`]). One wire has its cell in that node, the other in a
 //!   node of its own, whose other slot is never used. The same holds for a pattern of several constructors, built by
-//!   [`place`]; an arithmetic node has one open port.
+//!   the same builder; an arithmetic node has one open port.
 //! * All other interactions make nodes of given terms only.
 //! * A cell never comes into being later: a slot becomes absent only when its node is written.
 //!
@@ -116,11 +116,8 @@ mod compiled;
 mod exec;
 mod heap;
 mod misses;
-mod place;
 mod pool;
 mod program;
-mod shape;
-mod symbolic;
 mod sync;
 pub(crate) mod template;
 #[cfg(test)]

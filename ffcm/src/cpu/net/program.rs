@@ -12,17 +12,13 @@
 //! for each outcome of its switches. What such a *miss* leads to is reduced before the calls of the body, as if the node
 //! had been there from the start.
 
-use crate::spec::rules::{Counts, Opcode};
+use crate::net::partial::{ARGUMENTS_MAX, Shape, TALLY_MAX, Tally};
 use crate::spec::word::Term;
 
 /// Registers of a worker. Their numbers fit a byte, so that no access needs a check.
 pub(super) const REGISTERS: usize = 256;
 /// The register that is always absent: what a cell holds at first.
 pub(super) const NOTHING: u8 = 255;
-/// Most leaves of a shape.
-pub(super) const ARGUMENTS_MAX: usize = 8;
-/// Most interactions of one [`Tally`], so that sixteen bits last between two looks at the gas meter.
-pub(super) const TALLY_MAX: u64 = 4096;
 const _: () = assert!(super::pool::QUANTUM_MAX + 2 * TALLY_MAX < 1 << 16);
 /// No entry, no table.
 pub(super) const NONE: u32 = u32::MAX;
@@ -138,37 +134,6 @@ pub(super) struct Entry {
     pub(super) arguments: u8,
 }
 
-/// Interactions by opcode, packed into eight lanes of sixteen bits, so that a block is counted by one addition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally(pub(super) u128);
-
-impl Tally {
-    /// `n` interactions of one kind.
-    #[inline(always)]
-    pub(super) const fn of(opcode: Opcode, n: u64) -> Tally {
-        Tally((n as u128) << (16 * opcode as u32))
-    }
-
-    #[inline(always)]
-    pub(super) fn add(&mut self, other: Tally) {
-        self.0 = self.0.wrapping_add(other.0);
-    }
-
-    #[inline(always)]
-    pub(super) fn subtract(&mut self, other: Tally) {
-        self.0 = self.0.wrapping_sub(other.0);
-    }
-
-    /// The lanes as counts. None of them is negative.
-    pub(super) fn counts(self) -> Counts {
-        let mut counts = Counts::default();
-        for opcode in Opcode::COUNTED {
-            counts.add(opcode, u64::from((self.0 >> (16 * opcode as u32)) as u16));
-        }
-        counts
-    }
-}
-
 /// A book compiled.
 #[derive(Debug, Default)]
 pub(super) struct Program {
@@ -176,6 +141,8 @@ pub(super) struct Program {
     /// What blocks count: lanes that may be lent from each other where it is a difference, and the sum of the lanes.
     pub(super) tallies: Vec<(Tally, i64)>,
     pub(super) entries: Vec<Entry>,
+    /// The definition and the shape of each entry.
+    pub(super) shapes: Vec<(u32, Shape)>,
     /// Code addresses for references to constructors, [`NONE`] where there is nothing special.
     pub(super) tables: Vec<u32>,
     /// The base entry of each definition.

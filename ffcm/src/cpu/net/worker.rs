@@ -3,10 +3,10 @@
 use super::exec::{frame, pairs};
 use super::heap::Heap;
 use super::pool::{Patience, Pool, Redex, Stop};
-use super::program::{NOTHING, Program, REGISTERS, Tally};
-use super::symbolic::CON;
+use super::program::{NOTHING, Program, REGISTERS};
 use super::template::{self, FIRST, Lowered, NODES, SECOND, Slot, Template};
 use super::wires::{Period, TRAILING};
+use crate::net::partial::{CON, Tally};
 use crate::spec::number;
 use crate::spec::rules::{Counts, Opcode, Rule, TABLE};
 use crate::spec::word::{Class, Term, variant};

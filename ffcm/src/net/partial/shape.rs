@@ -1,11 +1,13 @@
 //! What a caller hands over without building it.
 
-use super::program::ARGUMENTS_MAX;
-use super::symbolic::{CON, Net, Value};
+use super::{CON, Net, Value};
+
+/// Most leaves of a shape.
+pub const ARGUMENTS_MAX: usize = 8;
 
 /// The constructors of an argument that are not built.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Shape {
+pub enum Shape {
     /// A term.
     Leaf,
     /// A constructor.
@@ -14,12 +16,12 @@ pub(super) enum Shape {
 
 impl Shape {
     /// One constructor.
-    pub(super) fn base() -> Shape {
+    pub fn base() -> Shape {
         Shape::Pair(Box::new(Shape::Leaf), Box::new(Shape::Leaf))
     }
 
     /// The constructors at `node`, outer ones first, as many as fit.
-    pub(super) fn of(net: &Net, node: u32) -> Shape {
+    pub fn of(net: &Net, node: u32) -> Shape {
         let mut more = ARGUMENTS_MAX - 2;
         Shape::within(net, node, &mut more)
     }
@@ -36,7 +38,8 @@ impl Shape {
         Shape::Pair(Box::new(first), Box::new(second))
     }
 
-    pub(super) fn leaves(&self) -> usize {
+    /// How many leaves there are.
+    pub fn leaves(&self) -> usize {
         match self {
             Shape::Leaf => 1,
             Shape::Pair(first, second) => first.leaves() + second.leaves(),
@@ -44,7 +47,7 @@ impl Shape {
     }
 
     /// The terms at the leaves of a tree of this shape, in order.
-    pub(super) fn take_apart(&self, net: &Net, value: Value, leaves: &mut Vec<Value>) {
+    pub fn take_apart(&self, net: &Net, value: Value, leaves: &mut Vec<Value>) {
         match (self, net.resolve(value)) {
             (Shape::Pair(first, second), Value::Node(node)) => {
                 first.take_apart(net, net.port(node, 0), leaves);
@@ -54,17 +57,14 @@ impl Shape {
         }
     }
 
-    /// A tree of this shape whose leaves are the registers from `next` on.
-    pub(super) fn put_together(&self, net: &mut Net, next: &mut u8) -> Value {
+    /// A tree of this shape; `leaf` says what each of its leaves is, in order.
+    pub fn put_together(&self, net: &mut Net, leaf: &mut impl FnMut(&mut Net) -> Value) -> Value {
         match self {
-            Shape::Leaf => {
-                *next += 1;
-                Value::Register(*next - 1)
-            }
+            Shape::Leaf => leaf(net),
             Shape::Pair(first, second) => {
                 let ports = [
-                    first.put_together(net, next),
-                    second.put_together(net, next),
+                    first.put_together(net, leaf),
+                    second.put_together(net, leaf),
                 ];
                 net.node(CON, ports)
             }

@@ -1,23 +1,23 @@
 //! Nets of which only the registers are unknown, reduced while definitions are compiled.
 //!
 //! Every interaction of two known terms is made here, once, and counted in [`Net::tally`]; what is left is what
-//! [`super::compile`] has to write instructions for. Interactions that make the net larger, two nodes that commute and
+//! a compiler has to write instructions for. Interactions that make the net larger, two nodes that commute and
 //! expansions, are left too.
 
 use std::collections::VecDeque;
 
-use super::program::Tally;
+use super::Tally;
 use crate::net::Definition;
 use crate::spec::number;
 use crate::spec::rules::Opcode;
 use crate::spec::word::{Class, Term, variant};
 
 /// The meta word of every constructor.
-pub(super) const CON: u32 = Term::node(Class::Con, 0, 0).w0();
+pub const CON: u32 = Term::node(Class::Con, 0, 0).w0();
 
 /// What is known of a term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Value {
+pub enum Value {
     /// It is in this register.
     Register(u8),
     /// It is this atom.
@@ -30,57 +30,66 @@ pub(super) enum Value {
 
 /// A node that has not been built.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Node {
-    pub(super) w0: u32,
-    pub(super) ports: [Value; 2],
+pub struct Node {
+    /// Class and label.
+    pub w0: u32,
+    /// What its auxiliary ports are connected to.
+    pub ports: [Value; 2],
     /// The first port was a variable in the source, which decides how many steps an arithmetic node takes.
-    pub(super) variable: bool,
+    pub variable: bool,
 }
 
 impl Node {
-    pub(super) fn class(&self) -> Class {
+    /// Its class.
+    pub fn class(&self) -> Class {
         Term(u64::from(self.w0)).class()
     }
 }
 
 /// A reference that has met a node.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Call {
-    pub(super) reference: Term,
-    pub(super) node: u32,
+pub struct Call {
+    /// The reference.
+    pub reference: Term,
+    /// Index of the node.
+    pub node: u32,
     /// It stands like this in a definition; others come from what met.
-    pub(super) written: bool,
+    pub written: bool,
 }
 
 /// A net under reduction. What the lists hold waits for instructions.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Net {
-    pub(super) nodes: Vec<Node>,
+pub struct Net {
+    /// All nodes ever made; those that have met are dead.
+    pub nodes: Vec<Node>,
     /// What is at the other end of each wire, once known.
-    pub(super) wires: Vec<Option<Value>>,
+    pub wires: Vec<Option<Value>>,
     work: Vec<(Value, Value)>,
     /// References and the nodes they met, the one to reduce first last.
-    pub(super) calls: Vec<Call>,
+    pub calls: Vec<Call>,
     /// Registers and the nodes they met.
-    pub(super) meetings: VecDeque<(u8, u32)>,
+    pub meetings: VecDeque<(u8, u32)>,
     /// Registers to erase.
-    pub(super) erasures: Vec<u8>,
+    pub erasures: Vec<u8>,
     /// Numbers that met an arithmetic node whose first operand is not known yet.
-    pub(super) waiting: Vec<(Value, u32)>,
+    pub waiting: Vec<(Value, u32)>,
     /// All other pairs, to be connected when the values are known.
-    pub(super) links: Vec<(Value, Value)>,
+    pub links: Vec<(Value, Value)>,
     /// Interactions made.
-    pub(super) tally: Tally,
-    pub(super) total: u64,
+    pub tally: Tally,
+    /// Their number.
+    pub total: u64,
 }
 
 impl Net {
-    pub(super) fn count(&mut self, opcode: Opcode, n: u64) {
+    /// Counts interactions that have been made or are certain to be.
+    pub fn count(&mut self, opcode: Opcode, n: u64) {
         self.tally.add(Tally::of(opcode, n));
         self.total += n;
     }
 
-    pub(super) fn node(&mut self, w0: u32, ports: [Value; 2]) -> Value {
+    /// A new node.
+    pub fn node(&mut self, w0: u32, ports: [Value; 2]) -> Value {
         self.nodes.push(Node {
             w0,
             ports,
@@ -89,13 +98,14 @@ impl Net {
         Value::Node(self.nodes.len() as u32 - 1)
     }
 
-    pub(super) fn wire(&mut self) -> u32 {
+    /// A new wire.
+    pub fn wire(&mut self) -> u32 {
         self.wires.push(None);
         self.wires.len() as u32 - 1
     }
 
     /// What a value stands for as far as is known.
-    pub(super) fn resolve(&self, mut value: Value) -> Value {
+    pub fn resolve(&self, mut value: Value) -> Value {
         while let Value::Wire(wire) = value {
             match self.wires[wire as usize] {
                 Some(known) => value = known,
@@ -105,12 +115,13 @@ impl Net {
         value
     }
 
-    pub(super) fn port(&self, node: u32, side: usize) -> Value {
+    /// What a port of a node is connected to, as far as is known.
+    pub fn port(&self, node: u32, side: usize) -> Value {
         self.resolve(self.nodes[node as usize].ports[side])
     }
 
     /// Adds a copy of a definition; its calls go before the call number `at`. Returns its root.
-    pub(super) fn instantiate(&mut self, definition: &Definition, at: usize) -> Value {
+    pub fn instantiate(&mut self, definition: &Definition, at: usize) -> Value {
         let (nodes, wires) = (self.nodes.len() as u32, self.wires.len() as u32);
         let place = |term: Term| match term.class() {
             Class::Var => Value::Wire(wires + term.offset()),
@@ -158,7 +169,7 @@ impl Net {
     }
 
     /// Connects two values, with all that follows from it and is known.
-    pub(super) fn link(&mut self, a: Value, b: Value) {
+    pub fn link(&mut self, a: Value, b: Value) {
         self.work.push((a, b));
         while let Some((a, b)) = self.work.pop() {
             self.meet(self.resolve(a), self.resolve(b));
@@ -250,7 +261,7 @@ impl Net {
 
     /// Whether a tree of constructors is an argument rather than a pattern: everything in it is known, and it offers no
     /// definition to choose.
-    pub(super) fn is_argument(&self, node: u32) -> bool {
+    pub fn is_argument(&self, node: u32) -> bool {
         (0..2).all(|side| match self.port(node, side) {
             Value::Wire(_) => false,
             Value::Atom(term) => term.class() != Class::Ref,

@@ -19,7 +19,9 @@ use crate::spec::rules::Counts;
 use crate::spec::word::Term;
 
 pub use accelerator::{Accelerator, AcceleratorError, Opened, ProvidedDevice, Provider};
-pub use digest::{ending, hash_digest, memory_digest, ranking_digest, rewrite_digest};
+pub use digest::{
+    ending, evaluate_digest, hash_digest, memory_digest, ranking_digest, rewrite_digest,
+};
 pub use fallback::{FallbackEvent, FallbackState, WithFallback};
 pub use oracle::OracleCoprocessor;
 pub use self_test::{SelfTestError, SelfTestJob, self_test, self_test_jobs};

@@ -2,8 +2,8 @@
 
 use ffcm::conformance::{Suite, check};
 use ffcm::coprocessor::{
-    Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, OracleCoprocessor,
-    RewriteJob, RewriteOutput,
+    Coprocessor, DeviceInfo, EvaluateJob, EvaluateOutput, FocusJob, HashJob, HashOutput, JobError,
+    OracleCoprocessor, RewriteJob, RewriteOutput,
 };
 use ffcm::cpu::CpuCoprocessor;
 use ffcm::focus::Ranking;
@@ -69,6 +69,20 @@ impl Coprocessor for Altered {
                 .iter_mut()
                 .filter(|r| r.is_err())
                 .for_each(|r| *r = Err(ReduceError::OutOfGas { limit }));
+        }
+        Ok(output)
+    }
+
+    fn evaluate(&self, job: &EvaluateJob<'_>) -> Result<EvaluateOutput, JobError> {
+        self.supports(Suite::Rows)?;
+        let mut output = OracleCoprocessor.evaluate(job)?;
+        if self.wrong == Some(Suite::Rows) {
+            // One interaction is counted twice.
+            output
+                .rows
+                .iter_mut()
+                .take(1)
+                .for_each(|row| row.interactions += 1);
         }
         Ok(output)
     }

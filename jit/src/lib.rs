@@ -6,9 +6,12 @@
 //! tests of the GPU crates fail when one is stale. There are no kernels and no fusion in this version.
 
 mod check;
+mod fuse;
 pub mod ir;
+pub mod lane;
 mod render;
 mod spec;
 
 pub use check::differences;
+pub use fuse::fuse;
 pub use render::{Target, render};

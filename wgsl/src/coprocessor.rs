@@ -4,17 +4,19 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use ffcm::coprocessor::{
-    Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, ProvidedDevice, Provider,
-    RewriteJob, RewriteOutput,
+    Coprocessor, DeviceInfo, EvaluateJob, EvaluateOutput, FocusJob, HashJob, HashOutput, JobError,
+    ProvidedDevice, Provider, RewriteJob, RewriteOutput,
 };
 use ffcm::focus::Ranking;
 use ffcm::memory::{Memory, MemoryError, MemoryOp, SlotId};
+use ffcm_jit::lane::{self, LaneStats};
 
 use crate::device::{AdapterSummary, Gpu, GpuError, Options, adapters};
 use crate::focus::FocusEngine;
 use crate::hash::HashEngine;
 use crate::memory::MemoryEngine;
 use crate::net::{NetEngine, NetOptions, NetStats};
+use crate::rows::RowsEngine;
 
 /// Runs jobs on one adapter, one at a time.
 pub struct WgpuCoprocessor {
@@ -31,6 +33,7 @@ struct Engines {
     focus: Option<FocusEngine>,
     memory: Option<MemoryEngine>,
     hash: Option<HashEngine>,
+    rows: Option<RowsEngine>,
 }
 
 impl fmt::Debug for WgpuCoprocessor {
@@ -104,6 +107,16 @@ impl WgpuCoprocessor {
             .unwrap_or_default()
     }
 
+    /// What has been done with rows of numbers so far.
+    pub fn lane_stats(&self) -> LaneStats {
+        let engines = self.engines();
+        engines
+            .rows
+            .as_ref()
+            .map(RowsEngine::stats)
+            .unwrap_or_default()
+    }
+
     fn engines(&self) -> std::sync::MutexGuard<'_, Engines> {
         self.engines
             .lock()
@@ -127,6 +140,13 @@ impl Coprocessor for WgpuCoprocessor {
     fn rewrite(&self, job: &RewriteJob) -> Result<RewriteOutput, JobError> {
         let make = || NetEngine::new(&self.gpu, self.net_options);
         with_engine(&mut self.engines().net, make, |engine| engine.rewrite(job))
+    }
+
+    fn evaluate(&self, job: &EvaluateJob<'_>) -> Result<EvaluateOutput, JobError> {
+        let make = || Ok(RowsEngine::new(&self.gpu));
+        let run = |engine: &mut RowsEngine| engine.evaluate(job);
+        let partial = with_engine(&mut self.engines().rows, make, run)?;
+        lane::complete(self, job, partial)
     }
 
     fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError> {

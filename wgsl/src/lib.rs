@@ -11,6 +11,7 @@ pub mod hash;
 pub mod kernels;
 pub mod memory;
 mod net;
+mod rows;
 
 pub use coprocessor::{WgpuCoprocessor, WgpuProvider};
 pub use kernels::RULES;

@@ -13,6 +13,7 @@ mod focus;
 mod hash;
 mod memory;
 mod nets;
+mod rows;
 
 use std::fmt;
 
@@ -25,6 +26,8 @@ use crate::coprocessor::{Coprocessor, JobError, OracleCoprocessor};
 pub enum Suite {
     /// Rewriting: golden programs, random nets, batches, every error that is a property of the net.
     Nets,
+    /// Rows of numbers: weight nets, recursion, every kind and operator, rows that fail.
+    Rows,
     /// π: random graphs, weights, stakes, shards, warm starts, changes.
     Focus,
     /// Memory Arithmetic: random batches with refused operations among them.
@@ -35,12 +38,19 @@ pub enum Suite {
 
 impl Suite {
     /// Every suite.
-    pub const ALL: [Suite; 4] = [Suite::Nets, Suite::Focus, Suite::Memory, Suite::Hash];
+    pub const ALL: [Suite; 5] = [
+        Suite::Nets,
+        Suite::Rows,
+        Suite::Focus,
+        Suite::Memory,
+        Suite::Hash,
+    ];
 
     /// Lower-case name.
     pub const fn name(self) -> &'static str {
         match self {
             Suite::Nets => "nets",
+            Suite::Rows => "rows",
             Suite::Focus => "focus",
             Suite::Memory => "memory",
             Suite::Hash => "hash",
@@ -56,6 +66,7 @@ impl Suite {
         };
         let result = match self {
             Suite::Nets => nets::run(&mut run),
+            Suite::Rows => rows::run(&mut run),
             Suite::Focus => focus::run(&mut run),
             Suite::Memory => memory::run(&mut run),
             Suite::Hash => hash::run(&mut run),
@@ -258,6 +269,11 @@ macro_rules! conformance {
             #[test]
             fn nets() {
                 $crate::conformance::check($crate::conformance::Suite::Nets, &($make)());
+            }
+
+            #[test]
+            fn rows() {
+                $crate::conformance::check($crate::conformance::Suite::Rows, &($make)());
             }
 
             #[test]

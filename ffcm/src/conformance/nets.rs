@@ -1,6 +1,6 @@
 //! Golden programs, random nets, batches of calls, and every error that is a property of the net.
 
-mod random;
+pub(super) mod random;
 
 use std::collections::BTreeSet;
 use std::fs;

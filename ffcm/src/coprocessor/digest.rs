@@ -4,7 +4,7 @@
 
 use blake3::Hasher;
 
-use super::{HashOutput, RewriteOutput};
+use super::{EvaluateOutput, HashOutput, RewriteOutput};
 use crate::focus::Ranking;
 use crate::memory::{Memory, MemoryError};
 use crate::net::{Outcome, ReduceError};
@@ -40,6 +40,24 @@ pub fn rewrite_digest(output: &RewriteOutput) -> [u8; 32] {
                 bytes(&mut hasher, error_kind(error).as_bytes());
             }
         }
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// Over numbers and interactions of all rows, the rows that failed with the kind of each error, and the counts by opcode.
+pub fn evaluate_digest(output: &EvaluateOutput) -> [u8; 32] {
+    let mut hasher = Hasher::new();
+    number(&mut hasher, output.rows.len() as u64);
+    for row in &output.rows {
+        number(&mut hasher, row.number.0);
+        number(&mut hasher, row.interactions);
+    }
+    for (row, error) in &output.failures {
+        number(&mut hasher, *row as u64);
+        bytes(&mut hasher, error_kind(error).as_bytes());
+    }
+    for (_, count) in output.counts.iter() {
+        number(&mut hasher, count);
     }
     *hasher.finalize().as_bytes()
 }

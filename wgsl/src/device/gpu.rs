@@ -499,6 +499,19 @@ impl Gpu {
         if let Some(kernel) = lock(&self.kernels).get(&key) {
             return Ok(Arc::clone(kernel));
         }
+        let kernel = self.unkept_kernel(source)?;
+        // Another thread may have been faster: there is one of each.
+        let mut kernels = lock(&self.kernels);
+        Ok(Arc::clone(kernels.entry(key).or_insert(kernel)))
+    }
+
+    /// Compiles a kernel, which is let go of with its last copy.
+    ///
+    /// # Errors
+    ///
+    /// What the device says.
+    pub fn unkept_kernel(&self, source: &Source) -> Result<Arc<Kernel>, GpuError> {
+        self.check()?;
         let started = Instant::now();
         let describe = |error: wgpu::Error| match error {
             wgpu::Error::OutOfMemory { .. } => described(error),
@@ -510,7 +523,7 @@ impl Gpu {
         let (pipeline, layout) = self
             .faults
             .guarded(&self.device, describe, || self.compile(source))?;
-        let kernel = Arc::new(Kernel {
+        Ok(Arc::new(Kernel {
             name: source.name,
             pipeline,
             device: self.id,
@@ -519,10 +532,7 @@ impl Gpu {
             #[cfg(feature = "remote")]
             handle: self.remote_kernel(source)?,
             compile_time: started.elapsed(),
-        });
-        // Another thread may have been faster: there is one of each.
-        let mut kernels = lock(&self.kernels);
-        Ok(Arc::clone(kernels.entry(key).or_insert(kernel)))
+        }))
     }
 
     fn compile(&self, source: &Source) -> (wgpu::ComputePipeline, wgpu::BindGroupLayout) {

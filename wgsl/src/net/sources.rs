@@ -3,9 +3,8 @@
 use super::control;
 use super::fire::FIRE;
 use crate::device::{Binding, Source};
-use crate::kernels::RULES;
+use crate::kernels::{NUMBER, RULES};
 
-const NUMBER: &str = include_str!("../kernels/number.wgsl");
 const HEAP: &str = include_str!("../kernels/net/heap.wgsl");
 const ACCESS: &str = include_str!("../kernels/net/access.wgsl");
 #[cfg(test)]

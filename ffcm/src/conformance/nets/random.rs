@@ -90,7 +90,7 @@ fn literal(rng: &mut Rng) -> String {
 }
 
 /// A plain number of any kind.
-pub(super) fn number(rng: &mut Rng) -> Term {
+pub(in crate::conformance) fn number(rng: &mut Rng) -> Term {
     let bits = rng.next_u64() as u32 >> rng.below(32);
     match rng.below(6) {
         0 => Term::u24(bits),

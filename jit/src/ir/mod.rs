@@ -6,10 +6,14 @@
 //! is a call, its outcome a value, and most of what a definition does needs no heap.
 //!
 //! # Values
-//! A value is written once and holds a [`Term`] that the function owns: it is used once, numbers and references, which
-//! may be used any number of times, and the ends of [`Inst::Wire`], which are two, excepted. It may always be an end of a
+//! A value is written once and holds a [`Term`] that the function owns: it is used once on every path. Excepted are numbers
+//! and what [`Inst::Load`] gives, which may be used any number of times or not at all, and the ends of [`Inst::Wire`], which
+//! are two. That a branch looks at a value is no use, but where it found a number or a reference there is none left. A value
+//! may always be an end of a
 //! wire at which nothing waits yet, or a term of a class that the program was not written for: every instruction then does
 //! what the net would, with nodes of the heap. Nothing but speed depends on which way is taken.
+//! [`Inst::Allocate`] gives a node to be filled in by one [`Inst::Write`] in the same block, before the next call; that and
+//! [`Inst::Cell`] are no uses of it.
 //!
 //! # Control
 //! Blocks form a tree: the entry is block 0, every other block is named once, by a block with a smaller number. So there are
@@ -18,11 +22,17 @@
 //! # Counting
 //! A block counts at once all interactions that it stands for if each of its instructions finds what programs are written
 //! for; an instruction that does not takes back what it leaves undone. So interactions, gas and errors are those of the
-//! interpreter.
+//! interpreter. While functions are under way more may be counted than will have been done in the end: whether gas has
+//! run out is seen when none is. A block that counts and comes after a call, in a block that leads to it, begins with an
+//! [`Inst::Reserve`], which has the counters looked at: so they stay small when many calls return one after the other.
 //!
 //! # Memory
 //! An instruction that may allocate nodes comes after an [`Inst::Reserve`] in the same block with no call in between, which
-//! makes sure of as many as all instructions up to the next call or the end of the path may take.
+//! makes sure of as many as all instructions up to the next call or the end of the block may take, see [`Inst::nodes`].
+
+#[cfg(test)]
+pub(crate) mod run;
+mod text;
 
 use ffcm::net::partial::{Shape, Tally};
 use ffcm::spec::word::Term;
@@ -115,7 +125,7 @@ pub enum Inst {
         /// NUM, REF or ERA.
         term: Term,
     },
-    /// Makes sure of memory.
+    /// Makes sure of memory: the run is over where there is not enough. Has the counters looked at if they are due.
     Reserve {
         /// Nodes.
         nodes: u32,
@@ -235,6 +245,32 @@ pub enum Inst {
         /// One for each leaf.
         leaves: Vec<ValueId>,
     },
+}
+
+impl Inst {
+    /// Most nodes that it allocates. `types` are those of the function.
+    pub fn nodes(&self, types: &[Type]) -> u32 {
+        let number = |value: &ValueId| types.get(value.0 as usize) == Some(&Type::Number);
+        match self {
+            Inst::Open { .. } | Inst::Copy { .. } => 2,
+            Inst::Operate {
+                number: a, left: b, ..
+            } if number(a) && number(b) => 0,
+            Inst::Operate { .. }
+            | Inst::Apply { .. }
+            | Inst::Allocate { .. }
+            | Inst::Node { .. }
+            | Inst::Wire { .. } => 1,
+            Inst::Load { .. }
+            | Inst::Reserve { .. }
+            | Inst::Erase { .. }
+            | Inst::Link { .. }
+            | Inst::Write { .. }
+            | Inst::Cell { .. }
+            | Inst::Call { .. }
+            | Inst::Defer { .. } => 0,
+        }
+    }
 }
 
 /// The end of a block.

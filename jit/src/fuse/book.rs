@@ -1,0 +1,142 @@
+//! What is known of the definitions of a book before any of them is looked at closely.
+
+use ffcm::net::Definition;
+use ffcm::spec::word::{Class, Term};
+
+use super::{CONSTRUCTOR_NODES_MAX, CONSTRUCTORS_MAX};
+
+/// A small tree of constructors.
+pub(super) fn is_constructor(definition: &Definition) -> bool {
+    definition.root.class() == Class::Con
+        && definition.redexes.is_empty()
+        && definition.nodes.len() <= CONSTRUCTOR_NODES_MAX
+        && definition
+            .terms()
+            .all(|term| !term.class().is_node() || term.class() == Class::Con)
+}
+
+/// Definitions that are small trees of constructors and stand as data somewhere: as what a definition answers in the end,
+/// or as an argument of a call. Those that only stand as arms of a switch, or among the cases of a match, are code.
+pub(super) fn constructors(definitions: &[Definition]) -> Vec<u32> {
+    let mut data = vec![false; definitions.len()];
+    let mut mark = |term: Term| {
+        if term.class() == Class::Ref {
+            data[term.offset() as usize] = true;
+        }
+    };
+    for definition in definitions {
+        let mut last = definition.root;
+        while last.class() == Class::Con {
+            last = definition.nodes[last.offset() as usize][1];
+        }
+        mark(last);
+        let calls = definition.redexes.iter().filter_map(|&(a, b)| {
+            let (a, b) = if a.class() < b.class() {
+                (a, b)
+            } else {
+                (b, a)
+            };
+            (a.class() == Class::Ref).then_some(b)
+        });
+        let mut trees: Vec<Term> = calls.collect();
+        while let Some(tree) = trees.pop() {
+            mark(tree);
+            if tree.class() == Class::Con {
+                trees.extend(definition.nodes[tree.offset() as usize]);
+            }
+        }
+    }
+    (0..definitions.len())
+        .filter(|&i| data[i] && is_constructor(&definitions[i]))
+        .map(|i| i as u32)
+        .take(CONSTRUCTORS_MAX)
+        .collect()
+}
+
+/// Which definitions lead to themselves: Tarjan's strongly connected components, without recursion.
+pub(super) fn recursive(definitions: &[Definition]) -> Vec<bool> {
+    const NONE: u32 = u32::MAX;
+    let count = definitions.len();
+    let edges: Vec<Vec<u32>> = definitions
+        .iter()
+        .map(|definition| {
+            let references = definition.terms().filter(|t| t.class() == Class::Ref);
+            references.map(Term::offset).collect()
+        })
+        .collect();
+    let mut recursive = vec![false; count];
+    let (mut order, mut low) = (vec![NONE; count], vec![0; count]);
+    let (mut stack, mut on_stack) = (Vec::new(), vec![false; count]);
+    let mut next = 0;
+    for start in 0..count {
+        let mut work = vec![(start, 0)];
+        while let Some((at, edge)) = work.pop() {
+            if edge == 0 {
+                if order[at] != NONE {
+                    continue;
+                }
+                (order[at], low[at]) = (next, next);
+                next += 1;
+                stack.push(at);
+                on_stack[at] = true;
+            } else {
+                let target = edges[at][edge - 1] as usize;
+                if on_stack[target] {
+                    low[at] = low[at].min(low[target]);
+                }
+            }
+            if let Some(&target) = edges[at].get(edge) {
+                let target = target as usize;
+                recursive[at] |= target == at;
+                work.push((at, edge + 1));
+                if order[target] == NONE {
+                    work.push((target, 0));
+                }
+            } else if low[at] == order[at] {
+                let members = stack.iter().rposition(|&member| member == at);
+                let members = stack.split_off(members.unwrap_or_default());
+                for &member in &members {
+                    on_stack[member] = false;
+                    recursive[member] |= members.len() > 1;
+                }
+            }
+        }
+    }
+    recursive
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ffcm::net::Book;
+
+    fn names(book: &Book, found: impl Fn(usize) -> bool) -> Vec<&str> {
+        let definitions = book.definitions();
+        let found = (0..definitions.len()).filter(|&i| found(i));
+        found.map(|i| definitions[i].name.as_str()).collect()
+    }
+
+    #[test]
+    fn definitions_that_lead_to_themselves_are_found() {
+        let text = "@main = (@a (@d @e))\n@a = @b\n@b = @c\n@c = (@a @f)\n@d = @d\n@e = @f\n@f = 1";
+        let book = Book::parse(text).unwrap();
+        let found = recursive(book.definitions());
+        assert_eq!(names(&book, |i| found[i]), ["a", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn constructors_are_told_from_arms() {
+        let text = "@main = out & @list ~ (@Two (1 out))
+            @None = (n (* n))
+            @Two = (* (t t))
+            @list = ((@list_none k) k)
+            @list_none = (* @None)
+            @pick = (?((@pick_one @pick_two) k) k)
+            @pick_one = (a (* a))
+            @pick_two = (* (a a))";
+        let book = Book::parse(text).unwrap();
+        let found = constructors(book.definitions());
+        let is = |i| found.contains(&(i as u32));
+        assert_eq!(names(&book, is), ["None", "Two"]);
+    }
+}

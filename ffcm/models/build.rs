@@ -14,8 +14,8 @@ struct Fault {
     says: &'static str,
 }
 
-const FILES: [&str; 9] = [
-    "compile", "exec", "heap", "misses", "pool", "program", "template", "wires", "worker",
+const FILES: [&str; 10] = [
+    "compile", "exec", "fused", "heap", "misses", "pool", "program", "template", "wires", "worker",
 ];
 
 const FAULTS: &[Fault] = &[
@@ -70,9 +70,33 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "a_term_is_let_go_within_a_period",
         file: "wires",
-        from: "class(term) > 3 {\n            self.end_period();",
-        to: "class(term) > 3 {",
+        from: "            self.let_go(term);",
+        to: "",
         found_by: "arrival_at_a_cell_that_was_ones_own",
+        says: "panicked",
+    },
+    Fault {
+        name: "cells_that_a_term_leads_to_stay_ones_own",
+        file: "wires",
+        from: "self.disown(at, met);",
+        to: "",
+        found_by: "arrival_at_a_cell_that_was_ones_own",
+        says: "panicked",
+    },
+    Fault {
+        name: "a_term_is_not_followed",
+        file: "wires",
+        from: "terms[count] = met.without_sub();\n                    count += 1;",
+        to: "",
+        found_by: "arrival_behind_a_term_that_was_let_go",
+        says: "panicked",
+    },
+    Fault {
+        name: "a_term_that_leads_to_much_is_let_go_within_a_period",
+        file: "wires",
+        from: "                return;\n            }\n        }\n        self.end_period();",
+        to: "                return;\n            }\n        }",
+        found_by: "arrival_behind_a_term_that_was_let_go",
         says: "panicked",
     },
     Fault {

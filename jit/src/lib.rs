@@ -9,6 +9,8 @@ mod check;
 mod fuse;
 pub mod ir;
 pub mod lane;
+pub mod likely;
+pub mod native;
 mod render;
 mod spec;
 

@@ -21,11 +21,9 @@
 //! that heap small. A coprocessor that reports it full all the same has failed,
 //! and so does the call.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ffcm::coprocessor::{Coprocessor, JobError, TabulateJob, Tabulated};
+use ffcm::coprocessor::{Coprocessor, EvaluateJob, Evaluated, JobError};
 use ffcm::net::{Book, Definition, Limits, LoadError, ReduceError};
 use ffcm::spec::number::{Kind, sign_extend};
 use ffcm::spec::word::{Class, Term};
@@ -237,44 +235,45 @@ impl WeightNet {
             return Ok(Vec::new());
         }
         let alone = coprocessor.info().threads == 1;
-        let rows: Vec<[Term; COLUMNS.get()]> = map(edges, alone, |_, edge| self.row(edge));
-        let job = TabulateJob {
+        let rows: Vec<[Term; COLUMNS]> = map(edges, alone, |edge| self.row(edge));
+        let job = EvaluateJob {
             book: Arc::clone(&self.book),
             entry: self.entry,
-            columns: COLUMNS,
-            arguments: rows.into_flattened(),
+            arity: COLUMNS,
+            arguments: rows.as_flattened(),
             limits: Limits {
                 gas: gas_per_edge,
                 nodes: self.heap_nodes(gas_per_edge),
                 result_bytes: RESULT_BYTES,
             },
         };
-        let answers = coprocessor.tabulate(&job)?;
-        if answers.len() != edges.len() {
+        let answers = coprocessor.evaluate(&job)?;
+        if answers.rows.len() != edges.len() {
             return Err(WeightFailure::Answer {
-                edge: answers.len().min(edges.len()),
-                message: format!("{} answers for {} calls", answers.len(), edges.len()),
+                edge: answers.rows.len().min(edges.len()),
+                message: format!("{} answers for {} calls", answers.rows.len(), edges.len()),
             });
         }
-        let first_failed = AtomicUsize::new(usize::MAX);
-        let weighed = map(&answers, alone, |edge, answer| {
-            weigh(answer, gas_per_edge).unwrap_or_else(|_| {
-                first_failed.fetch_min(edge, Ordering::Relaxed);
-                UNWEIGHED
-            })
-        });
-        let edge = first_failed.into_inner();
-        match answers.into_iter().nth(edge) {
-            Some(Err(error)) => Err(WeightFailure::Answer {
+        let mut weighed = map(&answers.rows, alone, |row| weigh(row, gas_per_edge));
+        for (edge, error) in answers.failures {
+            let refusal = refuse(error).map_err(|error| WeightFailure::Answer {
                 edge,
                 message: error.to_string(),
-            }),
-            _ => Ok(weighed),
+            })?;
+            let place = weighed.get_mut(edge).ok_or(WeightFailure::Answer {
+                edge,
+                message: "there is no such call".into(),
+            })?;
+            *place = Weighed {
+                verdict: WeightVerdict::Refused(refusal),
+                interactions: gas_per_edge,
+            };
         }
+        Ok(weighed)
     }
 
     /// What `@weight` is applied to for one edge.
-    fn row(&self, edge: &EdgeAttributes) -> [Term; COLUMNS.get()] {
+    fn row(&self, edge: &EdgeAttributes) -> [Term; COLUMNS] {
         let saturated = |value: u64| Term::u32(u32::try_from(value).unwrap_or(u32::MAX));
         [
             saturated(edge.stake >> self.stake_shift),
@@ -285,63 +284,51 @@ impl WeightNet {
 }
 
 /// Stake, age and kind.
-const COLUMNS: NonZeroUsize = NonZeroUsize::new(3).expect("three is not zero");
-
-/// Stands where the coprocessor failed, until that is told.
-const UNWEIGHED: Weighed = Weighed {
-    verdict: WeightVerdict::Weight(0),
-    interactions: 0,
-};
+const COLUMNS: usize = 3;
 
 /// `work` done on each item, by all threads unless the coprocessor has a single one itself.
-fn map<T: Sync, U: Send>(items: &[T], alone: bool, work: impl Fn(usize, &T) -> U + Sync) -> Vec<U> {
+fn map<T: Sync, U: Send>(items: &[T], alone: bool, work: impl Fn(&T) -> U + Send + Sync) -> Vec<U> {
     if alone || items.len() <= SHARE_MIN {
-        return { items.iter().enumerate() }
-            .map(|(at, item)| work(at, item))
-            .collect();
+        return items.iter().map(work).collect();
     }
-    let shared = items.par_iter().enumerate().with_min_len(SHARE_MIN);
-    shared.map(|(at, item)| work(at, item)).collect()
+    items.par_iter().with_min_len(SHARE_MIN).map(work).collect()
 }
 
-/// The verdict on the answer for one edge, and what to charge; nothing if the answer is the failure of the coprocessor.
-fn weigh(answer: &Result<Tabulated, ReduceError>, gas_per_edge: u64) -> Result<Weighed, NoVerdict> {
-    let made = answer
-        .as_ref()
-        .map_or(gas_per_edge, |answer| answer.interactions);
-    let verdict = judge(answer)?;
+/// The verdict on the answer for one edge, and what to charge.
+fn weigh(answer: &Evaluated, gas_per_edge: u64) -> Weighed {
+    let verdict = judge(answer.number);
     let interactions = match verdict {
-        WeightVerdict::Weight(_) | WeightVerdict::Refused(Refusal::Negative) => made,
+        WeightVerdict::Weight(_) | WeightVerdict::Refused(Refusal::Negative) => answer.interactions,
         WeightVerdict::Refused(_) => gas_per_edge,
     };
-    Ok(Weighed {
+    Weighed {
         verdict,
         interactions,
-    })
+    }
 }
 
-/// An error that is no verdict: the coprocessor failed.
-struct NoVerdict;
-
-/// The verdict on one answer.
-fn judge(answer: &Result<Tabulated, ReduceError>) -> Result<WeightVerdict, NoVerdict> {
-    let number = match answer {
-        Ok(answer) => answer.number,
-        Err(ReduceError::OutOfGas { .. }) => return Ok(WeightVerdict::Refused(Refusal::OutOfGas)),
+/// The verdict on a failure; those that are not the net's are failures of the coprocessor.
+fn refuse(error: ReduceError) -> Result<Refusal, ReduceError> {
+    match error {
+        ReduceError::OutOfGas { .. } => Ok(Refusal::OutOfGas),
         // Both are normal forms that are no number; which of the two is found first is not agreed upon.
-        Err(ReduceError::ViciousCircle | ReduceError::ResultTooLong { .. }) => None,
-        Err(_) => return Err(NoVerdict),
-    };
+        ReduceError::ViciousCircle | ReduceError::ResultTooLong { .. } => Ok(Refusal::NotANumber),
+        error => Err(error),
+    }
+}
+
+/// The verdict on the number that a net gave, if it is one.
+fn judge(number: Term) -> WeightVerdict {
     let signed = |value: i32| match u64::try_from(value) {
         Ok(weight) => WeightVerdict::Weight(weight),
         Err(_) => WeightVerdict::Refused(Refusal::Negative),
     };
-    Ok(match number.and_then(Term::as_plain) {
+    match number.as_plain() {
         Some((Kind::U24 | Kind::U32, bits)) => WeightVerdict::Weight(u64::from(bits)),
         Some((Kind::I24, bits)) => signed(sign_extend(bits)),
         Some((Kind::I32, bits)) => signed(bits as i32),
         Some((Kind::F24 | Kind::F32, _)) | None => WeightVerdict::Refused(Refusal::NotANumber),
-    })
+    }
 }
 
 /// The definitions that `entry` may come to expand, itself included.

@@ -28,7 +28,7 @@ mod faults {
 mod random;
 
 // Where the engine's sources expect the rest of their crate.
-use ffcm::{net, spec};
+use ffcm::{cpu, net, spec};
 
 /// Runs a test of this program that has to fail, in a process of its own, since a failed model may take the process
 /// with it. `says` is part of what it must fail with.

@@ -76,7 +76,11 @@ pub(super) fn run(case: &StdArc<Case>, workers: usize) {
     let entry = Term::reference(case.call.entry, false);
     let root = first.boot(entry, &case.call.arguments);
     let root = root.ok().expect("the net fits");
-    let mut bag = first.give();
+    let half = first.stack.len() / 2;
+    let mut bag = Vec::new();
+    while bag.len() < half {
+        bag.extend(first.give());
+    }
     let mut helpers = Vec::new();
     for _ in 1..workers {
         let rest = bag.split_off(bag.len().div_ceil(2));

@@ -4,17 +4,12 @@ pub(super) mod random;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::mem::discriminant;
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::{Run, Stop, shorten};
-use crate::coprocessor::{
-    Coprocessor, JobError, OracleCoprocessor, RewriteJob, RewriteOutput, TabulateJob, ending,
-    rewrite_digest,
-};
-use crate::net::{Book, Call, Limits, ReduceError};
+use crate::coprocessor::{RewriteJob, RewriteOutput, ending, rewrite_digest};
+use crate::net::{Book, Call, Limits};
 use crate::spec::number::Operator;
 use crate::spec::rules::Counts;
 use crate::spec::word::Term;
@@ -238,7 +233,6 @@ fn batches(suite: &mut Nets<'_, '_>) -> Result<(), Stop> {
         );
     }
     for gas in [1_000_000, 400, 3] {
-        tabulated(suite, &book, gas)?;
         reduce(
             suite,
             "a batch of calls",
@@ -251,41 +245,6 @@ fn batches(suite: &mut Nets<'_, '_>) -> Result<(), Stop> {
         )?;
     }
     reduce(suite, "no calls", &book, vec![], Limits::default())?;
-    Ok(())
-}
-
-/// Rows of two numbers and one of a single number, of which most give a number. Not in the suite's digest, which is that of
-/// the same calls made singly.
-fn tabulated(suite: &Nets<'_, '_>, book: &Arc<Book>, gas: u64) -> Result<(), Stop> {
-    for name in ["op0", "op3", "fact"] {
-        let case = format!("@{name} tabulated, gas {gas}");
-        let mut rng = Rng::new(gas);
-        let job = TabulateJob {
-            book: Arc::clone(book),
-            entry: book.find(name).ok_or_else(|| failed(&case, &"not there"))?,
-            columns: const { NonZeroUsize::new(2).expect("two is not zero") },
-            arguments: (0..199).map(|_| random::number(&mut rng)).collect(),
-            limits: Limits {
-                gas,
-                ..Limits::default()
-            },
-        };
-        let found = match suite.run.backend.tabulate(&job) {
-            Err(JobError::NotSupported { .. }) => return Err(Stop::NotSupported),
-            found => found.map_err(|e| failed(&case, &e))?,
-        };
-        let expected = OracleCoprocessor.tabulate(&job);
-        let expected = expected.map_err(|e| failed(&case, &e))?;
-        let same = |(a, b): (&_, &_)| match (a, b) {
-            (Ok(a), Ok(b)) => a == b,
-            (Err(a), Err(b)) => discriminant::<ReduceError>(a) == discriminant(b),
-            _ => false,
-        };
-        if expected.len() != found.len() || !expected.iter().zip(&found).all(same) {
-            let message = shorten(format!("expected {expected:?}, found {found:?}"));
-            return Err(failed(&case, &message));
-        }
-    }
     Ok(())
 }
 

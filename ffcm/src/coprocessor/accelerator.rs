@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::{Coprocessor, JobError, SelfTestError, calibrate, self_test};
 use crate::cpu::CpuCoprocessor;
+use crate::cpu::native::Fuser;
 
 /// A backend as the command line names it: `cpu`, `wgpu`, `wgpu:1`, `cuda`, `cuda:0` or `auto`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -102,10 +103,22 @@ impl Accelerator {
         threads: usize,
         providers: &[&dyn Provider],
     ) -> Result<Opened, AcceleratorError> {
+        self.open_fused(threads, providers, None)
+    }
+
+    /// The same, with native code that `fuser` makes for the CPU.
+    pub fn open_fused(
+        self,
+        threads: usize,
+        providers: &[&dyn Provider],
+        fuser: Option<Arc<dyn Fuser>>,
+    ) -> Result<Opened, AcceleratorError> {
         let (name, index) = match self {
             Accelerator::Wgpu(index) => ("wgpu", index),
             Accelerator::Cuda(index) => ("cuda", index),
-            Accelerator::Cpu | Accelerator::Auto => return self.open_cpu(threads, providers),
+            Accelerator::Cpu | Accelerator::Auto => {
+                return self.open_cpu(threads, providers, fuser);
+            }
         };
         let provider = providers.iter().find(|provider| provider.name() == name);
         let provider = provider.ok_or(AcceleratorError::NotBuilt(self))?;
@@ -128,9 +141,14 @@ impl Accelerator {
         self,
         threads: usize,
         providers: &[&dyn Provider],
+        fuser: Option<Arc<dyn Fuser>>,
     ) -> Result<Opened, AcceleratorError> {
         let accelerator = Accelerator::Cpu;
-        let cpu = CpuCoprocessor::new(threads).map_err(|source| AcceleratorError::Start {
+        let cpu = match fuser {
+            Some(fuser) => CpuCoprocessor::with_fuser(threads, fuser),
+            None => CpuCoprocessor::new(threads),
+        };
+        let cpu = cpu.map_err(|source| AcceleratorError::Start {
             accelerator,
             source,
         })?;

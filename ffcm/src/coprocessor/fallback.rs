@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::{
-    Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, RewriteJob, RewriteOutput,
-    TabulateJob, TabulateOutput,
+    Coprocessor, DeviceInfo, EvaluateJob, EvaluateOutput, FocusJob, HashJob, HashOutput, JobError,
+    RewriteJob, RewriteOutput,
 };
 use crate::focus::Ranking;
 use crate::memory::{Memory, MemoryError, MemoryOp, SlotId};
@@ -170,7 +170,12 @@ impl Coprocessor for WithFallback {
 
     fn rewrite(&self, job: &RewriteJob) -> Result<RewriteOutput, JobError> {
         if let Some(device) = self.device() {
-            let result = device.rewrite(job).and_then(within_heap);
+            let result = device.rewrite(job).and_then(|output| {
+                let full = output
+                    .iter()
+                    .any(|result| result.as_ref().is_err_and(is_full));
+                within_heap(output, full)
+            });
             if let Some(answer) = self.answer("rewrite", result) {
                 return answer;
             }
@@ -178,14 +183,17 @@ impl Coprocessor for WithFallback {
         self.cpu.rewrite(job)
     }
 
-    fn tabulate(&self, job: &TabulateJob) -> Result<TabulateOutput, JobError> {
+    fn evaluate(&self, job: &EvaluateJob<'_>) -> Result<EvaluateOutput, JobError> {
         if let Some(device) = self.device() {
-            let result = device.tabulate(job).and_then(within_heap);
-            if let Some(answer) = self.answer("rewrite", result) {
+            let result = device.evaluate(job).and_then(|output| {
+                let full = output.failures.iter().any(|(_, error)| is_full(error));
+                within_heap(output, full)
+            });
+            if let Some(answer) = self.answer("evaluate", result) {
                 return answer;
             }
         }
-        self.cpu.tabulate(job)
+        self.cpu.evaluate(job)
     }
 
     fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError> {
@@ -225,12 +233,13 @@ impl Coprocessor for WithFallback {
     }
 }
 
-/// A batch in which no call ran out of heap.
-fn within_heap<T>(
-    output: Vec<Result<T, ReduceError>>,
-) -> Result<Vec<Result<T, ReduceError>>, JobError> {
-    let full = |result: &Result<T, _>| matches!(result, Err(ReduceError::OutOfHeap { .. }));
-    match output.iter().any(full) {
+fn is_full(error: &ReduceError) -> bool {
+    matches!(error, ReduceError::OutOfHeap { .. })
+}
+
+/// The answer to a batch, of which a call ran out of heap if it is `full`.
+fn within_heap<T>(output: T, full: bool) -> Result<T, JobError> {
+    match full {
         false => Ok(output),
         true => Err(JobError::NotSupported {
             backend: "the device's heap".into(),

@@ -1,14 +1,15 @@
 //! The CPU as a coprocessor.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use super::native::Fuser;
 use super::net::{Answer, Calls, CompiledBooks, ScratchPool};
 use super::{NetEngine, THREADS_MAX};
 use crate::coprocessor::{
-    Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, RewriteJob, RewriteOutput,
-    TabulateJob, TabulateOutput,
+    Coprocessor, DeviceInfo, EvaluateJob, EvaluateOutput, FocusJob, HashJob, HashOutput, JobError,
+    RewriteJob, RewriteOutput,
 };
 use crate::focus::{Ranker, Ranking};
 use crate::hash;
@@ -38,6 +39,15 @@ impl CpuCoprocessor {
     /// A pool of `threads` workers, at most [`THREADS_MAX`]; 0 takes one per available core. [`JobError::Device`] if
     /// there are too many, or the system refuses them.
     pub fn new(threads: usize) -> Result<CpuCoprocessor, JobError> {
+        CpuCoprocessor::start(threads, None)
+    }
+
+    /// The same, calling the native code that `fuser` makes for the books run.
+    pub fn with_fuser(threads: usize, fuser: Arc<dyn Fuser>) -> Result<CpuCoprocessor, JobError> {
+        CpuCoprocessor::start(threads, Some(fuser))
+    }
+
+    fn start(threads: usize, fuser: Option<Arc<dyn Fuser>>) -> Result<CpuCoprocessor, JobError> {
         if threads > THREADS_MAX {
             let what = format!("{threads} threads are asked for, the most is {THREADS_MAX}");
             return Err(JobError::Device(what));
@@ -51,7 +61,7 @@ impl CpuCoprocessor {
             })?;
         Ok(CpuCoprocessor {
             pool,
-            books: CompiledBooks::default(),
+            books: CompiledBooks::new(fuser),
             scratch: ScratchPool::default(),
             ranker: Mutex::new(None),
         })
@@ -109,9 +119,15 @@ impl Coprocessor for CpuCoprocessor {
     }
 
     /// Gives each thread whole rows.
-    fn tabulate(&self, job: &TabulateJob) -> Result<TabulateOutput, JobError> {
+    fn evaluate(&self, job: &EvaluateJob<'_>) -> Result<EvaluateOutput, JobError> {
         let engine = self.books.engine(&job.book);
-        Ok(self.batch(&engine, job, &job.limits))
+        let code = self.books.row_code(job);
+        let evaluate = |shared| engine.reduce_rows(job, code.as_deref(), &self.scratch, shared);
+        // One thread is not worth a change of threads.
+        Ok(match self.threads() {
+            1 => evaluate(false),
+            _ => self.pool.install(|| evaluate(true)),
+        })
     }
 
     fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError> {
@@ -158,13 +174,10 @@ impl Coprocessor for CpuCoprocessor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coprocessor::Tabulated;
     use crate::focus::FocusParams;
     use crate::graph::{EdgeDelta, Graph};
-    use crate::net::Book;
+    use crate::net::{Book, Call};
     use crate::spec::word::Term;
-    use std::num::NonZeroUsize;
-    use std::sync::Arc;
 
     #[test]
     fn thread_counts_are_taken_as_given_and_bounded() {
@@ -217,19 +230,13 @@ mod tests {
             @float = (x (y r)) & x ~ $([f32] s) & s ~ $([+] $(y r))";
         let other = format!("{text}\n@another = 1");
         let books = [text, &other].map(|text| Arc::new(Book::parse(text).unwrap()));
-        let job = |book: &Arc<Book>, entry: u32, rows: usize, limits| TabulateJob {
-            book: Arc::clone(book),
-            entry,
-            columns: NonZeroUsize::new(2).unwrap(),
-            arguments: (0..2 * rows as u32 - 1)
-                .map(|i| match i % 11 {
-                    10 => Term::ERA,
-                    7 => Term::i32(-(i as i32)),
-                    _ => Term::u24(i),
-                })
-                .collect(),
-            limits,
-        };
+        let arguments: Vec<Term> = (0..700)
+            .map(|i| match i % 11 {
+                10 => Term::ERA,
+                7 => Term::i32(-(i as i32)),
+                _ => Term::u24(i),
+            })
+            .collect();
         let mut endings = std::collections::BTreeSet::new();
         for threads in [1, 2, 4] {
             let cpu = CpuCoprocessor::new(threads).unwrap();
@@ -241,16 +248,27 @@ mod tests {
                             nodes: 500 + 500 * round,
                             result_bytes,
                         };
-                        let job = job(book, entry, 1 + 150 * round as usize, limits);
-                        let found = cpu.tabulate(&job).unwrap();
-                        let calls = job.calls().calls;
-                        assert_eq!(found.len(), calls.len());
+                        // The last row is short.
+                        let job = EvaluateJob {
+                            book: Arc::clone(book),
+                            entry,
+                            arity: 2,
+                            arguments: &arguments[..1 + 300 * round as usize],
+                            limits,
+                        };
+                        let found = cpu.evaluate(&job).unwrap();
                         let engine = NetEngine::new(book);
-                        for (found, call) in found.iter().zip(&calls) {
-                            let alone = engine.reduce(call, &limits, 1, None);
+                        let mut expected = EvaluateOutput::default();
+                        for row in job.rows() {
+                            let call = Call {
+                                entry,
+                                arguments: row.to_vec(),
+                            };
+                            let alone = engine.reduce(&call, &limits, 1, None);
                             endings.insert(crate::coprocessor::ending(&alone));
-                            assert_eq!(*found, alone.map(Tabulated::from));
+                            expected.push(alone);
                         }
+                        assert_eq!(found, expected);
                     }
                 }
             }

@@ -13,12 +13,14 @@
 //!   [`Runtime::enter`], and goes on only if told to. Otherwise it returns what `enter` has put into its results at once. So
 //!   gas is metered, the stack stays bounded, work is shared, and calls are left for later (as frames of the worker)
 //!   whenever that is better.
-//! * *Counting.* A block adds its interactions to `tally` and takes their number from `ticks`.
+//! * *Counting.* A block adds its interactions to `tally` and takes their number from `ticks`. Where a block that counts comes
+//!   after a call and finds `ticks` below [`TICKS_MIN`] then, it calls [`Runtime::reserve`], be it for no nodes: many calls may
+//!   return before one is entered again, and what they count has to fit the lanes.
 //! * *Memory.* It takes nodes from the end of the list of free nodes, at most as many as it has made sure of by comparing
 //!   `free_length` or through [`Runtime::reserve`]; if that says no, it returns erasers at once. Of a node that it takes
 //!   apart, neither of whose slots is absent, it puts the offset of the first slot back at the end of the list if `free_length` is
 //!   below `free_capacity`, and calls [`Runtime::free`] otherwise. Calls and functions of the runtime may change the list.
-//! * *Slots* are 64-bit words: a term as in [`Term`](crate::spec::word::Term). It reads them with acquire ordering and writes those of
+//! * *Slots* are 64-bit words: a term as in [`Term`]. It reads them with acquire ordering and writes those of
 //!   new nodes in any order. An absent slot of a new node holds `absent`. It reads a cell whose end it holds; if a term
 //!   waits there (its substitution bit is set), it may take it, without that bit, and frees the cell's node, offset rounded
 //!   down to even; if that term is an end of a wire it calls [`Runtime::resolve`] instead.
@@ -29,7 +31,17 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use super::Compiled;
+use crate::coprocessor::Evaluated;
 use crate::net::Book;
+use crate::spec::number::Kind;
+use crate::spec::rules::Counts;
+use crate::spec::word::Term;
+
+/// Version of this contract. Whoever keeps code keeps this number with it.
+pub const VERSION: u32 = 1;
+
+/// Least `ticks` that native code goes on with, see the module documentation.
+pub const TICKS_MIN: i64 = -(1 << 14);
 
 /// What native code sees of a worker.
 #[repr(C)]
@@ -68,7 +80,7 @@ pub struct Runtime {
     /// leaf that comes in or goes out.
     pub enter:
         unsafe extern "C" fn(*mut Context, entry: u32, ins: *const u64, outs: *mut u64) -> u32,
-    /// Makes sure of nodes: whether there are that many (1), or the run is over (0).
+    /// Makes sure of nodes: whether there are that many (1), or the run is over (0). Makes room in `tally`.
     pub reserve: unsafe extern "C" fn(*mut Context, nodes: u32) -> u32,
     /// Puts the node at an even offset back on the list of free nodes.
     pub free: unsafe extern "C" fn(*mut Context, node: u32),
@@ -112,11 +124,38 @@ pub struct Function {
 /// Every function that [`Fused::function`] answers stays callable as long as this value lives, is one for that entry, and keeps to
 /// the contract of this module.
 pub unsafe trait Fused: Send + Sync {
-    /// The code for an entry, if it is ready. Asked for every time that an entry is run: to be answered by one load.
+    /// [`Compiled::digest`] of the book that this is code for.
+    fn digest(&self) -> [u8; 32];
+
+    /// The code for an entry, if it is ready; from then on always the same leaves go out. Asked for every time that an entry
+    /// is run: to be answered by one load.
     fn function(&self, entry: u32) -> Option<Function>;
 
     /// This entry was running when a worker looked up from its work, which it does after some thousands of interactions.
     fn sampled(&self, entry: u32);
+}
+
+/// The answer to a row that [`FusedRows::run`] leaves.
+pub const LEFT: Evaluated = Evaluated {
+    number: Term::ABSENT,
+    interactions: u64::MAX,
+};
+
+/// Native code for a definition applied to rows of numbers of certain kinds: no heap, no engine.
+pub trait FusedRows: Send + Sync {
+    /// Most interactions of a row that is answered.
+    fn most(&self) -> u64;
+
+    /// Answers rows, which `arguments` holds one after the other, whatever terms they are, and adds to `counts` what the rows
+    /// answered have made. A row that it cannot answer gets [`LEFT`], at least one that makes more than `gas` interactions,
+    /// or whose arguments are not all numbers of the kinds it was made for. How many rows were left.
+    fn run(
+        &self,
+        arguments: &[Term],
+        gas: u64,
+        answers: &mut [Evaluated],
+        counts: &mut Counts,
+    ) -> usize;
 }
 
 /// Makes native code.
@@ -124,4 +163,16 @@ pub trait Fuser: Send + Sync {
     /// Code for the entries of a book, see [`Compiled::entries`]. Called once for each book, when it is first run; answers at
     /// once, with code that becomes ready later. None if there will be no code for this book.
     fn fuse(&self, book: &Book, compiled: &Compiled) -> Option<Arc<dyn Fused>>;
+
+    /// Code for rows of a definition of a book: `columns` are the kinds of its arguments. None if there is none of use. Called
+    /// again only when it may have been forgotten; takes the time that some thousands of rows take without.
+    fn fuse_rows(
+        &self,
+        _book: &Book,
+        _compiled: &Compiled,
+        _entry: u32,
+        _columns: &[Kind],
+    ) -> Option<Arc<dyn FusedRows>> {
+        None
+    }
 }

@@ -170,6 +170,13 @@ impl Counts {
         }
     }
 
+    /// Takes away all of `other`, which has been counted before.
+    pub fn remove(&mut self, other: &Counts) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine -= theirs;
+        }
+    }
+
     /// How many interactions of `op`; zero for links.
     pub fn get(&self, op: Opcode) -> u64 {
         (op as usize).checked_sub(1).map_or(0, |slot| self.0[slot])

@@ -123,7 +123,7 @@ impl Fuser<'_> {
     ) -> Result<Option<(u8, u32)>, TooLarge> {
         let matching = self.level == Level::Matches && !path.slow && !self.constructors.is_empty();
         while let Some((register, node)) = path.patterns.pop_front() {
-            if matching && path.decided.1 < MATCHES_MAX {
+            if matching && path.decided.1 < MATCHES_MAX && offers(path, node) {
                 path.decided.1 += 1;
                 return Ok(Some((register, node)));
             }
@@ -149,6 +149,7 @@ impl Fuser<'_> {
         let mut cases = Vec::with_capacity(self.constructors.len());
         for definition in self.constructors.clone() {
             let mut path = path.clone();
+            path.code.let_go(register);
             path.net.count(Opcode::Specialize, 1);
             let at = path.net.calls.len();
             let constructor = &self.definitions[definition as usize];
@@ -176,6 +177,7 @@ impl Fuser<'_> {
         let arms = path.net.port(node, 0);
         let zero = {
             let mut path = path.clone();
+            path.code.let_go(register);
             path.net.count(Opcode::Switch, 1);
             let chosen = path.net.node(CON, [out, Value::Atom(Term::ERA)]);
             path.net.link(chosen, arms);
@@ -183,6 +185,7 @@ impl Fuser<'_> {
         };
         let (before, successor) = {
             let mut path = path.clone();
+            path.code.let_go(register);
             path.net.count(Opcode::Switch, 1);
             let (number, before) = path.writer(draft).fresh(Type::Number)?;
             let taken = path.net.node(CON, [Value::Register(number), out]);
@@ -213,9 +216,9 @@ impl Fuser<'_> {
         let worthy = |call: &Call| {
             let index = call.reference.offset();
             let definition = &self.definitions[index as usize];
+            let small = is_constructor(definition) || self.level > Level::Arms;
             definition.nodes.len() <= INLINE_MAX
-                && (is_constructor(definition)
-                    || self.level > Level::Arms && !self.recursive[index as usize]
+                && (small && !self.recursive[index as usize]
                     || !call.written && !path.chain.contains(&index))
         };
         let Some(i) = path.net.calls.iter().position(worthy) else {
@@ -238,6 +241,7 @@ impl Fuser<'_> {
         self.judge_results(draft, path);
         let results: Vec<Value> = path.results().collect();
         let outs = connect(draft, path, &results)?;
+        path.code.end(&outs)?;
         Ok(End::Return { outs })
     }
 }
@@ -313,6 +317,15 @@ fn is_argument(path: &Path, node: u32) -> bool {
         Value::Atom(term) => term.class() != Class::Ref,
         Value::Node(child) if path.net.nodes[child as usize].w0 == CON => is_argument(path, child),
         _ => true,
+    })
+}
+
+/// Whether a pattern offers a definition to choose, as that of a match does.
+fn offers(path: &Path, node: u32) -> bool {
+    (0..2).any(|side| match path.net.port(node, side) {
+        Value::Atom(term) => term.class() == Class::Ref,
+        Value::Node(child) if path.net.nodes[child as usize].w0 == CON => offers(path, child),
+        _ => false,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ffcm::net::partial::{Builder, CON, Net, Shape, Value};
-use ffcm::spec::word::Class;
+use ffcm::spec::word::{Class, Term};
 
 use super::Fuser;
 use super::block::connect;
@@ -63,7 +63,13 @@ impl Fuser<'_> {
         let node = Value::Node(call.node);
         let definition = call.reference.offset();
         let fits = |&&entry: &&u32| fits(net, &self.entries[entry as usize].1, node);
-        let found = self.shapes[definition as usize].iter().find(fits);
+        let results = |&&entry: &&u32| {
+            let modes = &self.modes[entry as usize];
+            let outs = modes.iter().filter(|&&mode| mode == Mode::Out).count();
+            (outs, modes.len())
+        };
+        let fitting = self.shapes[definition as usize].iter().filter(fits);
+        let found = fitting.max_by_key(results);
         // The base entry of a definition has its number.
         let entry = found.copied().unwrap_or(definition);
         let mut leaves = Vec::new();
@@ -104,6 +110,7 @@ impl Fuser<'_> {
             draft.produced |= 1 << leaf;
         }
         let ins = connect(draft, path, &target.ins)?;
+        path.code.end(&ins)?;
         let function = FunctionId(target.entry);
         Ok(End::Tail { function, ins })
     }
@@ -136,7 +143,8 @@ impl Fuser<'_> {
         if self.absent[entry as usize] {
             let leaves = ins;
             code.inst(Inst::Defer { entry, leaves })?;
-            return Ok(self.join(path, &open, ends));
+            self.join(path, &open, ends);
+            return Ok(());
         }
         let mut outs = Vec::with_capacity(target.outs.len());
         let mut results = Vec::with_capacity(target.outs.len());
@@ -177,7 +185,7 @@ impl Fuser<'_> {
             .zip(path.results())
             .collect();
         for &(leaf, value) in &results {
-            if value != Value::Atom(ffcm::spec::word::Term::ERA) {
+            if value != Value::Atom(Term::ERA) {
                 draft.produced |= 1 << leaf;
             }
             if let Value::Node(node) = value
@@ -200,6 +208,11 @@ impl Fuser<'_> {
         let mut passed: Vec<u32> = operands(net, &roots);
         passed.extend(open_wires(net, &applied).into_keys());
         judge_passed(draft, path, &passed);
+        for &(leaf, value) in &results {
+            if self.is_applied(net, value) {
+                draft.passed |= 1 << leaf;
+            }
+        }
         // Leaves that share a wire: the earlier one comes in.
         let mut later = BTreeSet::new();
         for &(leaf, value) in results.iter().rev() {
@@ -209,6 +222,34 @@ impl Fuser<'_> {
             }
             later.extend(wires.into_keys());
         }
+    }
+
+    /// Whether a tree looks like arguments of which one is matched with the arms of a match, rather than like data.
+    fn is_applied(&self, net: &Net, mut value: Value) -> bool {
+        while let Value::Node(node) = net.resolve(value) {
+            if net.nodes[node as usize].w0 != CON {
+                break;
+            }
+            if let Value::Node(first) = net.port(node, 0)
+                && self.offers_code(net, first)
+            {
+                return true;
+            }
+            value = net.port(node, 1);
+        }
+        false
+    }
+
+    /// Whether a tree of constructors offers a definition that is no data.
+    fn offers_code(&self, net: &Net, node: u32) -> bool {
+        let code =
+            |term: Term| term.class() == Class::Ref && !self.constructors.contains(&term.offset());
+        net.nodes[node as usize].w0 == CON
+            && (0..2).any(|side| match net.port(node, side) {
+                Value::Atom(term) => code(term),
+                Value::Node(child) => self.offers_code(net, child),
+                _ => false,
+            })
     }
 }
 

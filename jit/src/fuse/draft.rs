@@ -99,6 +99,8 @@ fn reserved(insts: Vec<Inst>, types: &[Type], looks: bool) -> Vec<Inst> {
 pub(super) struct Code {
     pub(super) registers: Vec<ValueId>,
     loaded: BTreeMap<u64, u8>,
+    /// How often values have to be used yet.
+    due: BTreeMap<ValueId, u8>,
     insts: Vec<Inst>,
     /// There is a call in this block, and in one before.
     called: (bool, bool),
@@ -118,6 +120,36 @@ impl Code {
     pub(super) fn value(&self, register: u8) -> ValueId {
         self.registers[register as usize]
     }
+
+    /// A value has to be used so many times.
+    pub(super) fn owe(&mut self, value: ValueId, times: u8) {
+        self.due.insert(value, times);
+    }
+
+    pub(super) fn pay(&mut self, value: ValueId) {
+        match self.due.get_mut(&value) {
+            Some(due) if *due > 1 => *due -= 1,
+            _ => {
+                self.due.remove(&value);
+            }
+        }
+    }
+
+    /// A value turned out to be an atom, which may be left.
+    pub(super) fn let_go(&mut self, register: u8) {
+        self.due.remove(&self.value(register));
+    }
+
+    /// Ends a path. What is left over hangs on a vicious circle, of which nothing else remains here: that is left to the
+    /// net.
+    pub(super) fn end(&mut self, uses: &[ValueId]) -> Result<(), TooLarge> {
+        uses.iter().for_each(|&value| self.pay(value));
+        if self.due.is_empty() {
+            Ok(())
+        } else {
+            Err(TooLarge)
+        }
+    }
 }
 
 /// Writes instructions to the end of a path.
@@ -133,6 +165,9 @@ impl Writer<'_> {
             return Err(TooLarge);
         }
         self.code.called.0 |= matches!(inst, Inst::Call { .. });
+        for value in inst.uses() {
+            self.code.pay(value);
+        }
         self.code.insts.push(inst);
         Ok(())
     }
@@ -140,6 +175,9 @@ impl Writer<'_> {
     /// A register for a new value, and the value.
     pub(super) fn fresh(&mut self, kind: Type) -> Result<(u8, ValueId), TooLarge> {
         let value = self.draft.value(kind);
+        if kind == Type::Term {
+            self.code.owe(value, 1);
+        }
         Ok((self.code.hold(value)?, value))
     }
 
@@ -164,6 +202,7 @@ impl Emit for Writer<'_> {
             _ => Type::Term,
         };
         let (register, to) = self.fresh(kind)?;
+        self.code.let_go(register);
         self.inst(Inst::Load { to, term })?;
         self.code.loaded.insert(term.0, register);
         Ok(register)
@@ -205,6 +244,7 @@ impl Emit for Writer<'_> {
 
     fn wire(&mut self) -> Result<u8, TooLarge> {
         let (register, to) = self.fresh(Type::Term)?;
+        self.code.owe(to, 2);
         self.inst(Inst::Wire { to })?;
         Ok(register)
     }

@@ -248,6 +248,7 @@ impl<'b> Fuser<'b> {
         for _ in modes.iter().filter(|&&mode| mode == Mode::In) {
             let value = draft.value(Type::Term);
             path.code.hold(value)?;
+            path.code.owe(value, 1);
         }
         let (mut leaf, mut register) = (0, 0);
         let outs = &mut path.outs;

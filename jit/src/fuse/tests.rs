@@ -8,6 +8,7 @@ use ffcm::oracle;
 
 use super::*;
 use crate::ir::run::{Machine, Schedule};
+use crate::ir::validate;
 
 const SCHEDULES: [Schedule; 4] = [
     Schedule {
@@ -52,17 +53,25 @@ fn golden() -> Vec<(String, String)> {
 fn fused(book: &Book) -> (Compiled, Module) {
     let compiled = Compiled::new(book);
     let module = fuse(book.definitions(), compiled.entries());
+    if let Err(invalid) = validate(&module, book.definitions().len(), compiled.entries()) {
+        panic!("{invalid}\n{}\n{module}", book.to_text());
+    }
     (compiled, module)
 }
 
-fn agrees(text: &str, limits: &Limits, module: &Module, compiled: &Compiled) -> u64 {
+fn agrees(text: &str, limits: &Limits, module: &Module, compiled: &Compiled) -> [u64; 4] {
     let book = Book::parse(text).unwrap();
     let expected = oracle::reduce(&book, &book.main().unwrap(), limits);
-    let mut steps = 0;
+    let mut cost = [0; 4];
     for schedule in SCHEDULES {
         let mut machine = Machine::new(&book, compiled.entries(), module, schedule);
         let found = machine.run(limits);
-        steps += machine.steps;
+        if schedule.seed == 1
+            && let Ok(outcome) = &found
+        {
+            let [steps, nodes, later] = machine.cost;
+            cost = [outcome.counts.total(), steps, nodes, later];
+        }
         let same = match (&expected, &found) {
             (Ok(a), Ok(b)) => a == b,
             (Err(a), Err(b)) => a.to_string() == b.to_string(),
@@ -74,7 +83,7 @@ fn agrees(text: &str, limits: &Limits, module: &Module, compiled: &Compiled) -> 
             schedule.seed
         );
     }
-    steps
+    cost
 }
 
 #[test]
@@ -85,9 +94,8 @@ fn golden_programs_give_what_the_oracle_gives() {
             gas: 20_000_000,
             ..Limits::default()
         };
-        let start = std::time::Instant::now();
-        let steps = agrees(&text, &limits, &module, &compiled);
-        eprintln!("{name} {steps} {:?}", start.elapsed());
+        let cost = agrees(&text, &limits, &module, &compiled);
+        eprintln!("{name} {cost:?}");
     }
 }
 

@@ -33,6 +33,9 @@
 #[cfg(test)]
 pub(crate) mod run;
 mod text;
+mod validate;
+
+pub use validate::{Fault, Invalid, validate};
 
 use ffcm::net::partial::{Shape, Tally};
 use ffcm::spec::word::Term;
@@ -248,6 +251,29 @@ pub enum Inst {
 }
 
 impl Inst {
+    /// The values that it uses, in order.
+    pub fn uses(&self) -> Vec<ValueId> {
+        match self {
+            Inst::Load { .. }
+            | Inst::Reserve { .. }
+            | Inst::Allocate { .. }
+            | Inst::Cell { .. }
+            | Inst::Wire { .. } => Vec::new(),
+            Inst::Open { from, .. } | Inst::Copy { from, .. } | Inst::Erase { from } => vec![*from],
+            Inst::Operate { number, left, .. } => vec![*number, *left],
+            Inst::Link { a, b } => vec![*a, *b],
+            Inst::Write { slots, .. } | Inst::Node { slots, .. } => {
+                slots.iter().flatten().copied().collect()
+            }
+            Inst::Call { ins: values, .. } | Inst::Defer { leaves: values, .. } => values.clone(),
+            Inst::Apply {
+                from,
+                first,
+                second,
+            } => vec![*from, *first, *second],
+        }
+    }
+
     /// Most nodes that it allocates. `types` are those of the function.
     pub fn nodes(&self, types: &[Type]) -> u32 {
         let number = |value: &ValueId| types.get(value.0 as usize) == Some(&Type::Number);

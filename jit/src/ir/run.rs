@@ -45,8 +45,8 @@ pub(crate) struct Machine<'m> {
     depth: usize,
     /// Nodes that may still be allocated without a reservation.
     reserved: u32,
-    /// Instructions executed.
-    pub(crate) steps: u64,
+    /// Instructions executed, nodes allocated, and pairs and calls that were left for later.
+    pub(crate) cost: [u64; 3],
 }
 
 impl<'m> Machine<'m> {
@@ -68,7 +68,7 @@ impl<'m> Machine<'m> {
             counts: [0; 8],
             depth: 0,
             reserved: 0,
-            steps: 0,
+            cost: [0; 3],
         }
     }
 
@@ -79,6 +79,7 @@ impl<'m> Machine<'m> {
         self.count(Opcode::Specialize, 1);
         self.expand(0, root);
         while let Some(task) = self.next_task() {
+            self.cost[2] += 1;
             match task {
                 Task::Pair(a, b) => self.interact(a, b),
                 Task::Frame(entry, leaves) => self.enter(entry, &leaves),
@@ -129,6 +130,7 @@ impl<'m> Machine<'m> {
     // ---- the heap ---------------------------------------------------------------------------------------------
 
     fn allocate(&mut self, slots: [Term; 2]) -> u32 {
+        self.cost[1] += 1;
         self.heap.extend(slots);
         self.heap.len() as u32 - 2
     }
@@ -272,6 +274,7 @@ impl<'m> Machine<'m> {
             _ => term,
         };
         for ports in &template.nodes {
+            self.cost[1] += 1;
             self.heap.extend(ports.map(place));
         }
         for &(a, b) in &template.redexes {
@@ -369,7 +372,7 @@ impl<'m> Machine<'m> {
                 self.count(opcode, n as i64);
             }
             for inst in &block.insts {
-                self.steps += 1;
+                self.cost[0] += 1;
                 self.inst(inst, &mut values);
             }
             let get = |value: &ValueId| values[value.0 as usize];

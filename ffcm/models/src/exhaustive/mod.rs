@@ -4,6 +4,8 @@
 mod compile;
 #[path = "../../../src/cpu/net/exec.rs"]
 mod exec;
+#[path = "../../../src/cpu/net/fused.rs"]
+mod fused;
 #[path = "../../../src/cpu/net/heap.rs"]
 mod heap;
 #[path = "../../../src/cpu/net/misses.rs"]
@@ -41,6 +43,7 @@ hold! {
     two_arrivals_at_a_cell
     arrival_against_opening
     arrival_at_a_cell_that_was_ones_own
+    arrival_behind_a_term_that_was_let_go
     two_openings_along_a_chain
     joined_wires
     a_freed_node_is_reused_by_another

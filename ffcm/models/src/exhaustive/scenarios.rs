@@ -99,6 +99,19 @@ pub(super) fn arrival_at_a_cell_that_was_ones_own() {
     );
 }
 
+/// A worker leaves a tree where the other worker finds it, and has an end of a wire that leads into it. Two nodes are few
+/// enough for the worker to make their cells nobody's own; three are so many that it ends its period.
+pub(super) fn arrival_behind_a_term_that_was_let_go() {
+    for [tree, seven] in [
+        ["((y *) *)", "((n *) *)"],
+        ["(((y *) *) *)", "(((n *) *) *)"],
+    ] {
+        let main = "@main = r & @f ~ (x r) & @g ~ (7 x)\n@k = ($([+2] r) r)";
+        let f = format!("@f = ({tree} out) & @k ~ (y out)");
+        reduce(3, &format!("{main}\n{f}\n@g = (n {seven})"));
+    }
+}
+
 /// Neighbours on a chain of nodes are opened from both sides.
 pub(super) fn two_openings_along_a_chain() {
     reduce(2, "@main = r & {x y} ~ {1 y} & {x z} ~ {w z} & w ~ r");
@@ -134,7 +147,7 @@ pub(super) fn a_freed_node_is_reused_by_another() {
                 return;
             }
             heap.retire(0);
-            heap.give(vec![0]);
+            heap.give([0].chunks(1));
         };
         let workers = [1, 2].map(|i| {
             let heap = heap.clone();

@@ -4,6 +4,8 @@
 mod compile;
 #[path = "../../../src/cpu/net/exec.rs"]
 mod exec;
+#[path = "../../../src/cpu/net/fused.rs"]
+mod fused;
 #[path = "../../../src/cpu/net/heap.rs"]
 mod heap;
 #[path = "../../../src/cpu/net/misses.rs"]

@@ -5,23 +5,22 @@
 //! take longer than what they are made for. A block of calls has one pool and one worker, which are reset in between.
 
 use std::fmt;
-use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
 use super::compiled::Compiled;
+use super::fused::Native;
 use super::heap::Heap;
 use super::pool::Pool;
 use super::worker::{Buffers, Worker};
 use super::{NetEngine, reserve};
-use crate::coprocessor::{TabulateJob, Tabulated};
 use crate::net::{Book, Call, Limits, Outcome, ReduceError, readback};
 use crate::spec::rules::Counts;
 use crate::spec::word::Term;
 
 /// Calls that a thread takes at once.
-const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 /// A heap is given back to the system after a call that used more nodes than this (16 MiB).
 const KEEP_NODES: u32 = 1 << 20;
 /// Buffers are given back to the system if they take more than this in bytes.
@@ -59,21 +58,6 @@ impl Answer for Outcome {
     }
 }
 
-impl Answer for Tabulated {
-    fn read(
-        book: &Book,
-        heap: &impl readback::Heap,
-        root: Term,
-        limits: &Limits,
-        counts: Counts,
-    ) -> Result<Tabulated, ReduceError> {
-        Ok(Tabulated {
-            number: readback::number(book, heap, root, limits.result_bytes)?,
-            interactions: counts.total(),
-        })
-    }
-}
-
 /// Calls by their number: each a definition and its arguments.
 pub(crate) trait Calls: Sync {
     /// How many.
@@ -92,21 +76,9 @@ impl Calls for [Call] {
     }
 }
 
-impl Calls for TabulateJob {
-    fn count(&self) -> usize {
-        self.rows().len()
-    }
-
-    fn get(&self, index: usize) -> (u32, &[Term]) {
-        let columns = self.columns.get();
-        let row = &self.arguments[index * columns..];
-        (self.entry, &row[..columns.min(row.len())])
-    }
-}
-
 /// What a thread reduces calls with.
 #[derive(Default)]
-struct Scratch {
+pub(super) struct Scratch {
     heap: Option<Heap>,
     buffers: Buffers,
 }
@@ -124,7 +96,7 @@ impl fmt::Debug for ScratchPool {
 
 impl ScratchPool {
     /// Runs `work` on scratch memory that nobody else uses. If it panics the memory is not used again.
-    fn lend(&self, work: impl FnOnce(&mut Scratch)) {
+    pub(super) fn lend(&self, work: impl FnOnce(&mut Scratch)) {
         let free = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut scratch = free().pop().unwrap_or_default();
         work(&mut scratch);
@@ -191,21 +163,23 @@ impl NetEngine<'_> {
     }
 
     /// Reduces some calls one after the other, and tells `answer` what each gives.
-    fn reduce_block<A: Answer>(
+    pub(super) fn reduce_block<A: Answer>(
         &self,
         calls: &(impl Calls + ?Sized),
-        mut range: Range<usize>,
+        indices: impl Iterator<Item = usize>,
         limits: &Limits,
         scratch: &mut Scratch,
         mut answer: impl FnMut(Result<A, ReduceError>),
     ) {
-        while !range.is_empty() {
+        let mut indices = indices.peekable();
+        while let Some(&first) = indices.peek() {
+            self.sample(calls.get(first).0);
             let Scratch { heap, buffers } = std::mem::take(scratch);
             let kept = heap.filter(|heap| heap.is_of(limits.nodes));
             let heap = match kept.map_or_else(|| reserve(limits), Ok) {
                 Ok(heap) => heap,
                 Err(refused) => {
-                    for index in range {
+                    for index in indices {
                         let (entry, arguments) = calls.get(index);
                         let checked = self.book.check_call(entry, arguments);
                         answer(checked.and(Err(refused.clone())));
@@ -215,7 +189,7 @@ impl NetEngine<'_> {
             };
             let grown = |heap: &Heap| heap.touched() > KEEP_NODES;
             let buffers = self.with_worker(limits, &heap, buffers, |worker, pool| {
-                for index in range.by_ref() {
+                for index in indices.by_ref() {
                     answer(self.reduce_next(calls.get(index), limits, worker, pool));
                     if grown(&heap) {
                         break;
@@ -228,6 +202,16 @@ impl NetEngine<'_> {
                     buffers,
                 };
             }
+        }
+    }
+
+    /// None of the calls of a block may be long enough to be noticed by itself.
+    fn sample(&self, definition: u32) {
+        if let (Some(fused), Some(&entry)) = (
+            &self.fused,
+            self.compiled.program.bases.get(definition as usize),
+        ) {
+            fused.sampled(entry);
         }
     }
 
@@ -244,6 +228,7 @@ impl NetEngine<'_> {
         } = &*self.compiled;
         let pool = Pool::new(1, limits.gas, None);
         let mut worker = Worker::new(heap, lowered, program, &pool, buffers);
+        worker.native = Native::new(self.fused.as_deref(), self.stack);
         work(&mut worker, &pool);
         worker.finish().1
     }

@@ -1,11 +1,14 @@
 //! A book lowered and compiled: made once, shared by all engines that run the book.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::program::Program;
+use super::rows::RowKinds;
 use super::template::{self, Lowered, Template};
 use super::{NetEngine, compile};
+use crate::coprocessor::EvaluateJob;
+use crate::cpu::native::{Fused, FusedRows, Fuser};
 use crate::net::Book;
 use crate::net::partial::Shape;
 
@@ -70,68 +73,122 @@ const BOOKS_MAX: usize = 16;
 /// Most memory that the books kept take together (32 MiB). A book beyond that is compiled whenever it is asked for.
 const BYTES_MAX: usize = 32 << 20;
 
+/// A book's compiled form and its native code.
+struct Kept {
+    compiled: Arc<Compiled>,
+    /// Asked for when the book is first run; none if there is none for it.
+    fused: OnceLock<Option<Arc<dyn Fused>>>,
+    rows: RowKinds,
+}
+
 /// The books asked for lately, compiled. Few enough to be looked through, the one asked for last at the end.
 ///
 /// A panic while they are locked leaves them usable: whatever the order they are in, each is whole.
 /// They are told apart by [`Book::digest`], so equal books share one form however often they are parsed.
 #[derive(Default)]
 pub(crate) struct CompiledBooks {
-    kept: Mutex<Vec<Arc<Compiled>>>,
+    kept: Mutex<Vec<Arc<Kept>>>,
+    fuser: Option<Arc<dyn Fuser>>,
 }
 
 impl fmt::Debug for CompiledBooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         f.debug_struct("CompiledBooks")
-            .field("kept", &kept.len())
+            .field("kept", &self.lock().len())
+            .field("fuses", &self.fuser.is_some())
             .finish()
     }
 }
 
 impl CompiledBooks {
-    /// An engine for `book`.
-    pub(crate) fn engine<'b>(&self, book: &'b Book) -> NetEngine<'b> {
-        NetEngine {
-            book,
-            compiled: self.get(book),
+    /// None yet. Native code for them is made by `fuser`, if there is one.
+    pub(crate) fn new(fuser: Option<Arc<dyn Fuser>>) -> CompiledBooks {
+        CompiledBooks {
+            kept: Mutex::default(),
+            fuser,
         }
     }
 
+    /// An engine for `book`.
+    pub(crate) fn engine<'b>(&self, book: &'b Book) -> NetEngine<'b> {
+        let kept = self.get(book);
+        let compiled = Arc::clone(&kept.compiled);
+        let engine = NetEngine::with(book, compiled);
+        let fused = self.fuser.as_ref().and_then(|fuser| {
+            let fuse = || fuser.fuse(book, &kept.compiled);
+            // A book that is too large to be kept would be fused again and again.
+            kept.fused.get_or_init(|| kept.fits().then(fuse)?).clone()
+        });
+        match fused {
+            Some(fused) => engine.clone().with_fused(fused).unwrap_or(engine),
+            None => engine,
+        }
+    }
+
+    /// Native code for the rows of a job, if there is some by now.
+    pub(crate) fn row_code(&self, job: &EvaluateJob<'_>) -> Option<Arc<dyn FusedRows>> {
+        let fuser = self.fuser.as_deref()?;
+        let kept = self.get(&job.book);
+        // Code for a book that is too large to be kept would be made again and again.
+        let code = || kept.rows.code(job, &kept.compiled, fuser);
+        kept.fits().then(code)?
+    }
+
     /// The compiled form of `book`: the one kept, or a new one.
-    fn get(&self, book: &Book) -> Arc<Compiled> {
+    fn get(&self, book: &Book) -> Arc<Kept> {
         if let Some(found) = self.find(book.digest()) {
             return found;
         }
         // Not under the lock: others go on with their books meanwhile, and a panic leaves nothing behind.
-        let made = Arc::new(Compiled::new(book));
-        self.keep(&made);
-        made
+        self.keep(Compiled::new(book))
     }
 
-    fn find(&self, digest: [u8; 32]) -> Option<Arc<Compiled>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = kept.iter().rposition(|one| one.digest == digest)?;
-        let last = kept.len() - 1;
-        kept[at..].rotate_left(1);
-        Some(Arc::clone(&kept[last]))
+    fn find(&self, digest: [u8; 32]) -> Option<Arc<Kept>> {
+        touch(&mut self.lock(), digest)
     }
 
-    /// Keeps `made`, and lets go of what was not asked for the longest as far as the bounds ask for it.
-    fn keep(&self, made: &Arc<Compiled>) {
-        if made.bytes > BYTES_MAX {
-            return;
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Kept>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps `made`, or the form of the same book that another thread made meanwhile, and lets go of what was not asked for
+    /// the longest as far as the bounds ask for it.
+    fn keep(&self, made: Compiled) -> Arc<Kept> {
+        let made = Arc::new(Kept {
+            compiled: Arc::new(made),
+            fused: OnceLock::new(),
+            rows: RowKinds::default(),
+        });
+        if !made.fits() {
+            return made;
         }
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another thread may have compiled the same book meanwhile.
-        kept.retain(|one| one.digest != made.digest);
-        kept.push(Arc::clone(made));
-        let mut bytes: usize = kept.iter().map(|one| one.bytes).sum();
+        let mut kept = self.lock();
+        if let Some(found) = touch(&mut kept, made.compiled.digest) {
+            return found;
+        }
+        kept.push(Arc::clone(&made));
+        let mut bytes: usize = kept.iter().map(|one| one.compiled.bytes).sum();
         let mut surplus = 0;
         while bytes > BYTES_MAX || kept.len() - surplus > BOOKS_MAX {
-            bytes -= kept[surplus].bytes;
+            bytes -= kept[surplus].compiled.bytes;
             surplus += 1;
         }
         kept.drain(..surplus);
+        made
+    }
+}
+
+/// Finds a book, which is then the one asked for last.
+fn touch(kept: &mut [Arc<Kept>], digest: [u8; 32]) -> Option<Arc<Kept>> {
+    let at = kept.iter().rposition(|one| one.compiled.digest == digest)?;
+    let last = kept.len() - 1;
+    kept[at..].rotate_left(1);
+    Some(Arc::clone(&kept[last]))
+}
+
+impl Kept {
+    fn fits(&self) -> bool {
+        self.compiled.bytes <= BYTES_MAX
     }
 }
 
@@ -145,7 +202,7 @@ mod tests {
 
     fn digests(books: &CompiledBooks) -> Vec<[u8; 32]> {
         let kept = books.kept.lock().unwrap();
-        kept.iter().map(|one| one.digest()).collect()
+        kept.iter().map(|one| one.compiled.digest).collect()
     }
 
     #[test]
@@ -155,7 +212,7 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &books.get(&book(1))));
         assert!(!Arc::ptr_eq(&first, &books.get(&book(2))));
         assert!(Arc::ptr_eq(&first, &books.get(&book(1))));
-        assert_eq!(first.digest(), book(1).digest());
+        assert_eq!(first.compiled.digest(), book(1).digest());
         assert_eq!(digests(&books), [book(2).digest(), book(1).digest()]);
     }
 
@@ -177,26 +234,24 @@ mod tests {
 
     #[test]
     fn books_kept_are_bounded_in_memory_too() {
-        let sized = |number, bytes| {
-            Arc::new(Compiled {
-                bytes,
-                ..Compiled::new(&book(number))
-            })
+        let sized = |number, bytes| Compiled {
+            bytes,
+            ..Compiled::new(&book(number))
         };
         let books = CompiledBooks::default();
         let small = books.get(&book(0));
-        assert!(small.bytes > 0 && small.bytes < 1 << 12);
+        assert!(small.compiled.bytes > 0 && small.compiled.bytes < 1 << 12);
         // Too large to be kept: nothing has to go for it.
-        books.keep(&sized(1, BYTES_MAX + 1));
+        books.keep(sized(1, BYTES_MAX + 1));
         assert_eq!(digests(&books), [book(0).digest()]);
-        books.keep(&sized(2, BYTES_MAX / 2));
+        books.keep(sized(2, BYTES_MAX / 2));
         assert_eq!(digests(&books), [book(0).digest(), book(2).digest()]);
-        books.keep(&sized(3, BYTES_MAX / 2 + 1));
+        books.keep(sized(3, BYTES_MAX / 2 + 1));
         assert_eq!(digests(&books), [book(3).digest()]);
         // The same book compiled twice is kept once.
-        books.keep(&sized(3, BYTES_MAX));
+        books.keep(sized(3, BYTES_MAX));
         assert_eq!(digests(&books), [book(3).digest()]);
-        books.keep(&sized(4, 1));
+        books.keep(sized(4, BYTES_MAX));
         assert_eq!(digests(&books), [book(4).digest()]);
     }
 

@@ -47,7 +47,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
     /// A node of which the caller has one port, which nobody else can reach yet, and two ends of wires that stand for
     /// the others.
     #[inline(always)]
-    fn build_open(&mut self, w0: u32) -> (Term, Term, Term) {
+    pub(super) fn build_open(&mut self, w0: u32) -> (Term, Term, Term) {
         let (node, wire) = (self.allocate(), self.allocate());
         let absent = self.period.absent();
         self.heap.store(wire, absent);
@@ -59,7 +59,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
 
     /// Connects two terms; what results is reduced when the entry is through, before its calls.
     #[inline(always)]
-    fn connect(&mut self, a: Term, b: Term) {
+    pub(super) fn connect(&mut self, a: Term, b: Term) {
         if let Some(redex) = self.join(a, b) {
             self.pending.push(redex);
         }
@@ -120,7 +120,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
 
     /// What is to be reduced once an entry is through.
     #[inline(always)]
-    fn through(&mut self) -> Result<Option<Redex>, Halt> {
+    pub(super) fn through(&mut self) -> Result<Option<Redex>, Halt> {
         let last = self.pending.pop();
         self.push_pending()?;
         Ok(last)
@@ -137,8 +137,8 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
 
     /// Applies a term to two terms, one interaction at most.
     #[inline(always)]
-    fn apply(&mut self, from: u8, first: Term, second: Term) -> Option<u32> {
-        let function = self.resolve(self.registers[from as usize]);
+    pub(super) fn apply(&mut self, from: Term, first: Term, second: Term) -> Option<u32> {
+        let function = self.resolve(from);
         if class(function) == Class::Ref as u32 {
             return Some(self.program.bases[function.offset() as usize]);
         }
@@ -155,12 +155,28 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
     }
 
     /// Runs an entry whose arguments are in the first registers, and those that it calls last.
+    #[inline(always)]
+    pub(super) fn execute(&mut self, entry: u32) -> Result<Option<Redex>, Halt> {
+        match self.native.code {
+            None => self.execute_as::<false>(entry),
+            Some(_) => self.execute_as::<true>(entry),
+        }
+    }
+
+    /// The same; `NATIVE` says that there may be functions to call instead.
     #[inline(never)]
-    pub(super) fn execute(&mut self, mut entry: u32) -> Result<Option<Redex>, Halt> {
+    fn execute_as<const NATIVE: bool>(&mut self, mut entry: u32) -> Result<Option<Redex>, Halt> {
         let program = self.program;
         let ops = &*program.ops;
         'entry: loop {
+            if NATIVE {
+                self.sample(entry);
+            }
             self.attend()?;
+            if NATIVE && let Some(function) = self.function(entry) {
+                self.call(entry, function)?;
+                return self.through();
+            }
             let at = program.entries[entry as usize];
             self.reserve(at.nodes as usize)?;
             let mut pc = at.at as usize;
@@ -316,6 +332,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
                         second,
                     } => {
                         let pair = [first, second].map(|at| self.registers[at as usize]);
+                        let from = self.registers[from as usize];
                         if let Some(entry) = self.apply(from, pair[0], pair[1]) {
                             self.push_frame(entry, &pair)?;
                         }
@@ -326,6 +343,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
                         second,
                     } => {
                         let pair = [first, second].map(|at| self.registers[at as usize]);
+                        let from = self.registers[from as usize];
                         let Some(callee) = self.apply(from, pair[0], pair[1]) else {
                             return self.through();
                         };
@@ -400,13 +418,13 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
 
     /// Takes back interactions that a block has counted and that are not made.
     #[inline(always)]
-    fn uncount(&mut self, opcode: Opcode, n: u64) {
+    pub(super) fn uncount(&mut self, opcode: Opcode, n: u64) {
         self.tally.subtract(Tally::of(opcode, n));
         self.ticks += n as i64;
     }
 
     /// A duplicator meets what is not a number.
-    fn copy_other(&mut self, term: Term, w0: u32) -> (Term, Term) {
+    pub(super) fn copy_other(&mut self, term: Term, w0: u32) -> (Term, Term) {
         if term.w0() == w0 {
             return self.open(term);
         }
@@ -424,7 +442,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
     }
 
     /// An arithmetic node that has to wait; the end of its output.
-    fn operate_later(&mut self, number: Term, left: Term, steps: u8) -> Term {
+    pub(super) fn operate_later(&mut self, number: Term, left: Term, steps: u8) -> Term {
         self.uncount(Opcode::Succ, u64::from(steps));
         let node = self.node(Class::Opr, left, self.period.absent());
         self.connect(number, node);

@@ -45,6 +45,11 @@ impl Heap {
         self.nodes
     }
 
+    /// Where the slots are, for native code. Atomics are words that may be written through a shared reference.
+    pub(super) fn words(&self) -> *mut u64 {
+        self.slots.as_ptr().cast::<u64>().cast_mut()
+    }
+
     /// Nodes ever touched since the last [`Heap::reset`].
     pub(super) fn touched(&self) -> u32 {
         self.next.load(Ordering::Relaxed)
@@ -154,10 +159,10 @@ impl Heap {
         true
     }
 
-    /// Takes a surplus of free nodes from a worker.
-    pub(super) fn give(&self, chunk: Vec<u32>) {
+    /// Takes a surplus of free nodes from a worker, in the portions in which others will get it.
+    pub(super) fn give<'c>(&self, chunks: impl Iterator<Item = &'c [u32]>) {
         let mut spare = sync::lock(&self.spare);
-        spare.push(chunk);
+        spare.extend(chunks.map(<[u32]>::to_vec));
         self.spare_chunks.store(spare.len(), Ordering::Relaxed);
     }
 }

@@ -85,9 +85,10 @@
 //!
 //! # Scheduling
 //! Each worker reduces its newest redex first and reuses the node it freed last. Workers without work ask through one
-//! Each worker reduces its newest redex first and reuses the node it freed last. Workers without work ask through one
-//! word that busy workers read every 256 interactions; who sees it hands over the older half of its stack, at most 64
-//! redexes and frames, under the pool's lock. Who got too little to do for it to be worth the trouble, or met the others at
+//! word that busy workers read every 256 interactions; who sees it hands over the oldest eighth of its stack, one redex or
+//! frame at least and 64 pairs of words at most, under the pool's lock. More would be too much: the older half of what a
+//! recursion has left belongs to calls that the newer half is in the middle of, and the two workers would move most of
+//! their nodes to each other's caches. Who got too little to do for it to be worth the trouble, or met the others at
 //! every other step, asks again only after a while. The word also tells a busy worker that all others wait. Termination is
 //! decided under the same lock, see [`pool`].
 //!
@@ -114,10 +115,14 @@ mod batch;
 mod compile;
 mod compiled;
 mod exec;
+mod fused;
 mod heap;
+#[cfg(test)]
+mod mirror;
 mod misses;
 mod pool;
 mod program;
+mod rows;
 mod sync;
 pub(crate) mod template;
 #[cfg(test)]
@@ -129,9 +134,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread;
 
+use self::fused::Native;
 use self::heap::Heap;
 use self::pool::{Pool, Watch};
 use self::worker::{Buffers, Worker};
+use crate::cpu::native::Fused;
 use crate::net::{Book, Call, Limits, Outcome, ReduceError};
 use crate::spec::rules::Counts;
 use crate::spec::word::Term;
@@ -157,20 +164,37 @@ pub struct Progress {
 pub struct NetEngine<'b> {
     book: &'b Book,
     compiled: Arc<Compiled>,
+    fused: Option<Arc<dyn Fused>>,
+    /// Bytes of stack for native code on a thread that is not the engine's own.
+    stack: u64,
 }
 
 impl<'b> NetEngine<'b> {
     /// Compiles `book`.
     pub fn new(book: &'b Book) -> NetEngine<'b> {
+        NetEngine::with(book, Arc::new(Compiled::new(book)))
+    }
+
+    fn with(book: &'b Book, compiled: Arc<Compiled>) -> NetEngine<'b> {
         NetEngine {
             book,
-            compiled: Arc::new(Compiled::new(book)),
+            compiled,
+            fused: None,
+            stack: fused::STACK,
         }
     }
 
     /// Runs `book` by its compiled form. `None` if that was made from another book.
     pub fn of(book: &'b Book, compiled: Arc<Compiled>) -> Option<NetEngine<'b>> {
-        (compiled.digest() == book.digest()).then_some(NetEngine { book, compiled })
+        (compiled.digest() == book.digest()).then(|| NetEngine::with(book, compiled))
+    }
+
+    /// Calls this native code where it is ready. `None` if that was made for another book.
+    pub fn with_fused(self, fused: Arc<dyn Fused>) -> Option<NetEngine<'b>> {
+        (fused.digest() == self.compiled.digest()).then(|| NetEngine {
+            fused: Some(fused),
+            ..self
+        })
     }
 
     /// The compiled form, for other engines.
@@ -207,6 +231,7 @@ impl<'b> NetEngine<'b> {
             lowered, program, ..
         } = &*self.compiled;
         let mut worker = Worker::<false>::new(heap, lowered, program, &pool, Buffers::default());
+        worker.native = Native::new(self.fused.as_deref(), self.stack);
         let root = worker.boot(Term::reference(call.entry, false), &call.arguments);
         if root.is_ok() {
             worker.run();
@@ -227,15 +252,19 @@ impl<'b> NetEngine<'b> {
         let Compiled {
             lowered, program, ..
         } = &*self.compiled;
-        let worker = || Worker::<true>::new(heap, lowered, program, &pool, Buffers::default());
-        let mut first = worker();
+        let worker = |stack| {
+            let mut worker = Worker::<true>::new(heap, lowered, program, &pool, Buffers::default());
+            worker.native = Native::new(self.fused.as_deref(), stack);
+            worker
+        };
+        let mut first = worker(self.stack);
         let root = first.boot(Term::reference(call.entry, false), &call.arguments);
         let run = |mut worker: Worker<'_, true>| {
             let _watch = Watch(&pool);
             worker.run();
             worker.finish().0
         };
-        let help = || run(worker());
+        let help = || run(worker(self.stack));
         let counts = thread::scope(|scope| {
             let mut helpers = Vec::new();
             for _ in 1..threads {

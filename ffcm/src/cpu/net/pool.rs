@@ -143,6 +143,27 @@ impl<'p> Pool<'p> {
         self.signal.load(Ordering::Relaxed) & ALONE != 0
     }
 
+    /// Whether a worker wants work.
+    pub(super) fn asked(&self) -> bool {
+        self.signal.load(Ordering::Relaxed) & !(STOP | ALONE) != 0
+    }
+
+    /// Whether the run is to stop, or its caller wants it to.
+    pub(super) fn stops(&self) -> bool {
+        let cancelled = |progress: &Progress| progress.cancel.load(Ordering::Relaxed);
+        self.stopped() || self.progress.is_some_and(cancelled)
+    }
+
+    /// How many interactions a worker may make, those included that it has not reported, before it has to report.
+    pub(super) fn allowance(&self) -> u64 {
+        self.portion(self.spent.load(Ordering::Relaxed))
+    }
+
+    /// A worker's part of the gas that is left.
+    fn portion(&self, spent: u64) -> u64 {
+        self.gas.saturating_sub(spent) / self.workers + 1
+    }
+
     /// Whether the run is to stop.
     pub(super) fn stopped(&self) -> bool {
         self.signal.load(Ordering::Relaxed) & STOP != 0
@@ -247,13 +268,15 @@ impl<'p> Pool<'p> {
         if spent > self.gas {
             self.stop(Stop::Gas);
         }
-        (self.gas.saturating_sub(spent) / self.workers + 1).min(QUANTUM_MAX)
+        self.portion(spent).min(QUANTUM_MAX)
     }
 
     /// The outcome once all workers have returned, having made `spent` interactions together.
     ///
     /// Gas comes first: more interactions than allowed were made, hence the net needs more, whatever else happened.
     pub(super) fn verdict(&self, spent: u64, nodes: u64) -> Result<(), ReduceError> {
+        // A worker that ran out of nodes in native code has forgotten what it made since it last reported.
+        let spent = spent.max(self.spent.load(Ordering::Relaxed));
         if spent > self.gas {
             return Err(ReduceError::OutOfGas { limit: self.gas });
         }

@@ -340,7 +340,7 @@ fn a_heap_hands_out_each_node_once_and_surplus_first() {
         nodes.sort_unstable();
         assert_eq!(nodes, (0..10).map(|n| 2 * n).collect::<Vec<_>>());
         assert_eq!(heap.touched(), 10);
-        heap.give(vec![4, 6]);
+        heap.give([4, 6].chunks(2));
         free.clear();
         assert!(heap.take(&mut free, 4) && !heap.take(&mut free, 4));
         assert_eq!(free, [4, 6]);

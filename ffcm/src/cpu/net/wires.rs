@@ -2,14 +2,22 @@
 //!
 //! # Cells of one's own
 //! An atomic exchange costs as much as an interaction, and most wires are made and used up by one worker. So an absent
-//! cell names its *owner*: the worker that made it, and the period in which it did. A period ends when the worker lets
-//! anybody else have a term that leads to other terms: when it gives redexes away, and before it exchanges such a term
-//! into a cell that is not its own. A cell of the worker's present period is one that nobody else can have an end of,
-//! since all of its ends were made after the worker last let go of anything. There reading and writing do.
+//! cell names its *owner*: the worker that made it, and the period in which it did. A cell of the worker's present period
+//! is one that nobody else can have an end of: *whatever others may get at leads to no such cell.* There reading and
+//! writing do. Others get at a worker's terms in two ways.
+//!
+//! * It gives redexes away. That ends the period.
+//! * It exchanges a term into a cell that is not its own. Before, it *lets go* of that term: it follows it to the cells it
+//!   leads to, and makes those of the present period nobody's. What it follows is its own: a term has one owner, so
+//!   whoever holds one is the only one who can reach the nodes behind it, and what has arrived at the cells of wires it
+//!   holds an end of; the walk ends at absent cells, where another end is all there is. A worker's plain writes come before
+//!   the exchange that releases them. Where a term leads to much, the period ends instead, which is as good, but leaves no
+//!   older cell its own.
 //!
 //! It follows that a worker which reduces a part of the net by itself makes about as many exchanges as there are wires
-//! between that part and the rest. Periods are numbered through over all workers; when the numbers are used up, cells
-//! made from then on are nobody's own.
+//! between that part and the rest. If the period ended at each of them, every cell that was waiting then would be under
+//! suspicion, and each arrival there would put the next ones there: in `sort_bitonic` three times as many exchanges.
+//! Periods are numbered through over all workers; when the numbers are used up, cells made from then on are nobody's own.
 
 use super::program::NOTHING;
 use super::worker::{Worker, class, is_var};
@@ -17,6 +25,8 @@ use crate::spec::word::Term;
 
 /// Set in an absent cell one of whose ends is known to wait in another cell. Only a hint for [`Worker::splice`].
 pub(super) const TRAILING: Term = Term(1 << 32);
+/// Most terms that are followed before the period ends instead. In tests small nets are to lead to much, too.
+const FOLLOWED: usize = if cfg!(test) { 2 } else { 16 };
 /// Numbers of periods that a worker takes at once. Period `p` stands in a cell's second word as `2 p`.
 const PERIODS: u32 = 1 << 12;
 /// Such blocks of numbers; the last one stays free for [`Period::NONE`].
@@ -44,6 +54,12 @@ fn trails(cell: Term) -> bool {
     cell.is_absent() && cell.0 & TRAILING.0 != 0
 }
 
+/// Whether a term leads to a cell or a node.
+#[inline(always)]
+fn leads_on(term: Term) -> bool {
+    is_var(term) || class(term) > 3
+}
+
 impl<const SHARED: bool> Worker<'_, SHARED> {
     /// Ends the present period, if somebody may have a part of the net from now on.
     #[inline(always)]
@@ -66,7 +82,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
     /// Whether nobody else can have an end of the wire whose absent cell holds `cell`.
     #[inline(always)]
     fn owns(&self, cell: Term) -> bool {
-        !SHARED || !self.others || cell.w1() & !1 == self.period.number
+        !SHARED || cell.w1() & !1 == self.period.number || !self.others
     }
 
     /// One arrival at a wire's cell: returns what the other end left there, and is the cell's last use then; or leaves
@@ -82,11 +98,52 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
             self.heap.store(at, term);
             return Term::ABSENT;
         }
-        if is_var(term) || class(term) > 3 {
-            self.end_period();
+        self.arrive_shared(at, term)
+    }
+
+    /// An arrival at a cell that another worker may have an end of. Out of line, so that all the places where a worker
+    /// arrives at its own cells stay small.
+    #[cold]
+    #[inline(never)]
+    fn arrive_shared(&mut self, at: u32, term: Term) -> Term {
+        if leads_on(term) {
+            self.let_go(term);
         }
         self.exchanged += 1;
         self.heap.exchange(at, term)
+    }
+
+    /// Makes the cells that `term` leads to nobody's own, or all cells, by ending the period, if it leads to much.
+    fn let_go(&mut self, term: Term) {
+        // Each step takes one term and leaves two at most.
+        let mut terms = [term; FOLLOWED + 1];
+        let mut count = 1;
+        for _ in 0..FOLLOWED {
+            count -= 1;
+            let term = terms[count];
+            let slots = if is_var(term) { 1 } else { 2 };
+            for at in term.offset()..term.offset() + slots {
+                let met = self.heap.load(at);
+                if met.is_absent() {
+                    self.disown(at, met);
+                } else if leads_on(met) {
+                    terms[count] = met.without_sub();
+                    count += 1;
+                }
+            }
+            if count == 0 {
+                return;
+            }
+        }
+        self.end_period();
+    }
+
+    /// Makes a cell nobody's own if it is one of the present period, of which nobody else has an end yet.
+    #[inline(always)]
+    fn disown(&self, at: u32, cell: Term) {
+        if cell.w1() & !1 == self.period.number {
+            self.heap.store(at, Term(cell.0 & TRAILING.0));
+        }
     }
 
     /// Joins two wires, one end of each being in the caller's hands. Returns a wire end and what has arrived at its cell
@@ -134,6 +191,13 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
             self.heap.store(end.offset(), changed);
             return true;
         }
+        self.mark_shared(end, cell, changed)
+    }
+
+    /// The same in a cell that another worker may have an end of.
+    #[cold]
+    #[inline(never)]
+    fn mark_shared(&self, end: Term, cell: Term, changed: Term) -> bool {
         self.heap.replace(end.offset(), cell, changed)
     }
 }

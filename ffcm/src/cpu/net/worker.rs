@@ -1,6 +1,7 @@
 //! One worker: a stack of redexes, a list of free nodes, and the interactions.
 
 use super::exec::{frame, pairs};
+use super::fused::Native;
 use super::heap::Heap;
 use super::pool::{Patience, Pool, Redex, Stop};
 use super::program::{NOTHING, Program, REGISTERS};
@@ -13,12 +14,14 @@ use crate::spec::word::{Class, Term, variant};
 
 /// Interactions after which a worker among others looks up from its work. In tests small nets are to be shared, too.
 const STEP: i64 = if cfg!(test) { 1 } else { 256 };
-/// Most pairs of words handed over at once.
-const BAG_MAX: usize = 64;
+/// Part of the stack that is handed over at once, and most pairs of words of it.
+const BAG: (usize, usize) = (8, 64);
 /// Free nodes fetched at once: the first time, and at most.
 const FETCH: (u32, u32) = (8, 1024);
-/// A worker that holds more free nodes than this gives the surplus back, if there are others.
-const HOARD_MAX: usize = 16384;
+/// A worker that holds more free nodes than this gives half of them back, if there are others.
+const HOARD_MAX: usize = 1 << 16;
+/// Free nodes that change hands at once.
+const CHUNK: usize = 1024;
 /// Pairs on a stack beyond two for each node of the heap.
 const STACK_SLACK: usize = 1024;
 
@@ -73,7 +76,7 @@ pub(super) struct Worker<'w, const SHARED: bool> {
     pub(super) program: &'w Program,
     pub(super) pool: &'w Pool<'w>,
     /// Offsets of free nodes, last in first out.
-    free: Vec<u32>,
+    pub(super) free: Vec<u32>,
     /// Redexes and frames, newest last. Those below `bottom` have been given away.
     pub(super) stack: Vec<Redex>,
     bottom: usize,
@@ -86,10 +89,10 @@ pub(super) struct Worker<'w, const SHARED: bool> {
     /// What compiled entries have counted since the last report.
     pub(super) tally: Tally,
     /// Interactions in `counts` that the pool knows of.
-    reported: u64,
+    pub(super) reported: u64,
     /// Interactions until it looks up from its work, and from then on until it has to report.
     pub(super) ticks: i64,
-    quantum: i64,
+    pub(super) quantum: i64,
     fetch: u32,
     patience: Patience,
     /// Whether another worker may have redexes. As long as none has, an arrival at a cell needs no atomic exchange.
@@ -97,6 +100,7 @@ pub(super) struct Worker<'w, const SHARED: bool> {
     pub(super) period: Period,
     /// Exchanges made since the last report.
     pub(super) exchanged: u64,
+    pub(super) native: Native<'w>,
 }
 
 /// Class code of a term: 0 for VAR, 1 to 3 for atoms, 4 to 7 for nodes.
@@ -158,6 +162,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             others: false,
             period: Period::NONE,
             exchanged: 0,
+            native: Native::NONE,
         }
     }
 
@@ -178,6 +183,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         self.others = false;
         self.period = Period::NONE;
         self.exchanged = 0;
+        self.native.reset();
     }
 
     /// The interactions made, and the buffers for the next worker.
@@ -287,7 +293,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     }
 
     /// Looks up again after the next step of the quantum.
-    fn take_ticks(&mut self) {
+    pub(super) fn take_ticks(&mut self) {
         let step = if SHARED {
             STEP.min(self.quantum)
         } else {
@@ -302,25 +308,41 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         if self.pool.stopped() {
             return Err(Halt);
         }
-        // Who has nothing to give goes on without a look at the board, unless to learn that it is alone.
-        if self.older_half() > 0 || self.others && self.pool.calls_alone() {
-            let pool = self.pool;
-            if pool.offer(|| self.give()) {
-                self.others = false;
-            }
+        if self.offers() {
+            self.offer();
         }
         Ok(())
     }
 
-    /// Pairs of words in the older half of the stack. A frame is in one half as a whole.
-    fn older_half(&self) -> usize {
+    /// Who has nothing to give goes on without a look at the board, unless to learn that it is alone.
+    pub(super) fn offers(&self) -> bool {
+        self.oldest() > 0 || self.others && self.pool.calls_alone()
+    }
+
+    pub(super) fn offer(&mut self) {
+        let pool = self.pool;
+        if pool.offer(|| self.give()) {
+            self.others = false;
+        }
+    }
+
+    /// Pairs of words of the oldest redexes and frames, which are to be handed over: a small part of the stack, but at
+    /// least one of them, if as much is left. The oldest one usually leads to as much work as all the newer ones together;
+    /// those next to it belong to what the newest ones are busy with.
+    pub(super) fn oldest(&self) -> usize {
         let live = &self.stack[self.bottom..];
+        let most = (live.len() / BAG.0).min(BAG.1);
         let mut end = 0;
         while let Some(&(word, _)) = live.get(end) {
             let size = frame(word).map_or(1, |entry| {
                 pairs(self.program.entries[entry as usize].arguments)
             });
-            if end + size > (live.len() / 2).min(BAG_MAX) {
+            let fits = if end == 0 {
+                size <= live.len() / 2
+            } else {
+                end + size <= most
+            };
+            if !fits {
                 break;
             }
             end += size;
@@ -328,9 +350,9 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         end
     }
 
-    /// The older half of the redexes, for another worker.
+    /// The oldest redexes, for another worker.
     pub(super) fn give(&mut self) -> Vec<Redex> {
-        let end = self.bottom + self.older_half();
+        let end = self.bottom + self.oldest();
         let bag = self.stack[self.bottom..end].to_vec();
         self.bottom = end;
         if !bag.is_empty() {
@@ -356,9 +378,9 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     fn settle_and_check(&mut self) -> Result<(), Halt> {
         self.settle();
         if SHARED && self.free.len() > self.hoard_max() {
-            let keep = self.free.len() / 2;
-            let surplus = self.free.drain(..keep).collect();
-            self.heap.give(surplus);
+            let surplus = self.free.len() - self.hoard_max() / 2;
+            let surplus = self.free.drain(..surplus);
+            self.heap.give(surplus.as_slice().chunks(CHUNK));
         }
         if self.pool.stopped() {
             Err(Halt)

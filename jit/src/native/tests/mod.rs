@@ -1,0 +1,4 @@
+//! Hand-written functions against a worker that is only imitated.
+
+mod mock;
+mod programs;

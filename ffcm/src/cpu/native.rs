@@ -146,16 +146,10 @@ pub trait FusedRows: Send + Sync {
     /// Most interactions of a row that is answered.
     fn most(&self) -> u64;
 
-    /// Answers rows, which `arguments` holds one after the other, whatever terms they are, and adds to `counts` what the rows
-    /// answered have made. A row that it cannot answer gets [`LEFT`], at least one that makes more than `gas` interactions,
-    /// or whose arguments are not all numbers of the kinds it was made for. How many rows were left.
-    fn run(
-        &self,
-        arguments: &[Term],
-        gas: u64,
-        answers: &mut [Evaluated],
-        counts: &mut Counts,
-    ) -> usize;
+    /// Answers as many rows as there are places for answers; `arguments` holds one after the other, whatever terms they are.
+    /// Adds to `counts` what the rows answered have made. A row that it cannot answer gets [`LEFT`], at least one whose
+    /// arguments are not numbers of the kinds it was made for. How many rows were left.
+    fn run(&self, arguments: &[Term], answers: &mut [Evaluated], counts: &mut Counts) -> usize;
 }
 
 /// Makes native code.

@@ -129,7 +129,7 @@ impl NetEngine<'_> {
         let whole = rows.len().min(arguments.len() / width);
         let (most, short) = rows.split_at_mut(whole);
         let arguments = &arguments[..whole * width];
-        let left = fused.run(arguments, job.limits.gas, most, &mut rest.counts);
+        let left = fused.run(arguments, most, &mut rest.counts);
         if left + short.len() > 0 {
             short.fill(LEFT);
             let is_left = |index: &usize| rows[index - first] == LEFT;
@@ -227,9 +227,9 @@ impl RowKinds {
                 made
             }
         };
-        // Where the heap could be too small for a row, that has to be found out.
+        // Where the gas or the heap could be too small for a row, that has to be found out.
         let (code, nodes) = made?;
-        (nodes <= job.limits.nodes).then_some(code)
+        (code.most() <= job.limits.gas && nodes <= job.limits.nodes).then_some(code)
     }
 
     /// What there is for so many rows of a kind; none if it is to be made now.

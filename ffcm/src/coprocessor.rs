@@ -220,6 +220,11 @@ pub trait Coprocessor: Send + Sync {
     fn evaluate(&self, job: &EvaluateJob<'_>) -> Result<EvaluateOutput, JobError> {
         evaluate_by_rewriting(self, job)
     }
+    /// Rows of one [`EvaluateJob`] beyond which there is nothing to be gained: a caller that makes more of them as it goes, on
+    /// several threads if it likes, keeps them in the processor's cache.
+    fn rows_at_once(&self) -> usize {
+        usize::MAX
+    }
     /// Computes π.
     fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError>;
     /// Applies a batch of Memory Arithmetic.

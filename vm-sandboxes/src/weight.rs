@@ -50,8 +50,6 @@ const CALL_NODES: u64 = 8;
 const SLACK_NODES: u64 = 1 << 20;
 /// Numbers are far shorter than this, and nothing longer is a weight.
 const RESULT_BYTES: usize = 1 << 10;
-/// Fewest edges whose rows and verdicts are worth another thread.
-const SHARE_MIN: usize = 1 << 10;
 
 /// What a net knows of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,8 +232,42 @@ impl WeightNet {
         if edges.is_empty() {
             return Ok(Vec::new());
         }
-        let alone = coprocessor.info().threads == 1;
-        let rows: Vec<[Term; COLUMNS]> = map(edges, alone, |edge| self.row(edge));
+        let most = coprocessor.rows_at_once();
+        let weigh = |rows: &mut Vec<_>, (index, edges): (usize, &[_]), weighed: &mut Vec<_>| {
+            let first = index * most;
+            self.weigh_chunk(coprocessor, (first, edges), gas_per_edge, rows, weighed)
+        };
+        let mut weighed = Vec::with_capacity(edges.len());
+        if coprocessor.info().threads == 1 || edges.len() <= most {
+            let mut rows = Vec::with_capacity(most.min(edges.len()));
+            for chunk in edges.chunks(most).enumerate() {
+                weigh(&mut rows, chunk, &mut weighed)?;
+            }
+            return Ok(weighed);
+        }
+        let weigh = |rows: &mut Vec<_>, chunk: (usize, &[_])| {
+            let mut weighed = Vec::with_capacity(chunk.1.len());
+            weigh(rows, chunk, &mut weighed).map(|()| weighed)
+        };
+        let chunks = edges.par_chunks(most).enumerate();
+        let parts: Vec<_> = chunks.map_init(Vec::new, weigh).collect();
+        for part in parts {
+            weighed.extend(part?);
+        }
+        Ok(weighed)
+    }
+
+    /// Weighs the edges from number `first` on, and adds the verdicts.
+    fn weigh_chunk(
+        &self,
+        coprocessor: &dyn Coprocessor,
+        (first, edges): (usize, &[EdgeAttributes]),
+        gas_per_edge: u64,
+        rows: &mut Vec<[Term; COLUMNS]>,
+        weighed: &mut Vec<Weighed>,
+    ) -> Result<(), WeightFailure> {
+        rows.clear();
+        rows.extend(edges.iter().map(|edge| self.row(edge)));
         let job = EvaluateJob {
             book: Arc::clone(&self.book),
             entry: self.entry,
@@ -248,28 +280,32 @@ impl WeightNet {
             },
         };
         let answers = coprocessor.evaluate(&job)?;
+        let failure = |edge: usize, message: String| WeightFailure::Answer {
+            edge: first + edge,
+            message,
+        };
         if answers.rows.len() != edges.len() {
-            return Err(WeightFailure::Answer {
-                edge: answers.rows.len().min(edges.len()),
-                message: format!("{} answers for {} calls", answers.rows.len(), edges.len()),
-            });
+            let message = format!("{} answers for {} calls", answers.rows.len(), edges.len());
+            return Err(failure(answers.rows.len().min(edges.len()), message));
         }
-        let mut weighed = map(&answers.rows, alone, |row| weigh(row, gas_per_edge));
+        let before = weighed.len();
+        if weigh_all(&answers.rows, weighed) {
+            for (answer, weighed) in answers.rows.iter().zip(&mut weighed[before..]) {
+                if answer.number.w0() != STAKE_META {
+                    *weighed = weigh(answer, gas_per_edge);
+                }
+            }
+        }
         for (edge, error) in answers.failures {
-            let refusal = refuse(error).map_err(|error| WeightFailure::Answer {
-                edge,
-                message: error.to_string(),
-            })?;
-            let place = weighed.get_mut(edge).ok_or(WeightFailure::Answer {
-                edge,
-                message: "there is no such call".into(),
-            })?;
+            let refusal = refuse(error).map_err(|error| failure(edge, error.to_string()))?;
+            let place = weighed.get_mut(before + edge);
+            let place = place.ok_or_else(|| failure(edge, "there is no such call".into()))?;
             *place = Weighed {
                 verdict: WeightVerdict::Refused(refusal),
                 interactions: gas_per_edge,
             };
         }
-        Ok(weighed)
+        Ok(())
     }
 
     /// What `@weight` is applied to for one edge.
@@ -286,14 +322,6 @@ impl WeightNet {
 /// Stake, age and kind.
 const COLUMNS: usize = 3;
 
-/// `work` done on each item, by all threads unless the coprocessor has a single one itself.
-fn map<T: Sync, U: Send>(items: &[T], alone: bool, work: impl Fn(&T) -> U + Send + Sync) -> Vec<U> {
-    if alone || items.len() <= SHARE_MIN {
-        return items.iter().map(work).collect();
-    }
-    items.par_iter().with_min_len(SHARE_MIN).map(work).collect()
-}
-
 /// The verdict on the answer for one edge, and what to charge.
 fn weigh(answer: &Evaluated, gas_per_edge: u64) -> Weighed {
     let verdict = judge(answer.number);
@@ -306,6 +334,23 @@ fn weigh(answer: &Evaluated, gas_per_edge: u64) -> Weighed {
         interactions,
     }
 }
+
+/// Adds the verdicts on answers as if they were weights of the stake's kind, as nearly all are; whether others are to be judged.
+/// Without a branch each verdict goes straight to its place.
+fn weigh_all(answers: &[Evaluated], weighed: &mut Vec<Weighed>) -> bool {
+    let mut others = 0;
+    weighed.extend(answers.iter().map(|answer| {
+        others |= answer.number.w0() ^ STAKE_META;
+        Weighed {
+            verdict: WeightVerdict::Weight(answer.number.w1().into()),
+            interactions: answer.interactions,
+        }
+    }));
+    others != 0
+}
+
+/// The meta word of a stake.
+const STAKE_META: u32 = Term::u32(0).w0();
 
 /// The verdict on a failure; those that are not the net's are failures of the coprocessor.
 fn refuse(error: ReduceError) -> Result<Refusal, ReduceError> {

@@ -196,6 +196,10 @@ impl Coprocessor for WithFallback {
         self.cpu.evaluate(job)
     }
 
+    fn rows_at_once(&self) -> usize {
+        self.device().unwrap_or(&*self.cpu).rows_at_once()
+    }
+
     fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError> {
         if let Some(device) = self.device()
             && let Some(answer) = self.answer("focus", device.focus(job))

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::native::Fuser;
-use super::net::{Answer, Calls, CompiledBooks, ScratchPool};
+use super::net::{Answer, Calls, CompiledBooks, FUSED_BLOCK, ScratchPool};
 use super::{NetEngine, THREADS_MAX};
 use crate::coprocessor::{
     Coprocessor, DeviceInfo, EvaluateJob, EvaluateOutput, FocusJob, HashJob, HashOutput, JobError,
@@ -123,11 +123,16 @@ impl Coprocessor for CpuCoprocessor {
         let engine = self.books.engine(&job.book);
         let code = self.books.row_code(job);
         let evaluate = |shared| engine.reduce_rows(job, code.as_deref(), &self.scratch, shared);
-        // One thread is not worth a change of threads.
-        Ok(match self.threads() {
-            1 => evaluate(false),
-            _ => self.pool.install(|| evaluate(true)),
+        // Neither one thread nor one block of rows is worth a change of threads.
+        let few = code.is_some() && job.rows().len() <= FUSED_BLOCK;
+        Ok(match self.threads() == 1 || few {
+            true => evaluate(false),
+            false => self.pool.install(|| evaluate(true)),
         })
+    }
+
+    fn rows_at_once(&self) -> usize {
+        FUSED_BLOCK
     }
 
     fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError> {

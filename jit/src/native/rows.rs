@@ -27,6 +27,10 @@ use super::code::executable;
 use super::{RenderError, Renderer};
 use crate::lane::{self, Body, Column, End, Expr, Output, Program, Refusal, Step, Var, Word};
 
+/// Terms are read and written as two words, the meta word first.
+const _: () = assert!(
+    cfg!(target_endian = "little") || !cfg!(any(target_arch = "x86_64", target_arch = "aarch64"))
+);
 /// Most paths through a function.
 const PATHS_MAX: usize = 256;
 /// Bytes of an argument and of an answer.
@@ -233,7 +237,6 @@ impl Writer<'_, '_> {
     /// Reads the arguments, which are as the columns say or the row is left.
     fn columns(&mut self) -> Result<(), RowsError> {
         let b = &mut self.b;
-        let mut wrong = None;
         let mut payloads = Vec::new();
         for (index, column) in self.program.columns.iter().enumerate() {
             let kind = match column {
@@ -242,29 +245,27 @@ impl Writer<'_, '_> {
             };
             let kind = kind.filter(|kind| !kind.is_float());
             let kind = kind.ok_or(RowsError::Unsuitable("an argument is of no known kind"))?;
+            // A comparison with memory and a branch are one operation to the processor, and need no register.
             let at = SIZES.0 * index as i32;
-            let term = b.ins().load(I64, flags(), self.arguments, at);
-            payloads.push(arith::payload(b, term));
-            // Of what is no payload, all of it at once: one branch for all columns.
-            let fixed = if kind.is_wide() {
-                b.ins().ishl_imm_s(term, 32)
-            } else {
-                let upper = b.ins().ushr_imm_s(term, 56);
-                let lower = b.ins().ishl_imm_s(term, 32);
-                b.ins().bor(lower, upper)
-            };
-            let expected = i64::from(plain_w0(kind)) << 32;
-            let expected = b.ins().iconst(I64, expected);
-            let differs = b.ins().bxor(fixed, expected);
-            wrong = Some(match wrong {
-                None => differs,
-                Some(others) => b.ins().bor(others, differs),
-            });
-        }
-        if let Some(wrong) = wrong {
-            let right = b.create_block();
-            b.ins().brif(wrong, self.leave, &[], right, &[]);
-            b.switch_to_block(right);
+            let meta = b.ins().load(I32, flags(), self.arguments, at);
+            let payload = b.ins().load(I32, flags(), self.arguments, at + 4);
+            let mut wrong =
+                vec![
+                    b.ins()
+                        .icmp_imm_s(IntCC::NotEqual, meta, i64::from(plain_w0(kind) as i32)),
+                ];
+            if !kind.is_wide() {
+                wrong.push(
+                    b.ins()
+                        .icmp_imm_u(IntCC::UnsignedGreaterThan, payload, 0x00ff_ffff),
+                );
+            }
+            for wrong in wrong {
+                let right = b.create_block();
+                b.ins().brif(wrong, self.leave, &[], right, &[]);
+                b.switch_to_block(right);
+            }
+            payloads.push(payload);
         }
         let ins = &self.program.segments[0].ins;
         if ins.len() != payloads.len() {
@@ -385,7 +386,7 @@ impl Writer<'_, '_> {
         self.paths.push(tally);
         let payload = self.value(payload)?;
         let b = &mut self.b;
-        let number = arith::term(b, self.meta, payload);
+        let meta = b.ins().iconst(I32, i64::from(self.meta));
         let interactions = tally.counts().total();
         let interactions = b.ins().iconst(I64, interactions as i64);
         // The first path, in many functions the only one, has the rows that no other counter has.
@@ -394,16 +395,18 @@ impl Writer<'_, '_> {
             let times = b.ins().iadd_imm_s(times, 1);
             b.ins().store(flags(), times, self.ends, 8 * path);
         }
-        self.next(number, interactions, self.left);
+        self.next([meta, payload], interactions, self.left);
         Ok(())
     }
 
     /// Writes an answer and goes on with the next row.
-    fn next(&mut self, number: Value, interactions: Value, left: Value) {
+    fn next(&mut self, number: [Value; 2], interactions: Value, left: Value) {
         const NUMBER: i32 = offset_of!(Evaluated, number) as i32;
         const INTERACTIONS: i32 = offset_of!(Evaluated, interactions) as i32;
         let b = &mut self.b;
-        b.ins().store(flags(), number, self.answer, NUMBER);
+        for (word, at) in number.into_iter().zip([NUMBER, NUMBER + 4]) {
+            b.ins().store(flags(), word, self.answer, at);
+        }
         b.ins()
             .store(flags(), interactions, self.answer, INTERACTIONS);
         let row = i64::from(SIZES.0) * self.program.columns.len() as i64;
@@ -416,7 +419,8 @@ impl Writer<'_, '_> {
     /// Writes what is done with rows that are left.
     fn leave(&mut self) -> Vec<Tally> {
         self.b.switch_to_block(self.leave);
-        let none = self.b.ins().iconst(I64, LEFT.number.0 as i64);
+        let none = [LEFT.number.w0(), LEFT.number.w1()];
+        let none = none.map(|word| self.b.ins().iconst(I32, i64::from(word)));
         let mark = self.b.ins().iconst(I64, LEFT.interactions as i64);
         let left = self.b.ins().iadd_imm_s(self.left, 1);
         self.next(none, mark, left);

@@ -146,6 +146,7 @@ use crate::spec::word::Term;
 pub(crate) use self::batch::{Answer, Calls, ScratchPool};
 pub use self::compiled::Compiled;
 pub(crate) use self::compiled::CompiledBooks;
+pub(crate) use self::rows::FUSED_BLOCK;
 
 /// Most workers of one reduction; more are not started.
 pub const THREADS_MAX: usize = 1024;

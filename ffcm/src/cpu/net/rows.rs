@@ -15,9 +15,9 @@ use crate::spec::rules::Counts;
 use crate::spec::word::Term;
 
 /// Rows that a thread takes at once if there is native code for them: what stays in its cache.
-const FUSED_BLOCK: usize = 1 << 12;
+pub(crate) const FUSED_BLOCK: usize = 1 << 12;
 /// Rows of one kind after which there is native code for them. One by one they take about as long as making it.
-const ROWS_MIN: usize = 1 << 12;
+const ROWS_MIN: usize = 1 << 13;
 /// Kinds of rows of a book for which native code is kept.
 const KINDS_MAX: usize = 8;
 /// No number has a longer text, in bytes.

@@ -122,14 +122,27 @@ pub struct EvaluateJob<'a> {
     pub entry: u32,
     /// Arguments of a row, at least one.
     pub arity: usize,
-    /// NUM terms, row by row, outermost argument first: a multiple of `arity`.
+    /// NUM terms, row by row, outermost argument first. The last row may be short: a call with fewer arguments.
     pub arguments: &'a [Term],
     /// Bounds on each row.
     pub limits: Limits,
 }
 
+impl EvaluateJob<'_> {
+    /// Arguments of a row: no row is empty.
+    pub(crate) fn width(&self) -> usize {
+        self.arity.max(1)
+    }
+
+    /// The arguments of each row.
+    pub fn rows(&self) -> std::slice::Chunks<'_, Term> {
+        self.arguments.chunks(self.width())
+    }
+}
+
 /// What one row of an [`EvaluateJob`] gave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Evaluated {
     /// The NUM term that is the normal form; [`Term::ABSENT`] if that is no number, or there is none.
     pub number: Term,
@@ -157,14 +170,17 @@ pub fn evaluate_by_rewriting(
     job: &EvaluateJob<'_>,
 ) -> Result<EvaluateOutput, JobError> {
     let mut output = EvaluateOutput::default();
-    for chunk in job.arguments.chunks(job.arity.max(1) * ROWS_AT_ONCE) {
+    for chunk in job
+        .arguments
+        .chunks(job.width().saturating_mul(ROWS_AT_ONCE))
+    {
         let call = |row: &[Term]| Call {
             entry: job.entry,
             arguments: row.to_vec(),
         };
         let answers = coprocessor.rewrite(&RewriteJob {
             book: Arc::clone(&job.book),
-            calls: chunk.chunks(job.arity.max(1)).map(call).collect(),
+            calls: chunk.chunks(job.width()).map(call).collect(),
             limits: job.limits,
         })?;
         for answer in answers {
@@ -203,6 +219,11 @@ pub trait Coprocessor: Send + Sync {
     /// Applies a definition to rows of numbers.
     fn evaluate(&self, job: &EvaluateJob<'_>) -> Result<EvaluateOutput, JobError> {
         evaluate_by_rewriting(self, job)
+    }
+    /// Rows of one [`EvaluateJob`] beyond which there is nothing to be gained: a caller that makes more of them as it goes, on
+    /// several threads if it likes, keeps them in the processor's cache.
+    fn rows_at_once(&self) -> usize {
+        usize::MAX
     }
     /// Computes π.
     fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError>;

@@ -23,8 +23,8 @@
 
 use std::sync::Arc;
 
-use ffcm::coprocessor::{Coprocessor, JobError, RewriteJob};
-use ffcm::net::{Book, Call, Definition, Limits, LoadError, Outcome, ReduceError};
+use ffcm::coprocessor::{Coprocessor, EvaluateJob, Evaluated, JobError};
+use ffcm::net::{Book, Definition, Limits, LoadError, ReduceError};
 use ffcm::spec::number::{Kind, sign_extend};
 use ffcm::spec::word::{Class, Term};
 use rayon::prelude::*;
@@ -50,8 +50,6 @@ const CALL_NODES: u64 = 8;
 const SLACK_NODES: u64 = 1 << 20;
 /// Numbers are far shorter than this, and nothing longer is a weight.
 const RESULT_BYTES: usize = 1 << 10;
-/// Fewest edges whose calls and verdicts are worth another thread: some 50 µs.
-const SHARE_MIN: usize = 1 << 10;
 
 /// What a net knows of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,98 +232,148 @@ impl WeightNet {
         if edges.is_empty() {
             return Ok(Vec::new());
         }
-        let share = share(coprocessor, edges.len());
-        let calls = edges.par_iter().with_min_len(share);
-        let job = RewriteJob {
+        let most = coprocessor.rows_at_once();
+        let weigh = |rows: &mut Vec<_>, (index, edges): (usize, &[_]), weighed: &mut Vec<_>| {
+            let first = index * most;
+            self.weigh_chunk(coprocessor, (first, edges), gas_per_edge, rows, weighed)
+        };
+        let mut weighed = Vec::with_capacity(edges.len());
+        if coprocessor.info().threads == 1 || edges.len() <= most {
+            let mut rows = Vec::with_capacity(most.min(edges.len()));
+            for chunk in edges.chunks(most).enumerate() {
+                weigh(&mut rows, chunk, &mut weighed)?;
+            }
+            return Ok(weighed);
+        }
+        let weigh = |rows: &mut Vec<_>, chunk: (usize, &[_])| {
+            let mut weighed = Vec::with_capacity(chunk.1.len());
+            weigh(rows, chunk, &mut weighed).map(|()| weighed)
+        };
+        let chunks = edges.par_chunks(most).enumerate();
+        let parts: Vec<_> = chunks.map_init(Vec::new, weigh).collect();
+        for part in parts {
+            weighed.extend(part?);
+        }
+        Ok(weighed)
+    }
+
+    /// Weighs the edges from number `first` on, and adds the verdicts.
+    fn weigh_chunk(
+        &self,
+        coprocessor: &dyn Coprocessor,
+        (first, edges): (usize, &[EdgeAttributes]),
+        gas_per_edge: u64,
+        rows: &mut Vec<[Term; COLUMNS]>,
+        weighed: &mut Vec<Weighed>,
+    ) -> Result<(), WeightFailure> {
+        rows.clear();
+        rows.extend(edges.iter().map(|edge| self.row(edge)));
+        let job = EvaluateJob {
             book: Arc::clone(&self.book),
-            calls: calls.map(|edge| self.call(edge)).collect(),
+            entry: self.entry,
+            arity: COLUMNS,
+            arguments: rows.as_flattened(),
             limits: Limits {
                 gas: gas_per_edge,
                 nodes: self.heap_nodes(gas_per_edge),
                 result_bytes: RESULT_BYTES,
             },
         };
-        let answers = coprocessor.rewrite(&job)?;
-        if answers.len() != edges.len() {
-            return Err(WeightFailure::Answer {
-                edge: answers.len().min(edges.len()),
-                message: format!("{} answers for {} calls", answers.len(), edges.len()),
-            });
-        }
-        // A call is let go together with its answer, so that this is shared too.
-        let weigh = |(edge, (answer, _)): (usize, (Result<Outcome, ReduceError>, Call))| {
-            weigh(edge, answer, gas_per_edge)
+        let answers = coprocessor.evaluate(&job)?;
+        let failure = |edge: usize, message: String| WeightFailure::Answer {
+            edge: first + edge,
+            message,
         };
-        let answers = answers.into_par_iter().zip(job.calls).enumerate();
-        let weighed: Vec<Result<Weighed, WeightFailure>> =
-            answers.with_min_len(share).map(weigh).collect();
-        // In the order of the edges, so that the failure told is that of the first.
-        weighed.into_iter().collect()
-    }
-
-    /// The net to reduce for one edge.
-    fn call(&self, edge: &EdgeAttributes) -> Call {
-        let saturated = |value: u64| Term::u32(u32::try_from(value).unwrap_or(u32::MAX));
-        Call {
-            entry: self.entry,
-            arguments: vec![
-                saturated(edge.stake >> self.stake_shift),
-                saturated(edge.age),
-                Term::u32(edge.kind),
-            ],
+        if answers.rows.len() != edges.len() {
+            let message = format!("{} answers for {} calls", answers.rows.len(), edges.len());
+            return Err(failure(answers.rows.len().min(edges.len()), message));
         }
+        let before = weighed.len();
+        if weigh_all(&answers.rows, weighed) {
+            for (answer, weighed) in answers.rows.iter().zip(&mut weighed[before..]) {
+                if answer.number.w0() != STAKE_META {
+                    *weighed = weigh(answer, gas_per_edge);
+                }
+            }
+        }
+        for (edge, error) in answers.failures {
+            let refusal = refuse(error).map_err(|error| failure(edge, error.to_string()))?;
+            let place = weighed.get_mut(before + edge);
+            let place = place.ok_or_else(|| failure(edge, "there is no such call".into()))?;
+            *place = Weighed {
+                verdict: WeightVerdict::Refused(refusal),
+                interactions: gas_per_edge,
+            };
+        }
+        Ok(())
+    }
+
+    /// What `@weight` is applied to for one edge.
+    fn row(&self, edge: &EdgeAttributes) -> [Term; COLUMNS] {
+        let saturated = |value: u64| Term::u32(u32::try_from(value).unwrap_or(u32::MAX));
+        [
+            saturated(edge.stake >> self.stake_shift),
+            saturated(edge.age),
+            Term::u32(edge.kind),
+        ]
     }
 }
 
-/// Edges that a thread takes at once, outside the coprocessor: all of them if that has a single thread itself.
-fn share(coprocessor: &dyn Coprocessor, edges: usize) -> usize {
-    match coprocessor.info().threads {
-        1 => edges,
-        _ => SHARE_MIN,
-    }
-}
+/// Stake, age and kind.
+const COLUMNS: usize = 3;
 
 /// The verdict on the answer for one edge, and what to charge.
-fn weigh(
-    edge: usize,
-    answer: Result<Outcome, ReduceError>,
-    gas_per_edge: u64,
-) -> Result<Weighed, WeightFailure> {
-    let made = answer.as_ref().map(|outcome| outcome.counts.total());
-    let made = made.unwrap_or(gas_per_edge);
-    let verdict = judge(answer).map_err(|error| WeightFailure::Answer {
-        edge,
-        message: error.to_string(),
-    })?;
+fn weigh(answer: &Evaluated, gas_per_edge: u64) -> Weighed {
+    let verdict = judge(answer.number);
     let interactions = match verdict {
-        WeightVerdict::Weight(_) | WeightVerdict::Refused(Refusal::Negative) => made,
+        WeightVerdict::Weight(_) | WeightVerdict::Refused(Refusal::Negative) => answer.interactions,
         WeightVerdict::Refused(_) => gas_per_edge,
     };
-    Ok(Weighed {
+    Weighed {
         verdict,
         interactions,
-    })
+    }
 }
 
-/// The verdict on one answer, or the error that is none.
-fn judge(answer: Result<Outcome, ReduceError>) -> Result<WeightVerdict, ReduceError> {
-    let number = match answer {
-        Ok(outcome) => outcome.number,
-        Err(ReduceError::OutOfGas { .. }) => return Ok(WeightVerdict::Refused(Refusal::OutOfGas)),
+/// Adds the verdicts on answers as if they were weights of the stake's kind, as nearly all are; whether others are to be judged.
+/// Without a branch each verdict goes straight to its place.
+fn weigh_all(answers: &[Evaluated], weighed: &mut Vec<Weighed>) -> bool {
+    let mut others = 0;
+    weighed.extend(answers.iter().map(|answer| {
+        others |= answer.number.w0() ^ STAKE_META;
+        Weighed {
+            verdict: WeightVerdict::Weight(answer.number.w1().into()),
+            interactions: answer.interactions,
+        }
+    }));
+    others != 0
+}
+
+/// The meta word of a stake.
+const STAKE_META: u32 = Term::u32(0).w0();
+
+/// The verdict on a failure; those that are not the net's are failures of the coprocessor.
+fn refuse(error: ReduceError) -> Result<Refusal, ReduceError> {
+    match error {
+        ReduceError::OutOfGas { .. } => Ok(Refusal::OutOfGas),
         // Both are normal forms that are no number; which of the two is found first is not agreed upon.
-        Err(ReduceError::ViciousCircle | ReduceError::ResultTooLong { .. }) => None,
-        Err(error) => return Err(error),
-    };
+        ReduceError::ViciousCircle | ReduceError::ResultTooLong { .. } => Ok(Refusal::NotANumber),
+        error => Err(error),
+    }
+}
+
+/// The verdict on the number that a net gave, if it is one.
+fn judge(number: Term) -> WeightVerdict {
     let signed = |value: i32| match u64::try_from(value) {
         Ok(weight) => WeightVerdict::Weight(weight),
         Err(_) => WeightVerdict::Refused(Refusal::Negative),
     };
-    Ok(match number.and_then(Term::as_plain) {
+    match number.as_plain() {
         Some((Kind::U24 | Kind::U32, bits)) => WeightVerdict::Weight(u64::from(bits)),
         Some((Kind::I24, bits)) => signed(sign_extend(bits)),
         Some((Kind::I32, bits)) => signed(bits as i32),
         Some((Kind::F24 | Kind::F32, _)) | None => WeightVerdict::Refused(Refusal::NotANumber),
-    })
+    }
 }
 
 /// The definitions that `entry` may come to expand, itself included.

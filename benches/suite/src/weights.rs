@@ -1,8 +1,12 @@
-//! Suite `weights`: weight nets on the CPU coprocessor against the same arithmetic as a plain loop.
+//! Suite `weights`: weight nets on the CPU coprocessor, with and without native code, against the same arithmetic as a
+//! plain loop that leaves the same array of verdicts.
+
+use std::sync::Arc;
 
 use ffcm::coprocessor::Coprocessor;
 use ffcm::cpu::CpuCoprocessor;
-use ffcm_sandboxes::weight::{AGE_DECAY, EdgeAttributes, STAKE, WeightNet, WeightVerdict};
+use ffcm_jit::native::{Native, Options as NativeOptions};
+use ffcm_sandboxes::weight::{AGE_DECAY, EdgeAttributes, STAKE, Weighed, WeightNet, WeightVerdict};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -49,7 +53,7 @@ pub struct Report {
 pub struct Row {
     /// Name of the rule.
     pub rule: &'static str,
-    /// Plain loop or weight net.
+    /// Plain loop, or weight net with native code or without.
     pub how: &'static str,
     /// Workers.
     pub threads: usize,
@@ -57,37 +61,56 @@ pub struct Row {
     pub all: Summary,
     /// Millions of calls per second, best run.
     pub mega_calls: f64,
+    /// Processor time, best run, over that of the loop.
+    pub ratio: f64,
     /// Interactions of one call; none for the loop.
     pub interactions: Option<f64>,
 }
 
-/// A weight net, and the rule it states as ordinary code.
+/// A weight net, and the rule it states as ordinary code: the verdicts on links, each of which takes so many interactions.
 struct Rule {
     name: &'static str,
     text: &'static str,
-    weight: fn(&EdgeAttributes) -> u64,
+    weigh: fn(&[EdgeAttributes], u64) -> Vec<Weighed>,
 }
 
 const RULES: [Rule; 2] = [
     Rule {
         name: "stake",
         text: STAKE,
-        weight: |edge| edge.stake.min(U32_MAX),
+        weigh: |edges, interactions| each(edges, interactions, |edge| edge.stake.min(U32_MAX)),
     },
     Rule {
         name: "age-decay",
         text: AGE_DECAY,
-        weight: |edge| edge.stake.min(U32_MAX) / (1 + edge.age.min(U32_MAX) / 1024),
+        weigh: |edges, interactions| {
+            each(edges, interactions, |edge| {
+                edge.stake.min(U32_MAX) / (1 + edge.age.min(U32_MAX) / 1024)
+            })
+        },
     },
 ];
+
+/// The plain loop.
+fn each(
+    edges: &[EdgeAttributes],
+    interactions: u64,
+    weight: impl Fn(&EdgeAttributes) -> u64,
+) -> Vec<Weighed> {
+    let weigh = |edge| Weighed {
+        verdict: WeightVerdict::Weight(weight(edge)),
+        interactions,
+    };
+    edges.iter().map(weigh).collect()
+}
 
 /// Nets see 32 bits.
 const U32_MAX: u64 = u32::MAX as u64;
 /// Gas of one call, as a genesis file has it unless told otherwise.
 const GAS: u64 = 10_000;
 
-/// One way to weigh the links: a device, or the plain loop.
-type Contender = Option<CpuCoprocessor>;
+/// One way to weigh the links: a device and what it is called, or the plain loop.
+type Contender = Option<(&'static str, CpuCoprocessor)>;
 
 /// Checks, measures and prints.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -134,11 +157,7 @@ pub fn rows(
     rounds: usize,
 ) -> Result<Vec<Row>, Failure> {
     let edges = edges(seed, calls);
-    let mut contenders: Vec<Contender> = vec![None];
-    for &threads in threads {
-        let device = CpuCoprocessor::new(threads).map_err(Failure::failed)?;
-        contenders.push(Some(device));
-    }
+    let mut contenders = contenders(threads)?;
     let mut rows = vec![];
     for rule in &RULES {
         rows.extend(measure(rule, &mut contenders, &edges, batch, rounds)?);
@@ -146,7 +165,21 @@ pub fn rows(
     Ok(rows)
 }
 
-/// Times every contender; each run's weights must be those of the plain loop.
+/// The loop, and devices with native code and without for every number of threads.
+fn contenders(threads: &[usize]) -> Result<Vec<Contender>, Failure> {
+    let native = Native::new(NativeOptions::default()).map_err(Failure::failed)?;
+    let native = Arc::new(native);
+    let mut contenders = vec![None];
+    for &threads in threads {
+        let device = CpuCoprocessor::with_fuser(threads, Arc::clone(&native) as _);
+        contenders.push(Some(("native code", device.map_err(Failure::failed)?)));
+        let device = CpuCoprocessor::new(threads).map_err(Failure::failed)?;
+        contenders.push(Some(("weight net", device)));
+    }
+    Ok(contenders)
+}
+
+/// Times every contender; each run's verdicts and interactions must be those of the plain loop.
 fn measure(
     rule: &Rule,
     contenders: &mut [Contender],
@@ -155,72 +188,69 @@ fn measure(
     rounds: usize,
 ) -> Result<Vec<Row>, Failure> {
     let net = WeightNet::parse(rule.text, 0).map_err(Failure::failed)?;
-    let expected: Vec<u64> = edges.iter().map(rule.weight).collect();
-    let mut interactions = 0;
+    // Every call takes as many interactions as the first; that they do is checked with the rest.
+    let reference = CpuCoprocessor::new(1).map_err(Failure::failed)?;
+    let first = weigh(&net, &reference, &edges[..1], batch)?;
+    let interactions = first.first().map_or(0, |edge| edge.interactions);
+    let expected = (rule.weigh)(edges, interactions);
     let mut run = |contender: &mut Contender| {
-        let (weights, sample) = match contender {
-            None => time(|| Ok(plain(rule, edges))),
-            Some(device) => {
-                interactions = 0;
-                time(|| weigh(&net, device, edges, batch, &mut interactions))
-            }
+        let (weighed, sample) = match contender {
+            None => time(|| Ok(plain(rule, edges, batch, interactions))),
+            Some((_, device)) => time(|| weigh(&net, device, edges, batch)),
         };
-        check(rule.name, edges, &expected, &weights?)?;
+        check(rule.name, edges, &expected, &weighed?)?;
         Ok(sample)
     };
     interleave(contenders, 1, &mut run)?;
     let samples = interleave(contenders, rounds, &mut run)?;
+    let loops: Vec<f64> = samples
+        .iter()
+        .map(|samples| Summary::of(samples).cpu)
+        .collect();
     let row = |(contender, samples): (&Contender, Vec<Sample>)| {
         let all = Summary::of(&samples);
-        let per_call = interactions as f64 / edges.len() as f64;
         Row {
             rule: rule.name,
-            how: contender.as_ref().map_or("plain loop", |_| "weight net"),
-            threads: contender.as_ref().map_or(1, CpuCoprocessor::threads),
+            how: contender.as_ref().map_or("plain loop", |(how, _)| how),
+            threads: contender.as_ref().map_or(1, |(_, device)| device.threads()),
             mega_calls: edges.len() as f64 / all.best / 1e6,
+            ratio: all.cpu / loops[0],
             all,
-            interactions: contender.as_ref().map(|_| per_call),
+            interactions: contender.as_ref().map(|_| interactions as f64),
         }
     };
     Ok(contenders.iter().zip(samples).map(row).collect())
 }
 
-/// The rule as a loop that the compiler may not skip.
-fn plain(rule: &Rule, edges: &[EdgeAttributes]) -> Vec<u64> {
-    let edges = std::hint::black_box(edges);
-    std::hint::black_box(edges.iter().map(rule.weight).collect())
+/// The rule as a loop that the compiler may not skip, in the same batches.
+fn plain(rule: &Rule, edges: &[EdgeAttributes], batch: usize, interactions: u64) -> Vec<Weighed> {
+    let mut all = Vec::with_capacity(edges.len());
+    for edges in std::hint::black_box(edges).chunks(batch) {
+        all.extend((rule.weigh)(edges, interactions));
+    }
+    std::hint::black_box(all)
 }
 
-/// The weights that a net gives, in batches of at most `batch` links; adds up the interactions made.
+/// The verdicts that a net gives, in batches of at most `batch` links.
 pub fn weigh(
     net: &WeightNet,
     device: &dyn Coprocessor,
     edges: &[EdgeAttributes],
     batch: usize,
-    interactions: &mut u64,
-) -> Result<Vec<u64>, Failure> {
-    let mut weights = Vec::with_capacity(edges.len());
+) -> Result<Vec<Weighed>, Failure> {
+    let mut all = Vec::with_capacity(edges.len());
     for edges in edges.chunks(batch) {
         let weighed = net.evaluate_metered(device, edges, GAS);
-        for edge in weighed.map_err(Failure::failed)? {
-            let WeightVerdict::Weight(weight) = edge.verdict else {
-                return Err(Failure::Mismatch(format!(
-                    "a weight net gives {:?}",
-                    edge.verdict
-                )));
-            };
-            weights.push(weight);
-            *interactions += edge.interactions;
-        }
+        all.extend(weighed.map_err(Failure::failed)?);
     }
-    Ok(weights)
+    Ok(all)
 }
 
 fn check(
     rule: &str,
     edges: &[EdgeAttributes],
-    expected: &[u64],
-    found: &[u64],
+    expected: &[Weighed],
+    found: &[Weighed],
 ) -> Result<(), Failure> {
     if expected == found {
         return Ok(());
@@ -228,10 +258,10 @@ fn check(
     let first = expected.iter().zip(found).position(|(a, b)| a != b);
     Err(Failure::Mismatch(match first {
         Some(at) => format!(
-            "{rule} gives {} for {:?}, expected {}",
+            "{rule} gives {:?} for {:?}, expected {:?}",
             found[at], edges[at], expected[at]
         ),
-        None => format!("{rule} gives {} weights", found.len()),
+        None => format!("{rule} gives {} verdicts", found.len()),
     }))
 }
 
@@ -261,6 +291,7 @@ fn print(report: &Report) {
         "best",
         "median",
         "CPU",
+        "x loop",
         "M calls/s",
         "interactions",
     ]);
@@ -272,6 +303,7 @@ fn print(report: &Report) {
             seconds(row.all.best),
             seconds(row.all.median),
             seconds(row.all.cpu),
+            format!("{:.2}", row.ratio),
             format!("{:.3}", row.mega_calls),
             row.interactions
                 .map_or(String::new(), |per_call| format!("{per_call:.1}")),
@@ -288,8 +320,8 @@ mod tests {
     fn nets_and_loop_agree_and_a_wrong_rule_is_noticed() {
         let edges = edges(3, 300);
         assert!(edges.iter().any(|edge| edge.stake > U32_MAX));
-        let mut contenders = [None, CpuCoprocessor::new(2).ok()];
-        assert!(contenders[1].is_some());
+        let mut contenders = contenders(&[1, 2]).unwrap();
+        assert_eq!(contenders.len(), 5);
         for rule in &RULES {
             let rows = measure(rule, &mut contenders, &edges, 128, 1).unwrap();
             assert!(rows[0].interactions.is_none());

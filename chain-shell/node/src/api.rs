@@ -31,6 +31,26 @@ impl Service {
     }
 }
 
+impl Service {
+    /// Reads a transaction, and counts one that cannot be read.
+    fn read(&self, tx: &Value) -> Result<SignedTx, RejectReason> {
+        let read = SignedTx::from_json_value(tx);
+        if let Err(reason) = read {
+            self.node.count_rejected(reason);
+        }
+        read
+    }
+}
+
+/// The answer for a transaction, whose id is known if it could be read.
+fn submitted(verdict: Result<TxId, RejectReason>, txid: Option<TxId>) -> Submitted {
+    Submitted {
+        ok: verdict.is_ok(),
+        reason: verdict.err().map(|reason| reason.to_string()),
+        txid: txid.map(|id| id.to_string()),
+    }
+}
+
 fn internal(error: NodeError) -> ApiError {
     ApiError::Internal(error.to_string())
 }
@@ -88,27 +108,32 @@ impl NodeApi for Service {
     }
 
     fn submit(&self, tx: Value) -> Result<Submitted, ApiError> {
-        let refused = |reason: RejectReason, txid: Option<TxId>| Submitted {
-            ok: false,
-            reason: Some(reason.to_string()),
-            txid: txid.map(|id| id.to_string()),
-        };
-        let tx = match SignedTx::from_json_value(&tx) {
-            Ok(tx) => tx,
-            Err(reason) => {
-                self.node.count_rejected(reason);
-                return Ok(refused(reason, None));
+        Ok(match self.read(&tx) {
+            Ok(tx) => {
+                let txid = tx.id();
+                submitted(self.node.submit(tx), Some(txid))
             }
-        };
-        let txid = tx.id();
-        Ok(match self.node.submit(tx) {
-            Ok(txid) => Submitted {
-                ok: true,
-                reason: None,
-                txid: Some(txid.to_string()),
-            },
-            Err(reason) => refused(reason, Some(txid)),
+            Err(reason) => submitted(Err(reason), None),
         })
+    }
+
+    fn submit_all(&self, txs: Vec<Value>) -> Result<Vec<Submitted>, ApiError> {
+        let read: Vec<Result<SignedTx, RejectReason>> =
+            txs.iter().map(|tx| self.read(tx)).collect();
+        let ids: Vec<Result<TxId, RejectReason>> = { read.iter() }
+            .map(|tx| tx.as_ref().map(SignedTx::id).map_err(|reason| *reason))
+            .collect();
+        let valid = read.into_iter().flatten().collect();
+        let mut verdicts = self.node.submit_all(valid).into_iter();
+        let answer = |id| match id {
+            Ok(txid) => {
+                let verdict = verdicts.next();
+                let verdict = verdict.expect("one verdict for each that could be read");
+                submitted(verdict, Some(txid))
+            }
+            Err(reason) => submitted(Err(reason), None),
+        };
+        Ok(ids.into_iter().map(answer).collect())
     }
 
     fn block(&self, height: u64) -> Result<Option<Value>, ApiError> {

@@ -194,6 +194,25 @@ fn assert_transactions(node: &mut Node, data: &std::path::Path, health: &Value) 
     );
     let (status, answer) = post(&json!({ "nothing": 1 }));
     assert_eq!((status, &answer["reason"]), (400, &"bad_format".into()));
+    let list = json!([
+        transfer(nonce + 1, 5).to_json(),
+        forged,
+        good.to_json(),
+        { "nothing": 1 },
+        transfer(nonce + 2, 5).to_json(),
+    ]);
+    let (status, answer) = node.post("/txs", json!({ "txs": list }).to_string().as_bytes());
+    assert_eq!(status, 200, "{answer}");
+    let answers = answer["answers"].as_array().unwrap();
+    let reasons: Vec<_> = answers.iter().map(|answer| &answer["reason"]).collect();
+    let expected = json!([null, "bad_sig", "dup", "bad_format", null]);
+    assert_eq!(
+        reasons,
+        expected.as_array().unwrap().iter().collect::<Vec<_>>()
+    );
+    assert_eq!(answers[4]["txid"], transfer(nonce + 2, 5).id().to_string());
+    assert_eq!(answers[2]["txid"], good.id().to_string());
+    assert_eq!(answers[3]["txid"], Value::Null);
     let (status, answer) = node.post("/tx", &vec![b'x'; 10 << 20]);
     assert_eq!((status, &answer["reason"]), (413, &"too_large".into()));
     node.read_to("block ");

@@ -13,6 +13,9 @@ pub trait NodeApi: Send + Sync + 'static {
     fn health(&self) -> Result<Health, ApiError>;
     /// Offers a transaction, the value of `tx` in the body of `POST /tx`. A refusal is an answer, not an error.
     fn submit(&self, tx: Value) -> Result<Submitted, ApiError>;
+    /// Offers transactions that came together, the values of `txs` in the body of `POST /txs`: one answer for each, in order,
+    /// as [`NodeApi::submit`] would give one after the other.
+    fn submit_all(&self, txs: Vec<Value>) -> Result<Vec<Submitted>, ApiError>;
     /// Header and transactions of the block at `height`.
     fn block(&self, height: u64) -> Result<Option<Value>, ApiError>;
     /// The receipt of a committed transaction.
@@ -99,7 +102,7 @@ pub struct JitHealth {
     pub books_given_up: u64,
 }
 
-/// Answer to `POST /tx`.
+/// Answer to `POST /tx`, and to each transaction of `POST /txs`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Submitted {
     /// Whether the transaction entered the mempool.

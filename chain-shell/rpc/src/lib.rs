@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `GET /` | the page: live blocks, π, Memory Arithmetic activity |
 //! | `POST /tx` | `{tx:{…}}` in, `{ok, reason, txid}` out |
+//! | `POST /txs` | `{txs:[{…}, …]}` in, `{answers:[{ok, reason, txid}, …]}` out, in the same order; at most [`MAX_TXS`] in [`MAX_TXS_BODY`] bytes |
 //! | `GET /health` | version, identity, tip, mempool, counters, backend and its state, process |
 //! | `GET /metrics` | Prometheus text |
 //! | `GET /block/{height}` | header and transactions, 404 when absent |
@@ -36,5 +37,5 @@ pub use error::ApiError;
 pub use feed::Feed;
 pub use metrics::Metrics;
 pub use process::resident_bytes;
-pub use routes::{MAX_BODY, MAX_TOP, router};
+pub use routes::{MAX_BODY, MAX_TOP, MAX_TXS, MAX_TXS_BODY, router};
 pub use server::{Limits, ServeError, Server};

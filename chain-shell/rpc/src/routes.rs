@@ -1,30 +1,31 @@
 //! The routes.
 
+mod submit;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
-use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
+use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_TYPE, HeaderName};
-use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::map_response;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::stream::{self, Stream};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::{ApiError, Feed, Limits, Metrics, NodeApi, Submitted, page};
+use crate::{ApiError, Feed, Limits, Metrics, NodeApi, page};
 
-/// Longest body of `POST /tx` in bytes.
-pub const MAX_BODY: usize = 128 << 10;
+pub use submit::{MAX_BODY, MAX_TXS, MAX_TXS_BODY};
+
 /// Most particles one answer lists.
 pub const MAX_TOP: usize = 1000;
 /// Particles on the page.
@@ -38,6 +39,7 @@ struct Shared {
     metrics: Arc<Metrics>,
     limits: Limits,
     calls: Arc<Semaphore>,
+    batches: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
     stop: watch::Receiver<bool>,
 }
@@ -78,6 +80,7 @@ pub fn router(
         metrics,
         limits,
         calls: Arc::new(Semaphore::new(limits.calls)),
+        batches: Arc::new(Semaphore::new(limits.batches)),
         watchers: Arc::new(Semaphore::new(limits.watchers)),
         stop,
     };
@@ -86,7 +89,8 @@ pub fn router(
         .route("/page.js", get(page::script))
         .route("/page.css", get(page::style))
         .route("/icon.svg", get(page::icon))
-        .route("/tx", post(submit))
+        .route("/tx", post(submit::one))
+        .route("/txs", post(submit::many))
         .route("/health", get(health))
         .route("/metrics", get(metrics_text))
         .route("/block/{height}", get(block))
@@ -113,85 +117,6 @@ async fn harden(mut response: Response) -> Response {
         );
     }
     response
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SubmitBody {
-    tx: Value,
-}
-
-async fn submit(State(shared): State<Shared>, body: Body) -> Response {
-    match read_transaction(&shared, body).await {
-        Ok(tx) => match shared.call(move |node| node.submit(tx)).await {
-            Ok(answer) => {
-                let outcome = answer.reason.as_deref().unwrap_or("accepted");
-                shared.metrics.submitted(outcome);
-                // What cannot be read as a transaction is a bad request, and a node that cannot judge it has failed; every
-                // other refusal is an answer.
-                let status = match answer.reason.as_deref() {
-                    Some("bad_format") => StatusCode::BAD_REQUEST,
-                    Some("too_large") => StatusCode::PAYLOAD_TOO_LARGE,
-                    Some("unavailable") => StatusCode::SERVICE_UNAVAILABLE,
-                    _ => StatusCode::OK,
-                };
-                (status, Json(answer)).into_response()
-            }
-            Err(e) => e.into_response(),
-        },
-        Err(e) => {
-            let reason = match &e {
-                ApiError::TooLarge { .. } => "too_large",
-                _ => "bad_format",
-            };
-            shared.metrics.submitted(reason);
-            refused(e.status(), reason, &e)
-        }
-    }
-}
-
-/// `{ok, reason, txid}` with the reason in words beside it.
-fn refused(status: StatusCode, reason: &str, error: &ApiError) -> Response {
-    let answer = Submitted {
-        ok: false,
-        reason: Some(reason.to_owned()),
-        txid: None,
-    };
-    let mut value = json!(answer);
-    value["error"] = json!(error.to_string());
-    (status, Json(value)).into_response()
-}
-
-async fn read_transaction(shared: &Shared, body: Body) -> Result<Value, ApiError> {
-    // A declared length is refused before its first byte is waited for.
-    if body.size_hint().lower() > MAX_BODY as u64 {
-        return Err(ApiError::TooLarge { limit: MAX_BODY });
-    }
-    let bytes = match timeout(shared.limits.body, to_bytes(body, MAX_BODY)).await {
-        Err(_) => return Err(ApiError::Timeout),
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(e)) => {
-            return Err(if is_length_limit(&e) {
-                ApiError::TooLarge { limit: MAX_BODY }
-            } else {
-                ApiError::BadRequest(format!("the body broke off: {e}"))
-            });
-        }
-    };
-    let body: SubmitBody = serde_json::from_slice(&bytes)
-        .map_err(|e| ApiError::BadRequest(format!("the body is not {{\"tx\": {{…}}}}: {e}")))?;
-    Ok(body.tx)
-}
-
-fn is_length_limit(error: &axum::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(e) = cause {
-        if e.to_string().contains("length limit") {
-            return true;
-        }
-        cause = e.source();
-    }
-    false
 }
 
 async fn health(State(shared): State<Shared>) -> Result<Response, ApiError> {

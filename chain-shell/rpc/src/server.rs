@@ -26,6 +26,8 @@ pub struct Limits {
     pub watchers: usize,
     /// Node calls at once.
     pub calls: usize,
+    /// Bodies of `POST /txs` at once among them.
+    pub batches: usize,
     /// Longest wait for a free node call.
     pub queue: Duration,
     /// Longest wait for a request's headers, and longest idle time between requests.
@@ -46,6 +48,7 @@ impl Default for Limits {
             connections: 256,
             watchers: 64,
             calls: 16,
+            batches: 4,
             queue: Duration::from_secs(5),
             headers: Duration::from_secs(10),
             body: Duration::from_secs(10),

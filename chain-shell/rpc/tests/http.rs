@@ -6,7 +6,7 @@ mod support;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::time::Duration;
 
-use focus_rpc::{Limits, MAX_BODY, MAX_TOP, ServeError, Server};
+use focus_rpc::{Limits, MAX_BODY, MAX_TOP, MAX_TXS, MAX_TXS_BODY, ServeError, Server};
 use serde_json::Value;
 use support::Running;
 
@@ -140,6 +140,103 @@ fn malformed_requests_are_the_clients_fault() {
     assert_eq!(huge.0, 413);
     let (_, metrics) = server.get("/metrics");
     assert!(metrics.contains("outcome=\"too_large\"} 2\n"), "{metrics}");
+}
+
+/// `{"txs": […]}` of so many transactions of a kind.
+fn list(kind: &str, count: usize) -> Vec<u8> {
+    let tx = serde_json::json!({ "kind": kind });
+    serde_json::json!({ "txs": vec![tx; count] })
+        .to_string()
+        .into_bytes()
+}
+
+#[test]
+fn many_transactions_are_answered_in_order() {
+    let server = Running::start(Limits::default());
+    let accepted = serde_json::json!({"ok": true, "reason": null, "txid": "11".repeat(32)});
+    let refused = |reason| serde_json::json!({"ok": false, "reason": reason, "txid": null});
+    let (status, body) = server.post("/txs", &list("good", MAX_TXS));
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(
+        json(&body),
+        serde_json::json!({ "answers": vec![accepted.clone(); MAX_TXS] })
+    );
+    let mixed = br#"{"txs":[{"kind":"other"},{"kind":"good"},7,{"kind":"blind"},{"kind":"good"}]}"#;
+    let (status, body) = server.post("/txs", mixed);
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(
+        json(&body),
+        serde_json::json!({ "answers": [
+            refused("bad_sig"),
+            accepted.clone(),
+            refused("bad_format"),
+            refused("unavailable"),
+            accepted,
+        ]})
+    );
+    let (status, body) = server.post("/txs", br#"{"txs":[]}"#);
+    assert_eq!((status, body.as_str()), (200, r#"{"answers":[]}"#));
+    let (_, metrics) = server.get("/metrics");
+    for (outcome, count) in [("accepted", MAX_TXS + 2), ("bad_sig", 1), ("bad_format", 1)] {
+        let line = format!("focus_submitted_total{{outcome=\"{outcome}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+}
+
+#[test]
+fn lists_that_cannot_be_read_are_refused_as_a_whole() {
+    let server = Running::start(Limits::default());
+    let long = format!("{{\"txs\":[\"{}\"]}}", "a".repeat(MAX_TXS_BODY));
+    let deep = format!("{{\"txs\":[{}{}]}}", "[".repeat(60_000), "]".repeat(60_000));
+    let most = format!("{{\"txs\":[{}0]}}", "0,".repeat(MAX_TXS_BODY / 2 - 20));
+    let bodies: [(&[u8], u16, &str); 13] = [
+        (b"", 400, "bad_format"),
+        (b"{", 400, "bad_format"),
+        (b"[]", 400, "bad_format"),
+        (b"{\"txs\":{}}", 400, "bad_format"),
+        (b"{\"txs\":[{}", 400, "bad_format"),
+        (b"{\"txs\":[],\"txs\":[]}", 400, "bad_format"),
+        (b"{\"txs\":[],\"extra\":1}", 400, "bad_format"),
+        (b"{\"tx\":{\"kind\":\"good\"}}", 400, "bad_format"),
+        (b"{\"txs\":[{\"kind\":\"\xff\"}]}", 400, "bad_format"),
+        (deep.as_bytes(), 400, "bad_format"),
+        (long.as_bytes(), 413, "too_large"),
+        (&list("good", MAX_TXS + 1), 413, "too_many"),
+        (most.as_bytes(), 413, "too_many"),
+    ];
+    for (body, expected, reason) in bodies {
+        let (status, answer) = server.post("/txs", body);
+        assert_eq!(status, expected, "{answer}");
+        let answer = json(&answer);
+        assert_eq!(answer["ok"], false);
+        assert_eq!(answer["reason"], reason);
+        assert_eq!(answer["txid"], Value::Null);
+        assert!(answer["error"].is_string(), "{answer}");
+    }
+    let huge = server.raw(b"POST /txs HTTP/1.1\r\nhost: x\r\ncontent-length: 10000000\r\n\r\n{");
+    assert_eq!(huge.0, 413);
+    assert_eq!(server.get("/txs").0, 405);
+    let (status, body) = server.post("/txs", &list("panic", 1));
+    assert_eq!(status, 500, "{body}");
+    let (_, metrics) = server.get("/metrics");
+    for line in ["outcome=\"too_large\"} 2\n", "outcome=\"too_many\"} 2\n"] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+    assert!(!metrics.contains("outcome=\"accepted\""), "{metrics}");
+}
+
+#[test]
+fn lists_beyond_those_read_at_once_wait_and_give_up() {
+    let limits = Limits {
+        batches: 0,
+        queue: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let server = Running::start(limits);
+    let (status, body) = server.post("/txs", &list("good", 1));
+    assert_eq!(status, 429, "{body}");
+    assert!(json(&body)["error"].is_string());
+    assert_eq!(server.post("/tx", br#"{"tx":{"kind":"good"}}"#).0, 200);
 }
 
 #[test]

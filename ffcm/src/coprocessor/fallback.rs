@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::{
-    Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, RewriteJob, RewriteOutput,
+    Coprocessor, DeviceInfo, EvaluateJob, EvaluateOutput, FocusJob, HashJob, HashOutput, JobError,
+    RewriteJob, RewriteOutput,
 };
 use crate::focus::Ranking;
 use crate::memory::{Memory, MemoryError, MemoryOp, SlotId};
@@ -169,12 +170,34 @@ impl Coprocessor for WithFallback {
 
     fn rewrite(&self, job: &RewriteJob) -> Result<RewriteOutput, JobError> {
         if let Some(device) = self.device() {
-            let result = device.rewrite(job).and_then(within_heap);
+            let result = device.rewrite(job).and_then(|output| {
+                let full = output
+                    .iter()
+                    .any(|result| result.as_ref().is_err_and(is_full));
+                within_heap(output, full)
+            });
             if let Some(answer) = self.answer("rewrite", result) {
                 return answer;
             }
         }
         self.cpu.rewrite(job)
+    }
+
+    fn evaluate(&self, job: &EvaluateJob<'_>) -> Result<EvaluateOutput, JobError> {
+        if let Some(device) = self.device() {
+            let result = device.evaluate(job).and_then(|output| {
+                let full = output.failures.iter().any(|(_, error)| is_full(error));
+                within_heap(output, full)
+            });
+            if let Some(answer) = self.answer("evaluate", result) {
+                return answer;
+            }
+        }
+        self.cpu.evaluate(job)
+    }
+
+    fn rows_at_once(&self) -> usize {
+        self.device().unwrap_or(&*self.cpu).rows_at_once()
     }
 
     fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError> {
@@ -214,10 +237,13 @@ impl Coprocessor for WithFallback {
     }
 }
 
-/// A batch in which no call ran out of heap.
-fn within_heap(output: RewriteOutput) -> Result<RewriteOutput, JobError> {
-    let full = |result: &Result<_, _>| matches!(result, Err(ReduceError::OutOfHeap { .. }));
-    match output.iter().any(full) {
+fn is_full(error: &ReduceError) -> bool {
+    matches!(error, ReduceError::OutOfHeap { .. })
+}
+
+/// The answer to a batch, of which a call ran out of heap if it is `full`.
+fn within_heap<T>(output: T, full: bool) -> Result<T, JobError> {
+    match full {
         false => Ok(output),
         true => Err(JobError::NotSupported {
             backend: "the device's heap".into(),

@@ -4,15 +4,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::THREADS_MAX;
 use super::native::Fuser;
-use super::net::CompiledBooks;
+use super::net::{Answer, Calls, CompiledBooks, FUSED_BLOCK, ScratchPool};
+use super::{NetEngine, THREADS_MAX};
 use crate::coprocessor::{
-    Coprocessor, DeviceInfo, FocusJob, HashJob, HashOutput, JobError, RewriteJob, RewriteOutput,
+    Coprocessor, DeviceInfo, EvaluateJob, EvaluateOutput, FocusJob, HashJob, HashOutput, JobError,
+    RewriteJob, RewriteOutput,
 };
 use crate::focus::{Ranker, Ranking};
 use crate::hash;
 use crate::memory::{Memory, MemoryError, MemoryOp, SlotId};
+use crate::net::{Limits, ReduceError};
 
 /// Runs every job on its own pool of threads.
 ///
@@ -22,6 +24,7 @@ use crate::memory::{Memory, MemoryError, MemoryOp, SlotId};
 pub struct CpuCoprocessor {
     pool: ThreadPool,
     books: CompiledBooks,
+    scratch: ScratchPool,
     ranker: Mutex<Option<KeptRanker>>,
 }
 
@@ -59,6 +62,7 @@ impl CpuCoprocessor {
         Ok(CpuCoprocessor {
             pool,
             books: CompiledBooks::new(fuser),
+            scratch: ScratchPool::default(),
             ranker: Mutex::new(None),
         })
     }
@@ -66,6 +70,21 @@ impl CpuCoprocessor {
     /// Worker threads.
     pub fn threads(&self) -> usize {
         self.pool.current_num_threads()
+    }
+
+    fn batch<A: Answer>(
+        &self,
+        engine: &NetEngine<'_>,
+        calls: &(impl Calls + ?Sized),
+        limits: &Limits,
+    ) -> Vec<Result<A, ReduceError>> {
+        // One thread is not worth a change of threads.
+        match self.threads() {
+            1 => engine.reduce_in_order(calls, limits, &self.scratch),
+            _ => self
+                .pool
+                .install(|| engine.reduce_shared(calls, limits, &self.scratch)),
+        }
     }
 
     fn kept_ranker(&self) -> MutexGuard<'_, Option<KeptRanker>> {
@@ -95,8 +114,25 @@ impl Coprocessor for CpuCoprocessor {
                 };
                 vec![engine.reduce(call, &job.limits, threads, None)]
             }
-            calls => engine.reduce_batch(calls, &job.limits, self.threads()),
+            calls => self.batch(&engine, calls, &job.limits),
         })
+    }
+
+    /// Gives each thread whole rows.
+    fn evaluate(&self, job: &EvaluateJob<'_>) -> Result<EvaluateOutput, JobError> {
+        let engine = self.books.engine(&job.book);
+        let code = self.books.row_code(job);
+        let evaluate = |shared| engine.reduce_rows(job, code.as_deref(), &self.scratch, shared);
+        // Neither one thread nor one block of rows is worth a change of threads.
+        let few = code.is_some() && job.rows().len() <= FUSED_BLOCK;
+        Ok(match self.threads() == 1 || few {
+            true => evaluate(false),
+            false => self.pool.install(|| evaluate(true)),
+        })
+    }
+
+    fn rows_at_once(&self) -> usize {
+        FUSED_BLOCK
     }
 
     fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError> {
@@ -145,7 +181,8 @@ mod tests {
     use super::*;
     use crate::focus::FocusParams;
     use crate::graph::{EdgeDelta, Graph};
-    use crate::net::{Book, Limits};
+    use crate::net::{Book, Call};
+    use crate::spec::word::Term;
 
     #[test]
     fn thread_counts_are_taken_as_given_and_bounded() {
@@ -185,6 +222,73 @@ mod tests {
             assert_eq!(rewrite(threads, least), rewrite(1, least));
             assert_eq!(rewrite(threads, least - 1), rewrite(1, least - 1));
         }
+    }
+
+    /// Compiled books, heaps and buffers are kept from job to job: other books, sizes and endings must not show.
+    #[test]
+    fn rows_give_what_calls_give_whatever_ran_before() {
+        let text = "@add = (x (y r)) & x ~ $([+] $(y r))
+            @pair = ({x x1} ({y y1} (x (y (x1 y1)))))
+            @long = ({x x1} (y (x (x1 (y (1 (2 3)))))))
+            @loop = (x (y r)) & @loop ~ (x (y r))
+            @grow = ({a b} (y r)) & @grow ~ ((a b) (y r))
+            @float = (x (y r)) & x ~ $([f32] s) & s ~ $([+] $(y r))";
+        let other = format!("{text}\n@another = 1");
+        let books = [text, &other].map(|text| Arc::new(Book::parse(text).unwrap()));
+        let arguments: Vec<Term> = (0..700)
+            .map(|i| match i % 11 {
+                10 => Term::ERA,
+                7 => Term::i32(-(i as i32)),
+                _ => Term::u24(i),
+            })
+            .collect();
+        let mut endings = std::collections::BTreeSet::new();
+        for threads in [1, 2, 4] {
+            let cpu = CpuCoprocessor::new(threads).unwrap();
+            for (round, result_bytes) in [(0, 1 << 10), (1, 13), (2, 4)] {
+                for book in &books {
+                    for entry in 0..=book.definitions().len() as u32 {
+                        let limits = Limits {
+                            gas: 2_000,
+                            nodes: 500 + 500 * round,
+                            result_bytes,
+                        };
+                        // The last row is short.
+                        let job = EvaluateJob {
+                            book: Arc::clone(book),
+                            entry,
+                            arity: 2,
+                            arguments: &arguments[..1 + 300 * round as usize],
+                            limits,
+                        };
+                        let found = cpu.evaluate(&job).unwrap();
+                        let engine = NetEngine::new(book);
+                        let mut expected = EvaluateOutput::default();
+                        for row in job.rows() {
+                            let call = Call {
+                                entry,
+                                arguments: row.to_vec(),
+                            };
+                            let alone = engine.reduce(&call, &limits, 1, None);
+                            endings.insert(crate::coprocessor::ending(&alone));
+                            expected.push(alone);
+                        }
+                        assert_eq!(found, expected);
+                    }
+                }
+            }
+        }
+        let endings: Vec<_> = endings.into_iter().collect();
+        assert_eq!(
+            endings,
+            [
+                "invalid call",
+                "ok",
+                "out of gas",
+                "out of heap",
+                "result too long"
+            ]
+        );
     }
 
     /// The prepared graph must not leak from one job into another: other graphs, other shards, refused jobs between.

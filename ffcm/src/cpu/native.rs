@@ -20,7 +20,7 @@
 //!   `free_length` or through [`Runtime::reserve`]; if that says no, it returns erasers at once. Of a node that it takes
 //!   apart, neither of whose slots is absent, it puts the offset of the first slot back at the end of the list if `free_length` is
 //!   below `free_capacity`, and calls [`Runtime::free`] otherwise. Calls and functions of the runtime may change the list.
-//! * *Slots* are 64-bit words: a term as in [`Term`](crate::spec::word::Term). It reads them with acquire ordering and writes those of
+//! * *Slots* are 64-bit words: a term as in [`Term`]. It reads them with acquire ordering and writes those of
 //!   new nodes in any order. An absent slot of a new node holds `absent`. It reads a cell whose end it holds; if a term
 //!   waits there (its substitution bit is set), it may take it, without that bit, and frees the cell's node, offset rounded
 //!   down to even; if that term is an end of a wire it calls [`Runtime::resolve`] instead.
@@ -31,7 +31,11 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use super::Compiled;
+use crate::coprocessor::Evaluated;
 use crate::net::Book;
+use crate::spec::number::Kind;
+use crate::spec::rules::Counts;
+use crate::spec::word::Term;
 
 /// Version of this contract. Whoever keeps code keeps this number with it.
 pub const VERSION: u32 = 1;
@@ -131,9 +135,38 @@ pub unsafe trait Fused: Send + Sync {
     fn sampled(&self, entry: u32);
 }
 
+/// The answer to a row that [`FusedRows::run`] leaves.
+pub const LEFT: Evaluated = Evaluated {
+    number: Term::ABSENT,
+    interactions: u64::MAX,
+};
+
+/// Native code for a definition applied to rows of numbers of certain kinds: no heap, no engine.
+pub trait FusedRows: Send + Sync {
+    /// Most interactions of a row that is answered.
+    fn most(&self) -> u64;
+
+    /// Answers as many rows as there are places for answers; `arguments` holds one after the other, whatever terms they are.
+    /// Adds to `counts` what the rows answered have made. A row that it cannot answer gets [`LEFT`], at least one whose
+    /// arguments are not numbers of the kinds it was made for. How many rows were left.
+    fn run(&self, arguments: &[Term], answers: &mut [Evaluated], counts: &mut Counts) -> usize;
+}
+
 /// Makes native code.
 pub trait Fuser: Send + Sync {
     /// Code for the entries of a book, see [`Compiled::entries`]. Called once for each book, when it is first run; answers at
     /// once, with code that becomes ready later. None if there will be no code for this book.
     fn fuse(&self, book: &Book, compiled: &Compiled) -> Option<Arc<dyn Fused>>;
+
+    /// Code for rows of a definition of a book: `columns` are the kinds of its arguments. None if there is none of use. Called
+    /// again only when it may have been forgotten; takes the time that some thousands of rows take without.
+    fn fuse_rows(
+        &self,
+        _book: &Book,
+        _compiled: &Compiled,
+        _entry: u32,
+        _columns: &[Kind],
+    ) -> Option<Arc<dyn FusedRows>> {
+        None
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::book::{Book, Call, Definition};
 use super::syntax::{self, MAX_TEXT, Unresolved};
-use super::{LoadError, readback};
+use super::{LoadError, ReduceError, readback};
 use crate::spec::number::Number;
 use crate::spec::word::{Class, Term};
 
@@ -142,16 +142,24 @@ fn users(definitions: &[Definition]) -> Vec<Vec<u32>> {
 
 impl Call {
     /// Checks that the call fits `book`: the entry exists and the arguments are numbers.
-    pub fn check(&self, book: &Book) -> Result<(), super::ReduceError> {
-        let invalid = |message: String| Err(super::ReduceError::InvalidCall(message));
-        if self.entry as usize >= book.definitions().len() {
-            return invalid(format!("no definition number {}", self.entry));
+    pub fn check(&self, book: &Book) -> Result<(), ReduceError> {
+        book.check_call(self.entry, &self.arguments)
+    }
+}
+
+impl Book {
+    /// [`Call::check`].
+    pub(crate) fn check_call(&self, entry: u32, arguments: &[Term]) -> Result<(), ReduceError> {
+        if entry as usize >= self.definitions().len() {
+            let message = format!("no definition number {entry}");
+            return Err(ReduceError::InvalidCall(message));
         }
-        for (i, argument) in self.arguments.iter().enumerate() {
-            if Number::from_term(*argument).map(Number::term) != Some(*argument) {
-                return invalid(format!("argument {i} is not a number"));
-            }
+        let is_number = |term: &Term| Number::from_term(*term).map(Number::term) == Some(*term);
+        match arguments.iter().position(|argument| !is_number(argument)) {
+            None => Ok(()),
+            Some(at) => Err(ReduceError::InvalidCall(format!(
+                "argument {at} is not a number"
+            ))),
         }
-        Ok(())
     }
 }

@@ -39,6 +39,15 @@ pub fn readback(
     limit: usize,
 ) -> Result<Readback, ReduceError> {
     let mut writer = Writer::new(book, limit);
+    let root = follow(heap, root)?;
+    if let Some(text) = integer(root) {
+        writer.text = text;
+        writer.check_limit()?;
+        return Ok(Readback {
+            text: writer.text,
+            number: Some(root),
+        });
+    }
     let root = writer.tree(heap, root)?;
     if writer.unpaired > 0 {
         return Err(ReduceError::ViciousCircle);
@@ -47,6 +56,37 @@ pub fn readback(
         text: writer.text,
         number: root.as_plain().map(|_| root),
     })
+}
+
+/// The number that [`readback`] gives, with the same errors, without a text where none has to be measured.
+pub(crate) fn number(
+    book: &Book,
+    heap: &impl Heap,
+    root: Term,
+    limit: usize,
+) -> Result<Option<Term>, ReduceError> {
+    let root = follow(heap, root)?;
+    match root.as_plain() {
+        Some((kind, _)) if !kind.is_float() && limit >= INTEGER_MAX => Ok(Some(root)),
+        _ => Ok(readback(book, heap, root, limit)?.number),
+    }
+}
+
+/// Longest text of a plain whole number: `-2147483648i32`.
+const INTEGER_MAX: usize = 14;
+
+/// The text of a plain whole number, which most calls of a batch give, without growing it.
+fn integer(term: Term) -> Option<String> {
+    let number = Number::from_term(term)?;
+    let Number::Plain(kind, _) = number else {
+        return None;
+    };
+    if kind.is_float() {
+        return None;
+    }
+    let mut text = String::with_capacity(INTEGER_MAX);
+    write!(text, "{number}").expect("writing to a string cannot fail");
+    Some(text)
 }
 
 /// The text of [`Book::to_text`].
@@ -212,4 +252,47 @@ fn follow(heap: &impl Heap, mut term: Term) -> Result<Term, ReduceError> {
         term = next;
     }
     Ok(term)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_written_as_all_numbers_are() {
+        let edges = [
+            0,
+            1,
+            9,
+            10,
+            0x7f_ffff,
+            0x80_0000,
+            0xff_ffff,
+            1 << 31,
+            u32::MAX,
+        ];
+        let spread = (0..10_000_u32).map(|i| i.wrapping_mul(0x9e37_79b1));
+        for bits in edges.into_iter().chain(spread) {
+            let signed = bits as i32;
+            let whole = [
+                Term::u24(bits),
+                Term::i24(signed),
+                Term::u32(bits),
+                Term::i32(signed),
+            ];
+            for term in whole {
+                let shown = Number::from_term(term).map(|number| number.to_string());
+                assert!(shown.as_ref().is_some_and(|text| text.len() <= INTEGER_MAX));
+                assert_eq!(integer(term), shown);
+            }
+        }
+        for other in [
+            Term::f24(1.5),
+            Term::f32(1.5),
+            Term::ERA,
+            Term::reference(0, false),
+        ] {
+            assert_eq!(integer(other), None);
+        }
+    }
 }

@@ -21,6 +21,20 @@ pub fn shape(arity: usize) -> Shape {
 ///
 /// Where there is none of use.
 pub fn of_book(book: &Book, entry: u32, columns: &[Column]) -> Result<Program, Refusal> {
+    of_compiled(book, &Compiled::new(book), entry, columns)
+}
+
+/// The same where the book's compiled form is there.
+///
+/// # Errors
+///
+/// Where there is none of use.
+pub fn of_compiled(
+    book: &Book,
+    compiled: &Compiled,
+    entry: u32,
+    columns: &[Column],
+) -> Result<Program, Refusal> {
     let arity = columns.len();
     if entry as usize >= book.definitions().len() {
         return Err(Refusal::Missing);
@@ -29,7 +43,7 @@ pub fn of_book(book: &Book, entry: u32, columns: &[Column]) -> Result<Program, R
         return Err(Refusal::Shape);
     }
     let wanted = (entry, shape(arity));
-    let mut entries = Compiled::new(book).entries().to_vec();
+    let mut entries = compiled.entries().to_vec();
     let at = entries.iter().position(|known| *known == wanted);
     let at = at.unwrap_or_else(|| {
         entries.push(wanted);

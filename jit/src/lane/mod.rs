@@ -25,10 +25,11 @@ mod render;
 mod rows;
 mod run;
 
-pub use book::{of_book, shape};
+pub use book::{of_book, of_compiled, shape};
 pub use lower::{Refusal, lower};
 pub use program::{
-    Body, Column, End, Expr, Program, ROW_TRIPS, Reason, STACK_WORDS, Segment, Step, Var, Word,
+    Body, Column, End, Expr, Output, Program, ROW_TRIPS, Reason, STACK_WORDS, Segment, Step, Var,
+    Word,
 };
 pub use render::{GROUP_LANES, render_kernel};
 pub use rows::{Answers, Batch, Compile, Kernels, LaneDevice, LaneStats, Partial, complete};

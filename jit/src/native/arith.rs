@@ -65,7 +65,7 @@ fn value(b: &mut FunctionBuilder, payload: Payload) -> Value {
 }
 
 /// The low 24 bits as a signed number.
-fn sign_extend(b: &mut FunctionBuilder, bits: Value) -> Value {
+pub fn sign_extend(b: &mut FunctionBuilder, bits: Value) -> Value {
     let upper = b.ins().ishl_imm_s(bits, 8);
     b.ins().sshr_imm_s(upper, 8)
 }
@@ -143,7 +143,8 @@ fn truth(b: &mut FunctionBuilder, condition: IntCC, x: Value, y: Value) -> Value
     b.ins().uextend(I32, truth)
 }
 
-fn unsigned(b: &mut FunctionBuilder, operator: Operator, x: Payload, y: Payload) -> Value {
+/// An operation on 32 bits without a sign; the operator takes its operands in order.
+pub fn unsigned(b: &mut FunctionBuilder, operator: Operator, x: Payload, y: Payload) -> Value {
     let (a, c) = (value(b, x), value(b, y));
     match operator {
         Operator::Add => b.ins().iadd(a, c),
@@ -194,7 +195,8 @@ fn divisor(b: &mut FunctionBuilder, value: Value) -> (Value, Value) {
     (zero, b.ins().select(zero, one, value))
 }
 
-fn signed(
+/// An operation on signed numbers of a kind; the operator takes its operands in order.
+pub fn signed(
     b: &mut FunctionBuilder,
     operator: Operator,
     x: Payload,

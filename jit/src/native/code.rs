@@ -22,16 +22,8 @@ impl Placed {
                 map: None,
             });
         }
-        let mut writable = MmapMut::map_anon(image.code.len())?;
-        writable.copy_from_slice(&image.code);
-        let map = writable.make_exec()?;
+        let map = executable(&image.code)?;
         let base = map.as_ptr();
-        // SAFETY: the range is that of the map.
-        unsafe {
-            wasmtime_internal_jit_icache_coherence::clear_cache(base.cast(), map.len())
-                .map_err(io::Error::other)?;
-        }
-        wasmtime_internal_jit_icache_coherence::pipeline_flush_mt().map_err(io::Error::other)?;
         let place = |door: super::Door| {
             let at = door.at as usize;
             assert!(at < map.len(), "a door lies within the code");
@@ -63,4 +55,18 @@ impl Placed {
     pub fn bytes(&self) -> usize {
         self.map.as_ref().map_or(0, |map| map.len())
     }
+}
+
+/// Places code, which is not empty.
+pub(super) fn executable(code: &[u8]) -> io::Result<Mmap> {
+    let mut writable = MmapMut::map_anon(code.len())?;
+    writable.copy_from_slice(code);
+    let map = writable.make_exec()?;
+    // SAFETY: the range is that of the map.
+    unsafe {
+        wasmtime_internal_jit_icache_coherence::clear_cache(map.as_ptr().cast(), map.len())
+            .map_err(io::Error::other)?;
+    }
+    wasmtime_internal_jit_icache_coherence::pipeline_flush_mt().map_err(io::Error::other)?;
+    Ok(map)
 }

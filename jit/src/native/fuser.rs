@@ -20,13 +20,15 @@ use std::time::Duration;
 
 use cpu_time::ThreadTime;
 use ffcm::cpu::Compiled;
-use ffcm::cpu::native::{self, Function, Fused, Fuser};
+use ffcm::cpu::native::{self, Function, Fused, FusedRows, Fuser};
 use ffcm::net::partial::Shape;
 use ffcm::net::{Book, Definition};
+use ffcm::spec::number::Kind;
 
 use super::cache::{CacheError, Disk};
 use super::code::Placed;
 use super::render::{self, Renderer};
+use super::rows::Rows;
 use super::{Image, RenderError};
 use crate::ir::{self, Module};
 
@@ -37,6 +39,9 @@ const IMAGES_MAX: usize = 256;
 const BYTES_MAX: usize = 32 << 20;
 /// A book of more nodes is not copied for the background.
 const NODES_MAX: usize = 1 << 18;
+
+/// A book of more nodes is not compiled for rows of numbers, which happens while they wait.
+const ROWS_NODES_MAX: usize = 1 << 10;
 
 /// Makes the intermediate representation: definitions, and the entries that they were compiled to.
 pub type Build = fn(&[Definition], &[(u32, Shape)]) -> Module;
@@ -71,6 +76,8 @@ pub struct Statistics {
     pub functions: u64,
     /// Bytes of code compiled.
     pub bytes: u64,
+    /// Definitions compiled for rows of numbers.
+    pub rows: u64,
     /// Processor time of compiling, entries that were given up included.
     pub microseconds: u64,
     /// Entries whose code was found in memory.
@@ -94,6 +101,7 @@ struct Counters {
     entries: AtomicU64,
     functions: AtomicU64,
     bytes: AtomicU64,
+    rows: AtomicU64,
     microseconds: AtomicU64,
     memory_hits: AtomicU64,
     disk_hits: AtomicU64,
@@ -223,6 +231,7 @@ impl Native {
             entries: get(&counters.entries),
             functions: get(&counters.functions),
             bytes: get(&counters.bytes),
+            rows: get(&counters.rows),
             microseconds: get(&counters.microseconds),
             memory_hits: get(&counters.memory_hits),
             disk_hits: get(&counters.disk_hits),
@@ -295,6 +304,42 @@ impl Fuser for Native {
             handle.ask(None);
         }
         Some(Arc::new(handle))
+    }
+
+    /// On the calling thread.
+    fn fuse_rows(
+        &self,
+        book: &Book,
+        compiled: &Compiled,
+        entry: u32,
+        columns: &[Kind],
+    ) -> Option<Arc<dyn FusedRows>> {
+        let definitions = book.definitions().iter();
+        let nodes: usize = definitions.map(|one| one.nodes.len()).sum();
+        if nodes > ROWS_NODES_MAX {
+            return None;
+        }
+        let counters = &self.shared.counters;
+        let begin = ThreadTime::now();
+        let make = || Rows::of_book(book, compiled, entry, columns);
+        let made = catch_unwind(AssertUnwindSafe(make));
+        add(&counters.microseconds, begin.elapsed().as_micros() as u64);
+        match made {
+            Ok(Ok(rows)) => {
+                add(&counters.rows, 1);
+                add(&counters.bytes, rows.bytes() as u64);
+                Some(Arc::new(rows))
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "no native code for rows of numbers");
+                None
+            }
+            Err(_) => {
+                add(&counters.failed, 1);
+                tracing::warn!("no native code for rows of numbers: the compiler has panicked");
+                None
+            }
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod fuser;
 mod host;
 mod insts;
 mod render;
+mod rows;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ pub use self::cache::{CacheError, Disk, user_folder};
 pub use self::code::Placed;
 pub use self::fuser::{Build, Native, Options, Statistics};
 pub use self::render::{Door, Image, Renderer};
+pub use self::rows::{Rows, RowsError};
 
 /// Why there is no code for a module.
 #[derive(Debug, thiserror::Error)]

@@ -7,11 +7,14 @@ use cranelift_codegen::ir::ExternalName;
 use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable, Flags};
 use cranelift_frontend::FunctionBuilderContext;
+use ffcm::net::partial::Tally;
 
 use super::RenderError;
 use super::control::{Task, write_door};
 use super::host;
+use super::rows::{self, RowsError};
 use crate::ir::{End, Function, FunctionId, Inst, Mode, Module};
+use crate::lane::Program;
 use crate::likely::Guesses;
 
 /// Version of what is written for a module. It changes whenever the code does, and tells code on disk apart.
@@ -183,6 +186,25 @@ impl Renderer {
             resolve(&mut image.code, &call, &starts)?;
         }
         Ok(image)
+    }
+
+    /// Code of a lane function for rows of numbers, and what the ends of its paths count.
+    pub(super) fn render_rows(
+        &mut self,
+        program: &Program,
+    ) -> Result<(Vec<u8>, Vec<Tally>), RowsError> {
+        self.context.clear();
+        let isa = &*self.isa;
+        let paths = rows::write(
+            program,
+            &mut self.context.func,
+            &mut self.scratch,
+            (isa.default_call_conv(), isa.frontend_config()),
+        )?;
+        let mut code = Vec::new();
+        // It calls nothing, so there is nothing to be resolved.
+        self.place(&mut code, &mut Vec::new(), &program.name)?;
+        Ok((code, paths))
     }
 
     /// Compiles what is in the context and adds it to the code. Answers where it begins.

@@ -20,9 +20,10 @@ pub fn rows(plan: &Plan) -> Result<Vec<Row>, Failure> {
             plain = Some(row);
             continue;
         }
-        let what = format!("{}, {} links", row.rule, report.calls);
+        let what = format!("{}, {} links, {}", row.rule, report.calls, row.how);
         let ours = Figure::Seconds(row.all.best);
-        let new = Row::new(Work::Weights, what, row.threads, ours, "equal weights")
+        let verified = "equal verdicts and interactions";
+        let new = Row::new(Work::Weights, what, row.threads, ours, verified)
             .rate(report.calls as f64, "links");
         rows.push(match plain {
             Some(plain) => {

@@ -74,6 +74,10 @@ impl NodeApi for Mock {
         })
     }
 
+    fn submit_all(&self, txs: Vec<Value>) -> Result<Vec<Submitted>, ApiError> {
+        txs.into_iter().map(|tx| self.submit(tx)).collect()
+    }
+
     fn block(&self, height: u64) -> Result<Option<Value>, ApiError> {
         let tip = self.height.load(Ordering::Relaxed);
         Ok((height <= tip).then(|| json!({ "height": height, "transactions": [] })))

@@ -9,6 +9,7 @@ use crate::cpu::CpuCoprocessor;
 use crate::focus::FocusParams;
 use crate::graph::{EdgeDelta, Graph};
 use crate::net::{Book, Limits};
+use crate::spec::word::Term;
 
 /// What goes wrong at the k-th job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,6 +226,38 @@ fn running_out_of_heap_on_the_device_is_no_result() {
     assert_eq!(output[0].as_ref().unwrap().result, "7");
     assert_eq!(coprocessor.state().unsupported, 1);
     assert_eq!(seen.lock().unwrap().len(), 1);
+    let output = coprocessor.evaluate(&rows(&next())).unwrap();
+    assert_eq!(output.rows[0].number, Term::u24(8));
+    assert_eq!(coprocessor.state().unsupported, 2);
+}
+
+fn next() -> Arc<Book> {
+    Arc::new(Book::parse("@next = (n r) & n ~ $([+1] r)").unwrap())
+}
+
+/// Two rows of one number.
+fn rows(book: &Arc<Book>) -> EvaluateJob<'static> {
+    EvaluateJob {
+        book: Arc::clone(book),
+        entry: 0,
+        arity: 1,
+        arguments: const { &[Term::u24(7), Term::u24(3)] },
+        limits: Limits::default(),
+    }
+}
+
+#[test]
+fn a_device_lost_while_it_evaluates_rows_is_replaced() {
+    let next = next();
+    for fails_at in [0, usize::MAX] {
+        let (coprocessor, _, seen) = wrapped(fails_at, Fault::Device);
+        let expected = OracleCoprocessor.evaluate(&rows(&next)).unwrap();
+        assert_eq!(expected.rows[1].number, Term::u24(4));
+        assert_eq!(coprocessor.evaluate(&rows(&next)).unwrap(), expected);
+        let lost = usize::from(fails_at == 0);
+        assert_eq!(coprocessor.state().failovers, lost as u64);
+        assert_eq!(seen.lock().unwrap().len(), lost);
+    }
 }
 
 #[test]

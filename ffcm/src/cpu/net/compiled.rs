@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::program::Program;
+use super::rows::RowKinds;
 use super::template::{self, Lowered, Template};
 use super::{NetEngine, compile};
-use crate::cpu::native::{Fused, Fuser};
+use crate::coprocessor::EvaluateJob;
+use crate::cpu::native::{Fused, FusedRows, Fuser};
 use crate::net::Book;
 use crate::net::partial::Shape;
 
@@ -76,6 +78,7 @@ struct Kept {
     compiled: Arc<Compiled>,
     /// Asked for when the book is first run; none if there is none for it.
     fused: OnceLock<Option<Arc<dyn Fused>>>,
+    rows: RowKinds,
 }
 
 /// The books asked for lately, compiled. Few enough to be looked through, the one asked for last at the end.
@@ -122,6 +125,15 @@ impl CompiledBooks {
         }
     }
 
+    /// Native code for the rows of a job, if there is some by now.
+    pub(crate) fn row_code(&self, job: &EvaluateJob<'_>) -> Option<Arc<dyn FusedRows>> {
+        let fuser = self.fuser.as_deref()?;
+        let kept = self.get(&job.book);
+        // Code for a book that is too large to be kept would be made again and again.
+        let code = || kept.rows.code(job, &kept.compiled, fuser);
+        kept.fits().then(code)?
+    }
+
     /// The compiled form of `book`: the one kept, or a new one.
     fn get(&self, book: &Book) -> Arc<Kept> {
         if let Some(found) = self.find(book.digest()) {
@@ -145,6 +157,7 @@ impl CompiledBooks {
         let made = Arc::new(Kept {
             compiled: Arc::new(made),
             fused: OnceLock::new(),
+            rows: RowKinds::default(),
         });
         if !made.fits() {
             return made;

@@ -105,6 +105,16 @@ impl<'w> Native<'w> {
         }
     }
 
+    /// Forgets the run before, but for what is worth being called.
+    pub(super) fn reset(&mut self) {
+        *self = Native {
+            code: self.code,
+            stack: self.stack,
+            scores: std::mem::take(&mut self.scores),
+            ..Native::NONE
+        };
+    }
+
     /// Whether a function has to ask before it goes on.
     fn limit(&self) -> u64 {
         match self.held {

@@ -55,11 +55,20 @@ impl Heap {
         self.next.load(Ordering::Relaxed)
     }
 
-    /// Forgets every node. Slots keep their stale contents: a slot is always written before it is read.
-    pub(super) fn reset(&mut self) {
+    /// Whether [`Heap::reserve`] of so many nodes gives a heap of this size.
+    pub(super) fn is_of(&self, nodes: u64) -> bool {
+        u64::from(self.nodes) == nodes.min(NODES_MAX)
+    }
+
+    /// Forgets every node, for a worker that has forgotten them too. Slots keep their stale contents: a slot is always
+    /// written before it is read.
+    pub(super) fn reset(&self) {
         self.next.store(0, Ordering::Relaxed);
-        sync::lock(&self.spare).clear();
-        self.spare_chunks.store(0, Ordering::Relaxed);
+        // Workers on their own give nothing, so that for them there is no lock to take.
+        if self.spare_chunks.load(Ordering::Relaxed) > 0 {
+            sync::lock(&self.spare).clear();
+            self.spare_chunks.store(0, Ordering::Relaxed);
+        }
     }
 
     #[inline(always)]

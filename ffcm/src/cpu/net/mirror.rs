@@ -4,7 +4,7 @@
 //! for later, whether memory is touched or the runtime called. All of that has to give what the oracle gives.
 
 use std::cell::Cell;
-use std::sync::{MutexGuard, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use proptest::prelude::*;
 

@@ -137,6 +137,7 @@
 //! interactions than allowed having been made is what decides: the number that a net needs does not depend on the order
 //! (strong confluence), so a run that ends within the gas needs no more, and one that exceeded it needs more.
 
+mod batch;
 mod compile;
 mod compiled;
 mod exec;
@@ -148,6 +149,7 @@ mod misses;
 mod pool;
 mod profile;
 mod program;
+mod rows;
 mod sync;
 pub(crate) mod template;
 #[cfg(test)]
@@ -155,8 +157,8 @@ mod tests;
 mod wires;
 mod worker;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use self::fused::Native;
@@ -164,21 +166,18 @@ use self::heap::Heap;
 use self::pool::{Pool, Watch};
 use self::worker::{Buffers, Worker};
 use crate::cpu::native::Fused;
-use crate::net::readback::readback;
 use crate::net::{Book, Call, Limits, Outcome, ReduceError};
 use crate::spec::rules::Counts;
 use crate::spec::word::Term;
 
+pub(crate) use self::batch::{Answer, Calls, ScratchPool};
 pub use self::compiled::Compiled;
 pub(crate) use self::compiled::CompiledBooks;
 pub use self::profile::{DefinitionProfile, Motif, Profile};
+pub(crate) use self::rows::FUSED_BLOCK;
 
 /// Most workers of one reduction; more are not started.
 pub const THREADS_MAX: usize = 1024;
-/// Calls of a batch that a worker takes at once.
-const BLOCK: usize = 64;
-/// A worker of a batch gives its heap back to the system after a call that used more nodes than this (16 MiB).
-const KEEP_NODES: u32 = 1 << 20;
 
 /// Shared with whoever watches a reduction.
 #[derive(Debug, Default)]
@@ -253,88 +252,9 @@ impl<'b> NetEngine<'b> {
         call.check(self.book)?;
         let heap = reserve(limits)?;
         match threads.clamp(1, THREADS_MAX) {
-            1 => {
-                let buffers = &mut Buffers::default();
-                self.run_alone(call, limits, fused::STACK, &heap, progress, buffers)
-            }
+            1 => self.run_alone(call, limits, &heap, progress),
             threads => self.run_shared(call, limits, &heap, threads, progress),
         }
-    }
-
-    /// Reduces a batch, calls spread over `threads` workers, one heap per worker reused between calls. Results come in
-    /// the order of the calls; each call has the whole of `limits` to itself.
-    pub fn reduce_batch(
-        &self,
-        calls: &[Call],
-        limits: &Limits,
-        threads: usize,
-    ) -> Vec<Result<Outcome, ReduceError>> {
-        let mut results: Vec<Option<Result<Outcome, ReduceError>>> = Vec::new();
-        results.resize_with(calls.len(), || None);
-        let blocks = Mutex::new(calls.chunks(BLOCK).zip(results.chunks_mut(BLOCK)));
-        let work = |stack| {
-            let mut buffers = Buffers::default();
-            let mut heap = None;
-            loop {
-                let block = blocks.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some((calls, results)) = block else {
-                    return;
-                };
-                if let (Some(fused), Some(call)) = (&self.fused, calls.first()) {
-                    // None of the calls may be long enough for that.
-                    if let Some(&entry) = self.compiled.program.bases.get(call.entry as usize) {
-                        fused.sampled(entry);
-                    }
-                }
-                for (call, result) in calls.iter().zip(results) {
-                    *result = Some(self.reduce_with(call, limits, stack, &mut heap, &mut buffers));
-                }
-            }
-        };
-        let helpers = threads
-            .clamp(1, THREADS_MAX)
-            .min(calls.len().div_ceil(BLOCK))
-            .saturating_sub(1);
-        thread::scope(|scope| {
-            for _ in 0..helpers {
-                // A thread that cannot be started leaves its share to the others.
-                let help = || work(fused::OWN_STACK);
-                if self.thread().spawn_scoped(scope, help).is_err() {
-                    break;
-                }
-            }
-            work(fused::STACK);
-        });
-        let done = results.into_iter();
-        done.map(|result| result.expect("every block was taken by a worker"))
-            .collect()
-    }
-
-    /// One call of a batch, on a heap kept from the call before if there was one.
-    fn reduce_with(
-        &self,
-        call: &Call,
-        limits: &Limits,
-        stack: u64,
-        kept: &mut Option<Heap>,
-        buffers: &mut Buffers,
-    ) -> Result<Outcome, ReduceError> {
-        call.check(self.book)?;
-        if kept
-            .as_ref()
-            .is_some_and(|heap| heap.touched() > KEEP_NODES)
-        {
-            *kept = None;
-            *buffers = Buffers::default();
-        }
-        let mut heap = match kept.take() {
-            Some(heap) => heap,
-            None => reserve(limits)?,
-        };
-        heap.reset();
-        let outcome = self.run_alone(call, limits, stack, &heap, None, buffers);
-        *kept = Some(heap);
-        outcome
     }
 
     /// What a worker knows of native code, on a thread where that may take so much of the stack.
@@ -359,25 +279,20 @@ impl<'b> NetEngine<'b> {
         &self,
         call: &Call,
         limits: &Limits,
-        stack: u64,
         heap: &Heap,
         progress: Option<&Progress>,
-        buffers: &mut Buffers,
     ) -> Result<Outcome, ReduceError> {
         let pool = Pool::new(1, limits.gas, progress);
-        let kept = std::mem::take(buffers);
         let Compiled {
             lowered, program, ..
         } = &*self.compiled;
-        let mut worker = Worker::<false>::new(heap, lowered, program, &pool, kept);
-        worker.native = self.native(stack);
+        let mut worker = Worker::<false>::new(heap, lowered, program, &pool, Buffers::default());
+        worker.native = self.native(fused::STACK);
         let root = worker.boot(Term::reference(call.entry, false), &call.arguments);
         if root.is_ok() {
             worker.run();
         }
-        let (counts, kept) = worker.finish();
-        *buffers = kept;
-        self.outcome(heap, &pool, root.ok(), limits, counts)
+        self.answer(heap, &pool, root.ok(), limits, worker.counts)
     }
 
     /// Reduces `call` on the calling thread and `threads - 1` more.
@@ -423,26 +338,21 @@ impl<'b> NetEngine<'b> {
             }
             counts
         });
-        self.outcome(heap, &pool, root.ok(), limits, counts)
+        self.answer(heap, &pool, root.ok(), limits, counts)
     }
 
-    /// The outcome of a run that is over; `root` is there unless the heap was too small to start.
-    fn outcome(
+    /// The answer to a call whose run is over; `root` is there unless the heap was too small to start.
+    fn answer<A: Answer>(
         &self,
         heap: &Heap,
         pool: &Pool<'_>,
         root: Option<u32>,
         limits: &Limits,
         counts: Counts,
-    ) -> Result<Outcome, ReduceError> {
+    ) -> Result<A, ReduceError> {
         pool.verdict(counts.total(), u64::from(heap.nodes()))?;
         let root = Term::var(root.ok_or_else(|| out_of_heap(limits))?);
-        let form = readback(self.book, heap, root, limits.result_bytes)?;
-        Ok(Outcome {
-            result: form.text,
-            number: form.number,
-            counts,
-        })
+        A::read(self.book, heap, root, limits, counts)
     }
 }
 

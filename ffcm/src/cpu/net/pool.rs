@@ -95,6 +95,17 @@ impl<'p> Pool<'p> {
         }
     }
 
+    /// Ready for the next run of a worker that is alone, with the same gas.
+    pub(super) fn reset(&self) {
+        debug_assert!(self.workers == 1 && self.progress.is_none());
+        self.spent.store(0, Ordering::Relaxed);
+        if self.signal.load(Ordering::Relaxed) != 0 {
+            let mut board = self.board();
+            board.stop = None;
+            self.publish(&board);
+        }
+    }
+
     fn board(&self) -> MutexGuard<'_, Board> {
         sync::lock(&self.board)
     }
@@ -238,7 +249,14 @@ impl<'p> Pool<'p> {
     /// Reports interactions made since the last report and returns after how many more to report again. Stops the run
     /// when the gas is gone or the caller asked for it.
     pub(super) fn report(&self, interactions: u64) -> u64 {
-        let spent = self.spent.fetch_add(interactions, Ordering::Relaxed) + interactions;
+        // Alone there is nobody to race with. An exchange would be a tenth of the time of a short call.
+        let spent = match self.workers {
+            1 => self.spent.load(Ordering::Relaxed) + interactions,
+            _ => self.spent.fetch_add(interactions, Ordering::Relaxed) + interactions,
+        };
+        if self.workers == 1 {
+            self.spent.store(spent, Ordering::Relaxed);
+        }
         if let Some(progress) = self.progress {
             progress
                 .interactions
@@ -261,6 +279,11 @@ impl<'p> Pool<'p> {
         let spent = spent.max(self.spent.load(Ordering::Relaxed));
         if spent > self.gas {
             return Err(ReduceError::OutOfGas { limit: self.gas });
+        }
+        // Every reason to stop is published, and a worker that was alone is the one that did. Saves a lock, which would be a
+        // tenth of the time of a short call.
+        if !self.stopped() {
+            return Ok(());
         }
         match self.board().stop {
             None => Ok(()),

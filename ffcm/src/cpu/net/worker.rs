@@ -17,7 +17,7 @@ const STEP: i64 = if cfg!(test) { 1 } else { 256 };
 /// Part of the stack that is handed over at once, and most pairs of words of it.
 const BAG: (usize, usize) = (8, 64);
 /// Free nodes fetched at once: the first time, and at most.
-const FETCH: (u32, u32) = (64, 1024);
+const FETCH: (u32, u32) = (8, 1024);
 /// A worker that holds more free nodes than this gives half of them back, if there are others.
 const HOARD_MAX: usize = 1 << 16;
 /// Free nodes that change hands at once.
@@ -55,6 +55,15 @@ pub(super) struct Buffers {
     pending: Vec<Redex>,
     values: Vec<u64>,
     registers: Option<Box<[Term; REGISTERS]>>,
+}
+
+impl Buffers {
+    /// Memory that they take.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Redex>() * (self.stack.capacity() + self.pending.capacity())
+            + size_of::<u64>() * self.values.capacity()
+            + size_of::<u32>() * self.free.capacity()
+    }
 }
 
 /// The run must stop: a reason has been given to the pool.
@@ -155,6 +164,26 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             exchanged: 0,
             native: Native::NONE,
         }
+    }
+
+    /// Ready for the next call, after [`Heap::reset`] and [`Pool::reset`].
+    pub(super) fn reset(&mut self) {
+        self.free.clear();
+        self.stack.clear();
+        self.pending.clear();
+        self.bottom = 0;
+        self.registers[NOTHING as usize] = Period::NONE.absent();
+        self.counts = Counts::default();
+        self.tally = Tally::default();
+        self.reported = 0;
+        self.ticks = 0;
+        self.quantum = self.pool.report(0) as i64;
+        self.fetch = FETCH.0;
+        self.patience = Patience::default();
+        self.others = false;
+        self.period = Period::NONE;
+        self.exchanged = 0;
+        self.native.reset();
     }
 
     /// The interactions made, and the buffers for the next worker.

@@ -150,7 +150,7 @@ pub fn ffcm_alone(files: &[File]) -> Problems {
 }
 
 /// Everything `ffcm-cuda` may depend on: no toolkit, nothing that is linked to a driver.
-const CUDA_MAY_USE: [&str; 10] = [
+const CUDA_MAY_USE: [&str; 11] = [
     "blake3",
     "bytemuck",
     "cudarc",

@@ -1,4 +1,5 @@
 // @countdown on rows of numbers: u24. Rendered; do not edit.
+// What a row of numbers gives.
 
 #include "number.cuh"
 
@@ -73,6 +74,7 @@ FFCM_DEVICE Answer run_row(const u32* __restrict__ columns, u32 rows, u32 row) {
     return answer;
 }
 
+// A lane for each row, and the sums of a group of rows.
 extern "C" __global__ void __launch_bounds__(64)
 lane_rows(const u32* __restrict__ columns, u32* answers, u32* totals, u32 rows, u32 gas) {
     __shared__ u32 sums[COUNTED];

@@ -1,4 +1,5 @@
 // @fork on rows of numbers: u24. Rendered; do not edit.
+// The buffers of a kernel for rows of numbers, and what a row gives.
 
 struct Job {
     rows: u32,
@@ -153,6 +154,7 @@ fn run_row(row: u32) -> Answer {
     return answer;
 }
 
+// A lane for each row, and the sums of a group of rows.
 @compute @workgroup_size(LANES)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,

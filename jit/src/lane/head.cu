@@ -1,3 +1,4 @@
+// What a row of numbers gives.
 
 #include "number.cuh"
 

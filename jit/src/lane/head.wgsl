@@ -1,3 +1,4 @@
+// The buffers of a kernel for rows of numbers, and what a row gives.
 
 struct Job {
     rows: u32,

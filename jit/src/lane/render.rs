@@ -127,6 +127,7 @@ impl Text<'_> {
             Target::Cuda => include_str!("head.cu"),
         });
         self.row()?;
+        self.out.push('\n');
         self.out.push_str(match self.target {
             Target::Wgsl => include_str!("tail.wgsl"),
             Target::Cuda => include_str!("tail.cu"),

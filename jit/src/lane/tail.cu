@@ -1,4 +1,4 @@
-
+// A lane for each row, and the sums of a group of rows.
 extern "C" __global__ void __launch_bounds__(64)
 lane_rows(const u32* __restrict__ columns, u32* answers, u32* totals, u32 rows, u32 gas) {
     __shared__ u32 sums[COUNTED];

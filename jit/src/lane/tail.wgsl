@@ -1,4 +1,4 @@
-
+// A lane for each row, and the sums of a group of rows.
 @compute @workgroup_size(LANES)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,

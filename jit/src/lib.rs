@@ -13,6 +13,7 @@ pub mod golden;
 pub mod ir;
 pub mod lane;
 pub mod likely;
+#[cfg(feature = "native")]
 pub mod native;
 mod render;
 mod spec;

@@ -1,5 +1,6 @@
 //! Rendered code against the interpreter and the oracle: results, counts, errors, whatever the schedule.
 
+#![cfg(feature = "native")]
 #![allow(clippy::unwrap_used, reason = "all of it is tests")]
 
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! The CPU engine with native code against the reference.
 
+#![cfg(feature = "native")]
+
 use std::sync::Arc;
 
 use ffcm::conformance::Suite;

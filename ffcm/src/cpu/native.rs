@@ -1,4 +1,4 @@
-//! The contract between the parallel net engine and native code made for entries of its [`Compiled`](super::Compiled) books.
+//! The contract between the parallel net engine and native code made for entries of its [`Compiled`] books.
 //!
 //! An entry is a definition for one shape of its argument. A worker that is to run an entry asks the [`Fused`] code of the
 //! book whether there is a [`Function`] for it; if so, it calls that with the leaves that come in, and connects what the

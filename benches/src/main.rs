@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use ffcm_benches::failure::Failure;
 use ffcm_benches::gpu::Backend;
 use ffcm_benches::{
-    blocks, conformance, deltas, devices, dump, focus, gpu, hash, incremental, memory, nets,
+    blocks, conformance, deltas, devices, dump, focus, gpu, hash, incremental, jit, memory, nets,
     record, signatures, weights,
 };
 
@@ -26,6 +26,8 @@ struct Cli {
 enum Suite {
     /// Net programs on the CPU engine; the oracle and results computed without nets check them.
     Nets(OnBackend<nets::Arguments>),
+    /// Net programs with native code against the interpreter, and what compiling costs.
+    Jit(jit::Arguments),
     /// π on a seeded RMAT graph: exact, f32 pull, and the memory-bandwidth floor.
     Focus(OnBackend<focus::Arguments>),
     /// Edges visited to follow a small change of a graph from its π before, against a run from nothing.
@@ -65,8 +67,9 @@ struct OnBackend<A: clap::Args> {
 }
 
 /// The suites that `tiny` runs.
-const SUITES: [&str; 9] = [
+const SUITES: [&str; 10] = [
     "nets",
+    "jit",
     "focus",
     "incremental",
     "deltas",
@@ -107,6 +110,7 @@ fn run(suite: &Suite) -> Result<(), Failure> {
             None => hash::run(&suite.arguments),
             Some(device) => gpu::hash::run(&suite.arguments, &device),
         },
+        Suite::Jit(arguments) => jit::run(arguments),
         Suite::Incremental(arguments) => incremental::run(arguments),
         Suite::Deltas(arguments) => deltas::run(arguments),
         Suite::Signatures(arguments) => signatures::run(arguments),

@@ -1,6 +1,6 @@
 //! Measure the CPU engines, verifier included, without a node or a device.
 //!
-//! The suites ([`nets`], [`focus`], [`incremental`], [`deltas`], [`memory`], [`mod@hash`], [`signatures`], [`state`],
+//! The suites ([`nets`], [`jit`], [`focus`], [`incremental`], [`deltas`], [`memory`], [`mod@hash`], [`signatures`], [`state`],
 //! [`weights`]) and what they share: interleaved timing, seeded inputs, plain reference implementations to be compared
 //! with, memory-bandwidth floors, tables and the description of the machine. [`cpu`] makes one table of them. A suite
 //! fails when a result is wrong, never because of a time.
@@ -12,6 +12,7 @@ pub mod failure;
 pub mod focus;
 pub mod hash;
 pub mod incremental;
+pub mod jit;
 pub mod kernels;
 pub mod machine;
 pub mod memory;

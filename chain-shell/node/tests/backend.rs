@@ -124,7 +124,7 @@ fn a_device_that_fails_at_any_job_of_a_block_changes_no_root() {
     assert_eq!(kinds.len(), 6);
     kinds.sort_unstable();
     kinds.dedup();
-    assert_eq!(kinds, ["focus", "memory", "rewrite"]);
+    assert_eq!(kinds, ["evaluate", "focus", "memory"]);
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn a_live_node_answers() {
     assert_transactions(&mut node, &data, &health);
     let (_, metrics) = node.get_text("/metrics");
     assert!(
-        metrics.contains("focus_submitted_total{outcome=\"dup\"} 1\n"),
+        metrics.contains("focus_submitted_total{outcome=\"dup\"} 2\n"),
         "{metrics}"
     );
     assert!(metrics.contains("focus_graph_edges 3\n"), "{metrics}");

@@ -1,5 +1,5 @@
 //! Weight nets on the oracle and on the CPU: weights, refusals and bounds.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::LazyLock;
 

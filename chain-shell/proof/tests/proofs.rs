@@ -1,5 +1,5 @@
 //! Proofs over small states, built here the plain way from the definition of the tree.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 

@@ -203,7 +203,10 @@ type Words<const L: usize> = [u32; L];
 
 /// `L` compressions side by side: section 2.2 of the BLAKE3 paper, but that every word is `L` words.
 #[inline(always)]
-#[allow(clippy::needless_range_loop)] // An index into two words at once.
+#[allow(
+    clippy::needless_range_loop,
+    reason = "an index into two words at once"
+)]
 fn pass<const L: usize>(
     mode: &Mode,
     blocks: &[[u8; BLOCK]; L],
@@ -256,7 +259,10 @@ fn round<const L: usize, const R: usize>(state: &mut [Words<L>; 16], message: &[
 
 /// The quarter-round.
 #[inline(always)]
-#[allow(clippy::needless_range_loop)] // An index into two words at once.
+#[allow(
+    clippy::needless_range_loop,
+    reason = "an index into two words at once"
+)]
 fn mix<const L: usize>(
     state: &mut [Words<L>; 16],
     [a, b, c, d]: [usize; 4],

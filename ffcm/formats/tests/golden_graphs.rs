@@ -3,7 +3,7 @@
 //! `UPDATE_GOLDEN=1 cargo test -p ffcm-formats --test golden_graphs` rewrites the file.
 
 // Clippy's leave to unwrap in tests does not reach their helper functions.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fmt::Write;
 use std::path::PathBuf;

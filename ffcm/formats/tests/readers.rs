@@ -1,7 +1,7 @@
 //! What the readers make of good and bad files.
 
 // Clippy's leave to unwrap in tests does not reach their helper functions.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Write;
 

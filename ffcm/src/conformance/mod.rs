@@ -262,8 +262,7 @@ pub fn check(suite: Suite, backend: &dyn Coprocessor) -> Report {
 macro_rules! conformance {
     ($name:ident, $make:expr) => {
         mod $name {
-            // A file may name its backend by a full path.
-            #[allow(unused_imports)]
+            #[allow(unused_imports, reason = "a file may name its backend by a full path")]
             use super::*;
 
             #[test]

@@ -1,19 +1,10 @@
 //! What is known of the definitions of a book before any of them is looked at closely.
 
 use ffcm::net::Definition;
+use ffcm::net::partial::is_constructor;
 use ffcm::spec::word::{Class, Term};
 
-use super::{CONSTRUCTOR_NODES_MAX, CONSTRUCTORS_MAX};
-
-/// A small tree of constructors.
-pub(super) fn is_constructor(definition: &Definition) -> bool {
-    definition.root.class() == Class::Con
-        && definition.redexes.is_empty()
-        && definition.nodes.len() <= CONSTRUCTOR_NODES_MAX
-        && definition
-            .terms()
-            .all(|term| !term.class().is_node() || term.class() == Class::Con)
-}
+use super::CONSTRUCTORS_MAX;
 
 /// Whether a tree of constructors matches its argument: that meets a pattern which offers a definition first.
 pub(super) fn is_match(definition: &Definition) -> bool {

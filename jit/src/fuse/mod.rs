@@ -56,9 +56,8 @@ const UNROLLED_MAX: usize = 2;
 const UNROLLED_INSTS_MAX: usize = 512;
 /// Most pairs of nodes on a path that pass through each other.
 const COMMUTES_MAX: usize = 8;
-/// Most constructors that are matched, and nodes of one.
+/// Most constructors that are matched.
 const CONSTRUCTORS_MAX: usize = 8;
-const CONSTRUCTOR_NODES_MAX: usize = 8;
 
 /// What fusing a book may cost, in instructions written and nodes handled: so much, and so much more for each node of its
 /// definitions.

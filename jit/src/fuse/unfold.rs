@@ -1,13 +1,13 @@
 //! What is reduced in advance: definitions that are compiled in, switches that numbers have decided, nodes that commute.
 
 use ffcm::net::Definition;
-use ffcm::net::partial::{CON, Call, Value};
+use ffcm::net::partial::{CON, Call, Value, is_constructor};
 use ffcm::spec::number::predecessor;
 use ffcm::spec::rules::Opcode;
 use ffcm::spec::word::{Class, Term};
 
 use super::block::is_number;
-use super::book::{is_constructor, is_match};
+use super::book::is_match;
 use super::draft::{Draft, Path};
 use super::{CHAIN_MAX, COMMUTES_MAX, Fuser, INLINE_MAX, Level, MATCHES_MAX, UNROLLED_MAX};
 

@@ -20,6 +20,7 @@ use super::program::{Entry, NONE, NOTHING, Op, Program};
 use crate::net::Definition;
 use crate::net::partial::{
     ARGUMENTS_MAX, Builder, CON, Call, Emit, Net, Ports, Shape, TALLY_MAX, Tally, Value,
+    is_constructor,
 };
 use crate::spec::rules::Opcode;
 use crate::spec::word::{Class, Term};
@@ -36,9 +37,8 @@ const CHAIN_MAX: usize = 12;
 const SWITCHES_MAX: usize = 3;
 /// Most shapes of one definition.
 const SHAPES_MAX: u32 = 4;
-/// Most constructors that are matched, and nodes of one.
+/// Most constructors that are matched.
 const CONSTRUCTORS_MAX: usize = 16;
-const CONSTRUCTOR_NODES_MAX: usize = 8;
 
 /// What compiling a book may cost, in instructions written and nodes handled: so much, and so much more for each node of its
 /// definitions. The golden programs take 3 to 54 a node.
@@ -841,16 +841,6 @@ impl Op {
             op => op,
         }
     }
-}
-
-/// A small tree of constructors.
-fn is_constructor(definition: &Definition) -> bool {
-    definition.root.class() == Class::Con
-        && definition.redexes.is_empty()
-        && definition.nodes.len() <= CONSTRUCTOR_NODES_MAX
-        && definition
-            .terms()
-            .all(|term| !term.class().is_node() || term.class() == Class::Con)
 }
 
 /// Which definitions lead to no recursion.

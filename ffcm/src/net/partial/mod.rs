@@ -7,11 +7,13 @@
 //! These are parts of the engines and of `ffcm-jit`, not an interface that programs are written against: they change
 //! whenever a compiler needs something else.
 
+mod constructor;
 mod net;
 mod place;
 mod shape;
 mod tally;
 
+pub use constructor::is_constructor;
 pub use net::{CON, Call, Net, Node, Value};
 pub use place::{Builder, Emit, Ports};
 pub use shape::{ARGUMENTS_MAX, Shape};

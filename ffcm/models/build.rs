@@ -73,7 +73,7 @@ const FAULTS: &[Fault] = &[
         file: "wires",
         from: "            self.let_go(term);",
         to: "",
-        found_by: "arrival_at_a_cell_that_was_ones_own",
+        found_by: "arrival_behind_a_term_that_was_let_go",
         says: "panicked",
     },
     Fault {
@@ -81,7 +81,7 @@ const FAULTS: &[Fault] = &[
         file: "wires",
         from: "self.disown(at, met);",
         to: "",
-        found_by: "arrival_at_a_cell_that_was_ones_own",
+        found_by: "arrival_behind_a_term_that_was_let_go",
         says: "panicked",
     },
     Fault {

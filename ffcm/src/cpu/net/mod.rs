@@ -140,6 +140,7 @@
 mod batch;
 mod compile;
 mod compiled;
+mod copy;
 mod exec;
 mod fused;
 mod heap;
@@ -150,6 +151,7 @@ mod pool;
 mod profile;
 mod program;
 mod rows;
+mod select;
 mod sync;
 pub(crate) mod template;
 #[cfg(test)]

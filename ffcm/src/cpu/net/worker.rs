@@ -72,7 +72,7 @@ pub(super) struct Halt;
 /// One worker. `SHARED` says that there may be others on the same heap.
 pub(super) struct Worker<'w, const SHARED: bool> {
     pub(super) heap: &'w Heap,
-    lowered: &'w [Lowered],
+    pub(super) lowered: &'w [Lowered],
     pub(super) program: &'w Program,
     pub(super) pool: &'w Pool<'w>,
     /// Offsets of free nodes, last in first out.
@@ -514,7 +514,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
 
     /// The same for a term that is no wire end.
     #[inline(always)]
-    fn link_to(&mut self, a: Term, b: Term) -> Result<(), Halt> {
+    pub(super) fn link_to(&mut self, a: Term, b: Term) -> Result<(), Halt> {
         match self.attach(a, b) {
             Some(redex) => self.push(redex),
             None => Ok(()),
@@ -545,7 +545,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     /// Connects a term that is no wire end with another and returns the redex that results, if any. Meetings that need
     /// no memory beyond the nodes at hand, two atoms or an arithmetic step, are made at once.
     #[inline(always)]
-    fn attach(&mut self, mut a: Term, mut b: Term) -> Option<Redex> {
+    pub(super) fn attach(&mut self, mut a: Term, mut b: Term) -> Option<Redex> {
         loop {
             if is_var(b) {
                 let met = self.arrive(b.offset(), a.with_sub());
@@ -607,6 +607,9 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             APPLY => self.annihilate(Opcode::Apply, a, b),
             DUPLICATE => self.copy(Opcode::Duplicate, a, b),
             COLLAPSE => self.copy(Opcode::Collapse, a, b),
+            DISTRIBUTE if self.fuses() && a.w0() == CON && class(b) == Class::Dup as u32 => {
+                self.copy_spine(a, b)
+            }
             DISTRIBUTE => self.commute(a, b),
             SUCC => self.operate(a, b),
             SWITCH => self.switch(a, b),
@@ -696,7 +699,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
 
     /// Whether a duplicator copies this term, which is counted then.
     #[inline(always)]
-    fn copied(&mut self, term: Term) -> bool {
+    pub(super) fn copied(&mut self, term: Term) -> bool {
         let opcode = match CODES[((class(term) << 3) | Class::Dup as u32) as usize] {
             DUPLICATE => Opcode::Duplicate,
             COLLAPSE => Opcode::Collapse,
@@ -708,7 +711,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     }
 
     #[inline(always)]
-    fn pair(&mut self, at: u32, first: Term, second: Term) {
+    pub(super) fn pair(&mut self, at: u32, first: Term, second: Term) {
         self.heap.store(at, first);
         self.heap.store(at + 1, second);
     }
@@ -772,6 +775,12 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     #[inline(always)]
     fn expand(&mut self, a: Term, b: Term) -> Result<Option<Redex>, Halt> {
         if b.w0() == CON {
+            if self.fuses()
+                && let Some(selector) = self.selector(a)
+                && self.applied(selector, b)
+            {
+                return self.select(selector, b);
+            }
             (self.registers[0], self.registers[1]) = self.open(b);
             return self.execute(self.program.bases[a.offset() as usize]);
         }

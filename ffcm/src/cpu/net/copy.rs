@@ -17,7 +17,7 @@ use crate::spec::word::{Class, Term, variant};
 
 /// Most steps down a spine at once. What the first copy meets goes first then, and frees its nodes for the rest, which are
 /// still close at hand.
-const STEPS: u32 = if cfg!(test) { 3 } else { 32 };
+const STEPS: u32 = if cfg!(test) { 3 } else { 1024 };
 /// Nodes that a step may take.
 const NODES: usize = 4;
 
@@ -123,7 +123,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
                 self.pair(y, Term::var(r + 1), Term::var(s + 1));
                 self.pair(r, a.0, absent);
                 self.pair(s, a.1, absent);
-                self.link_to(duplicator(y), b)?;
+                self.link_rest(duplicator(y), b)?;
             }
             (None, None) => {
                 // Wires x.0-r.0, x.1-s.0, y.0-r.1, y.1-s.1.
@@ -132,11 +132,21 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
                 self.pair(y, Term::var(r + 1), absent);
                 self.pair(r, Term::var(x), absent);
                 self.pair(s, absent, Term::var(y + 1));
-                self.link_to(duplicator(y), b)?;
+                self.link_rest(duplicator(y), b)?;
                 self.link_to(duplicator(x), a)?;
             }
         }
         Ok(next)
+    }
+
+    /// Connects a duplicator with what comes next on the spine.
+    #[inline(always)]
+    fn link_rest(&mut self, dup: Term, next: Term) -> Result<(), Halt> {
+        if next.w0() == CON && self.later.is_none() {
+            self.later = Some((next, dup));
+            return Ok(());
+        }
+        self.link_to(dup, next)
     }
 
     /// The two copies of an atom, or what is at the ports of a duplicator that annihilates with this one; counts that.

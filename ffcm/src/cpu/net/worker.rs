@@ -80,6 +80,8 @@ pub(super) struct Worker<'w, const SHARED: bool> {
     /// Redexes and frames, newest last. Those below `bottom` have been given away.
     pub(super) stack: Vec<Redex>,
     bottom: usize,
+    /// A redex to be reduced when there is nothing else to do; see [`super::copy`].
+    pub(super) later: Option<Redex>,
     /// Redexes that the entry being run has led to.
     pub(super) pending: Vec<Redex>,
     pub(super) registers: Box<[Term; REGISTERS]>,
@@ -149,6 +151,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             free,
             stack,
             bottom: 0,
+            later: None,
             pending,
             registers,
             values,
@@ -172,6 +175,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         self.stack.clear();
         self.pending.clear();
         self.bottom = 0;
+        self.later = None;
         self.registers[NOTHING as usize] = Period::NONE.absent();
         self.counts = Counts::default();
         self.tally = Tally::default();
@@ -232,8 +236,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     /// Reduces until no redex is left anywhere or the run is stopped.
     pub(super) fn run(&mut self) {
         loop {
-            while self.stack.len() > self.bottom {
-                let Some(redex) = self.stack.pop() else { break };
+            while let Some(redex) = self.next_redex() {
                 if self.reduce(redex).is_err() {
                     self.settle();
                     return;
@@ -249,6 +252,16 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
                 Some(bag) => self.accept(bag),
                 None => return,
             }
+        }
+    }
+
+    /// The newest redex; when there is none left, the one that has been left until then.
+    #[inline(always)]
+    fn next_redex(&mut self) -> Option<Redex> {
+        if self.stack.len() > self.bottom {
+            self.stack.pop()
+        } else {
+            self.later.take()
         }
     }
 

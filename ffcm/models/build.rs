@@ -14,8 +14,9 @@ struct Fault {
     says: &'static str,
 }
 
-const FILES: [&str; 10] = [
-    "compile", "exec", "fused", "heap", "misses", "pool", "program", "template", "wires", "worker",
+const FILES: [&str; 12] = [
+    "compile", "copy", "exec", "fused", "heap", "misses", "pool", "program", "select", "template",
+    "wires", "worker",
 ];
 
 const FAULTS: &[Fault] = &[

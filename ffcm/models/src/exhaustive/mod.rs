@@ -2,6 +2,8 @@
 
 #[path = "../../../src/cpu/net/compile.rs"]
 mod compile;
+#[path = "../../../src/cpu/net/copy.rs"]
+mod copy;
 #[path = "../../../src/cpu/net/exec.rs"]
 mod exec;
 #[path = "../../../src/cpu/net/fused.rs"]
@@ -17,6 +19,8 @@ mod program;
 #[path = "../reduction.rs"]
 mod reduction;
 mod scenarios;
+#[path = "../../../src/cpu/net/select.rs"]
+mod select;
 mod sync;
 #[path = "../../../src/cpu/net/template.rs"]
 mod template;

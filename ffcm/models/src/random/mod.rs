@@ -2,6 +2,8 @@
 
 #[path = "../../../src/cpu/net/compile.rs"]
 mod compile;
+#[path = "../../../src/cpu/net/copy.rs"]
+mod copy;
 #[path = "../../../src/cpu/net/exec.rs"]
 mod exec;
 #[path = "../../../src/cpu/net/fused.rs"]
@@ -16,6 +18,8 @@ mod pool;
 mod program;
 #[path = "../reduction.rs"]
 mod reduction;
+#[path = "../../../src/cpu/net/select.rs"]
+mod select;
 mod sync;
 #[path = "../../../src/cpu/net/template.rs"]
 mod template;

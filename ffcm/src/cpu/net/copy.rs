@@ -6,8 +6,15 @@
 //! interaction, of which the next one would use up two, are written in their last form. Every step counts as the
 //! interactions that it stands for. Whatever else is met gets a duplicator, as if nothing was known.
 //!
-//! A node that has been copied is the caller's alone and becomes a node of the first copy. Nothing is connected before
-//! all that leads there is written: see the engine's module documentation.
+//! A node that has been copied is the worker's alone and becomes a node of the first copy. A duplicator that is left in a
+//! port leads to cells of two new nodes, which are written before anything is connected to it; what is behind these nodes is
+//! reached through the first two alone, which are connected last.
+//!
+//! # The rest of a long spine
+//! After [`STEPS`] steps the rest is left until there is nothing else to do, one rest at a time; any other is the next redex but
+//! one. A copy of a copy of a spine and so on, as in the powers of a Church numeral, is then made and used up piece by piece,
+//! where each would have been made whole before the next. In `cnots` that halves the memory, and first touching it takes
+//! most of the time that is left.
 
 use super::pool::Redex;
 use super::worker::{Halt, Worker, class};
@@ -15,9 +22,9 @@ use crate::net::partial::CON;
 use crate::spec::rules::Opcode;
 use crate::spec::word::{Class, Term, variant};
 
-/// Most steps down a spine at once. What the first copy meets goes first then, and frees its nodes for the rest, which are
-/// still close at hand.
-const STEPS: u32 = if cfg!(test) { 3 } else { 1024 };
+/// Most steps down a spine at once. What the first copy meets goes first then, and frees its nodes for the copies of the
+/// rest. Fewer steps would scatter these over nodes that lie far apart, which costs more than the nodes do.
+const STEPS: u32 = if cfg!(test) { 3 } else { 1 << 11 };
 /// Nodes that a step may take.
 const NODES: usize = 4;
 
@@ -40,6 +47,13 @@ fn copyable(term: Term) -> bool {
 }
 
 impl<const SHARED: bool> Worker<'_, SHARED> {
+    /// Whether interactions whose next ones are known are made together: where there may be native code. The interpreter by
+    /// itself makes one after the other.
+    #[inline(always)]
+    pub(super) fn fuses(&self) -> bool {
+        self.native.code.is_some()
+    }
+
     /// A duplicator meets a constructor.
     #[inline(never)]
     pub(super) fn copy_spine(&mut self, con: Term, dup: Term) -> Result<Option<Redex>, Halt> {

@@ -147,12 +147,6 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         defer: defer::<SHARED>,
     };
 
-    /// Whether interactions whose next ones are known are made together.
-    #[inline(always)]
-    pub(super) fn fuses(&self) -> bool {
-        self.native.code.is_some()
-    }
-
     /// The function for an entry, if there is one that is worth being called.
     #[inline(always)]
     pub(super) fn function(&self, entry: u32) -> Option<Function> {

@@ -59,7 +59,10 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         let (mut selector, mut con) = (selector, con);
         for _ in 1..TURNS {
             let (chosen, rest) = self.take_arguments(selector, con)?;
-            let Some(next) = self.selector(chosen).filter(|&next| self.applied(next, rest)) else {
+            let Some(next) = self
+                .selector(chosen)
+                .filter(|&next| self.applied(next, rest))
+            else {
                 return Ok(self.join(chosen, rest));
             };
             (selector, con) = (next, rest);

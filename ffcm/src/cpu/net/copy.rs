@@ -11,10 +11,10 @@
 //! reached through the first two alone, which are connected last.
 //!
 //! # The rest of a long spine
-//! After [`STEPS`] steps the rest is left until there is nothing else to do, one rest at a time; any other is the next redex but
-//! one. A copy of a copy of a spine and so on, as in the powers of a Church numeral, is then made and used up piece by piece,
-//! where each would have been made whole before the next. In `cnots` that halves the memory, and first touching it takes
-//! most of the time that is left.
+//! After [`STEPS`] steps the rest is left until there is nothing else to do: one rest of a worker at a time, so that what it
+//! holds on to is bounded; another one is a redex like any. A copy of a copy of a spine and so on, as in the powers of a
+//! Church numeral, is then made and used up piece by piece, where each would have been made whole before the next. In `cnots`
+//! that halves the memory, and first touching it takes most of the time that is left.
 
 use super::pool::Redex;
 use super::worker::{Halt, Worker, class};
@@ -48,7 +48,7 @@ fn copyable(term: Term) -> bool {
 
 impl<const SHARED: bool> Worker<'_, SHARED> {
     /// Whether interactions whose next ones are known are made together: where there may be native code. The interpreter by
-    /// itself makes one after the other.
+    /// itself makes one after the other; the two are held against each other.
     #[inline(always)]
     pub(super) fn fuses(&self) -> bool {
         self.native.code.is_some()

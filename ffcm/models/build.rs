@@ -14,9 +14,9 @@ struct Fault {
     says: &'static str,
 }
 
-const FILES: [&str; 12] = [
-    "compile", "exec", "fused", "heap", "misses", "order", "pool", "program", "share", "template",
-    "wires", "worker",
+const FILES: [&str; 14] = [
+    "compile", "copy", "exec", "fused", "heap", "misses", "order", "pool", "program", "select",
+    "share", "template", "wires", "worker",
 ];
 
 const FAULTS: &[Fault] = &[

@@ -2,6 +2,7 @@
 
 use std::sync::Arc as StdArc;
 
+use ffcm::cpu::native::{Function, Fused};
 use ffcm::net::readback::readback;
 use ffcm::net::{Book, Call, Limits, Outcome, ReduceError};
 use ffcm::oracle;
@@ -9,6 +10,7 @@ use ffcm::spec::rules::Counts;
 use ffcm::spec::word::{Class, Term};
 
 use super::compile;
+use super::fused::Native;
 use super::heap::Heap;
 use super::pool::{Pool, Watch};
 use super::program::Program;
@@ -133,7 +135,25 @@ fn worker(shared: &Shared) -> Worker<'_, true> {
         lowered, program, ..
     } = &*shared.case;
     let buffers = Buffers::default();
-    Worker::new(&shared.heap, lowered, program, &shared.pool, buffers)
+    let mut worker = Worker::new(&shared.heap, lowered, program, &shared.pool, buffers);
+    worker.native = Native::new(Some(&NoFunctions), program.entries.len(), 0);
+    worker
+}
+
+/// Code without a function: entries are interpreted, but what is known to follow is made together.
+struct NoFunctions;
+
+// SAFETY: there is no function.
+unsafe impl Fused for NoFunctions {
+    fn digest(&self) -> [u8; 32] {
+        [0; 32]
+    }
+
+    fn function(&self, _entry: u32) -> Option<Function> {
+        None
+    }
+
+    fn sampled(&self, _entry: u32) {}
 }
 
 fn finish(shared: &Shared, mut worker: Worker<'_, true>) -> (Counts, Vec<u32>) {

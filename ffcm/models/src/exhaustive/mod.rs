@@ -2,6 +2,8 @@
 
 #[path = "../../../src/cpu/net/compile.rs"]
 mod compile;
+#[path = "../../../src/cpu/net/copy.rs"]
+mod copy;
 #[path = "../../../src/cpu/net/exec.rs"]
 mod exec;
 #[path = "../../../src/cpu/net/fused.rs"]
@@ -19,6 +21,8 @@ mod program;
 #[path = "../reduction.rs"]
 mod reduction;
 mod scenarios;
+#[path = "../../../src/cpu/net/select.rs"]
+mod select;
 #[path = "../../../src/cpu/net/share.rs"]
 mod share;
 mod sync;

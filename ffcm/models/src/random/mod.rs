@@ -2,6 +2,8 @@
 
 #[path = "../../../src/cpu/net/compile.rs"]
 mod compile;
+#[path = "../../../src/cpu/net/copy.rs"]
+mod copy;
 #[path = "../../../src/cpu/net/exec.rs"]
 mod exec;
 #[path = "../../../src/cpu/net/fused.rs"]
@@ -18,6 +20,8 @@ mod pool;
 mod program;
 #[path = "../reduction.rs"]
 mod reduction;
+#[path = "../../../src/cpu/net/select.rs"]
+mod select;
 #[path = "../../../src/cpu/net/share.rs"]
 mod share;
 mod sync;

@@ -103,6 +103,14 @@
 //!   returned after as many steps as there are frames. The net is not looked at any more then, and what was counted since the last
 //!   report is forgotten, for it cannot be said exactly. Every other reason to stop turns native calls into frames first.
 //!
+//! # Known interactions
+//! With native code, interactions of nodes of the heap are made together, too, where the next ones are known: a duplicator
+//! goes down a whole spine of constructors ([`copy`]), and a reference to a definition that selects one of its arguments, such
+//! as a Church boolean, is applied to all of them, and what it selects to the next ones ([`select`]). All interactions but
+//! some hundred of `cnots` are of these kinds. Of its time spines save 29 %, selectors 39 % of what is left then, and leaving
+//! the rest of a long spine for later 35 % of the remainder. That is sound for the same reasons as the interactions one by
+//! one: it takes terms that the worker owns, writes nodes before it connects what leads there, and counts each interaction.
+//!
 //! # Ordering
 //! Exchanges acquire and release, reads of slots acquire, writes of new nodes are relaxed: a new node is reachable only
 //! through a term that its maker passes on, and terms move between workers only through exchanges and the pool's lock.
@@ -135,13 +143,15 @@
 //! memory of a reduction is a small multiple of 16 bytes for each node. A worker may hold
 //! some free nodes while another finds none, so with several workers a heap overflows a little early.
 //!
-//! Interactions are counted per worker and reported to the pool before they could exceed the gas by much. More
+//! Interactions are counted per worker and reported to the pool before they could exceed the gas by much; at most some 4100
+//! known interactions are made together. More
 //! interactions than allowed having been made is what decides: the number that a net needs does not depend on the order
 //! (strong confluence), so a run that ends within the gas needs no more, and one that exceeded it needs more.
 
 mod batch;
 mod compile;
 mod compiled;
+mod copy;
 mod exec;
 mod fused;
 mod heap;
@@ -153,7 +163,10 @@ mod pool;
 mod profile;
 mod program;
 mod rows;
+mod select;
 mod share;
+#[cfg(test)]
+mod spines;
 mod sync;
 pub(crate) mod template;
 #[cfg(test)]

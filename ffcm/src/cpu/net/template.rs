@@ -8,6 +8,7 @@
 //! *opened* form, for a definition whose root is a node, is used when the reference meets a node that would annihilate
 //! with that root: the root node is never built, the other node's two terms take the place of its wires.
 
+use super::select::Selector;
 use crate::net::Definition;
 use crate::spec::rules::{Opcode, opcode};
 use crate::spec::word::{Class, Term};
@@ -51,6 +52,8 @@ pub(crate) struct Lowered {
     /// What the fused meeting of the root counts as.
     pub(crate) opening: Opcode,
     pub(crate) opened: Template,
+    /// What it selects, if it does nothing else.
+    pub(crate) selector: Option<Selector>,
 }
 
 /// Lowers all definitions of a book.
@@ -67,6 +70,7 @@ fn lower_one(definition: &Definition) -> Lowered {
             opens: 0,
             opening: Opcode::Link,
             opened: Template::default(),
+            selector: None,
         };
     }
     let index = root.offset();
@@ -80,6 +84,7 @@ fn lower_one(definition: &Definition) -> Lowered {
         opens: root.w0(),
         opening: opcode(root, root),
         opened,
+        selector: Selector::of(definition),
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) struct Halt;
 /// One worker. `SHARED` says that there may be others on the same heap.
 pub(super) struct Worker<'w, const SHARED: bool> {
     pub(super) heap: &'w Heap,
-    lowered: &'w [Lowered],
+    pub(super) lowered: &'w [Lowered],
     pub(super) program: &'w Program,
     pub(super) pool: &'w Pool<'w>,
     /// Offsets of free nodes, last in first out.
@@ -78,6 +78,8 @@ pub(super) struct Worker<'w, const SHARED: bool> {
     /// Redexes and frames, newest last. Those below `bottom` have been given away.
     pub(super) stack: Vec<Redex>,
     pub(super) bottom: usize,
+    /// A redex to be reduced when there is nothing else to do; see [`super::copy`].
+    pub(super) later: Option<Redex>,
     /// Redexes that the entry being run has led to.
     pub(super) pending: Vec<Redex>,
     pub(super) registers: Box<[Term; REGISTERS]>,
@@ -151,6 +153,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             free,
             stack,
             bottom: 0,
+            later: None,
             pending,
             registers,
             values,
@@ -176,6 +179,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         self.stack.clear();
         self.pending.clear();
         self.bottom = 0;
+        self.later = None;
         self.registers[NOTHING as usize] = Period::NONE.absent();
         self.counts = Counts::default();
         self.tally = Tally::default();
@@ -237,8 +241,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     /// Reduces until no redex is left anywhere or the run is stopped.
     pub(super) fn run(&mut self) {
         loop {
-            while self.stack.len() > self.bottom {
-                let Some(redex) = self.stack.pop() else { break };
+            while let Some(redex) = self.next_redex() {
                 if self.reduce(redex).is_err() {
                     self.settle();
                     return;
@@ -254,6 +257,16 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
                 Some(bag) => self.accept(bag),
                 None => return,
             }
+        }
+    }
+
+    /// The newest redex; when there is none left, the one that has been left until then.
+    #[inline(always)]
+    fn next_redex(&mut self) -> Option<Redex> {
+        if self.stack.len() > self.bottom {
+            self.stack.pop()
+        } else {
+            self.later.take()
         }
     }
 
@@ -448,7 +461,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
 
     /// The same for a term that is no wire end.
     #[inline(always)]
-    fn link_to(&mut self, a: Term, b: Term) -> Result<(), Halt> {
+    pub(super) fn link_to(&mut self, a: Term, b: Term) -> Result<(), Halt> {
         match self.attach(a, b) {
             Some(redex) => self.push(redex),
             None => Ok(()),
@@ -488,7 +501,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     /// Connects a term that is no wire end with another and returns the redex that results, if any. Meetings that need
     /// no memory beyond the nodes at hand, two atoms or an arithmetic step, are made at once.
     #[inline(always)]
-    fn attach(&mut self, mut a: Term, mut b: Term) -> Option<Redex> {
+    pub(super) fn attach(&mut self, mut a: Term, mut b: Term) -> Option<Redex> {
         loop {
             if is_var(b) {
                 let met = self.arrive(b.offset(), a.with_sub());
@@ -550,6 +563,9 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             APPLY => self.annihilate(Opcode::Apply, a, b),
             DUPLICATE => self.copy(Opcode::Duplicate, a, b),
             COLLAPSE => self.copy(Opcode::Collapse, a, b),
+            DISTRIBUTE if self.fuses() && a.w0() == CON && class(b) == Class::Dup as u32 => {
+                self.copy_spine(a, b)
+            }
             DISTRIBUTE => self.commute(a, b),
             SUCC => self.operate(a, b),
             SWITCH => self.switch(a, b),
@@ -639,7 +655,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
 
     /// Whether a duplicator copies this term, which is counted then.
     #[inline(always)]
-    fn copied(&mut self, term: Term) -> bool {
+    pub(super) fn copied(&mut self, term: Term) -> bool {
         let opcode = match CODES[((class(term) << 3) | Class::Dup as u32) as usize] {
             DUPLICATE => Opcode::Duplicate,
             COLLAPSE => Opcode::Collapse,
@@ -651,7 +667,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     }
 
     #[inline(always)]
-    fn pair(&mut self, at: u32, first: Term, second: Term) {
+    pub(super) fn pair(&mut self, at: u32, first: Term, second: Term) {
         self.heap.store(at, first);
         self.heap.store(at + 1, second);
     }
@@ -715,6 +731,12 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     #[inline(always)]
     fn expand(&mut self, a: Term, b: Term) -> Result<Option<Redex>, Halt> {
         if b.w0() == CON {
+            if self.fuses()
+                && let Some(selector) = self.selector(a)
+                && self.applied(selector, b)
+            {
+                return self.select(selector, b);
+            }
             (self.registers[0], self.registers[1]) = self.open(b);
             return self.execute(self.program.bases[a.offset() as usize]);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ffcm::coprocessor::{Coprocessor, EvaluateJob, EvaluateOutput, OracleCoprocessor};
+use ffcm::coprocessor::{Columns, Coprocessor, EvaluateJob, EvaluateOutput, OracleCoprocessor};
 use ffcm::net::{Book, Limits};
 use ffcm::spec::word::Term;
 use ffcm_cuda::CudaCoprocessor;
@@ -38,11 +38,11 @@ fn evaluate(
     arguments: &[Term],
 ) -> EvaluateOutput {
     let book = Arc::new(Book::parse(PROGRAMS).expect("a book"));
+    let columns = Columns::of_rows(arguments, arity);
     let job = EvaluateJob {
         entry: book.find(name).expect("a definition"),
         book,
-        arity,
-        arguments,
+        arguments: &columns.arguments(),
         limits: Limits::default(),
     };
     let found = device.evaluate(&job).expect("a device");

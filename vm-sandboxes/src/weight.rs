@@ -23,7 +23,7 @@
 
 use std::sync::Arc;
 
-use ffcm::coprocessor::{Coprocessor, EvaluateJob, Evaluated, JobError};
+use ffcm::coprocessor::{Argument, Coprocessor, EvaluateJob, JobError};
 use ffcm::net::{Book, Definition, Limits, LoadError, ReduceError};
 use ffcm::spec::number::{Kind, sign_extend};
 use ffcm::spec::word::{Class, Term};
@@ -50,6 +50,8 @@ const CALL_NODES: u64 = 8;
 const SLACK_NODES: u64 = 1 << 20;
 /// Numbers are far shorter than this, and nothing longer is a weight.
 const RESULT_BYTES: usize = 1 << 10;
+/// Edges that are worth a thread of their own.
+const PART_EDGES: usize = 1 << 14;
 
 /// What a net knows of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,26 +235,47 @@ impl WeightNet {
             return Ok(Vec::new());
         }
         let most = coprocessor.rows_at_once();
-        let weigh = |rows: &mut Vec<_>, (index, edges): (usize, &[_]), weighed: &mut Vec<_>| {
-            let first = index * most;
-            self.weigh_chunk(coprocessor, (first, edges), gas_per_edge, rows, weighed)
+        let parts = match most {
+            usize::MAX => 1,
+            _ => coprocessor
+                .info()
+                .threads
+                .clamp(1, 1 + edges.len() / PART_EDGES),
         };
-        let mut weighed = Vec::with_capacity(edges.len());
-        if coprocessor.info().threads == 1 || edges.len() <= most {
-            let mut rows = Vec::with_capacity(most.min(edges.len()));
-            for chunk in edges.chunks(most).enumerate() {
-                weigh(&mut rows, chunk, &mut weighed)?;
-            }
-            return Ok(weighed);
+        let weigh =
+            |first, part, room| self.weigh_part(coprocessor, (first, part), gas_per_edge, room);
+        if parts == 1 {
+            return weigh(0, edges, edges.len());
         }
-        let weigh = |rows: &mut Vec<_>, chunk: (usize, &[_])| {
-            let mut weighed = Vec::with_capacity(chunk.1.len());
-            weigh(rows, chunk, &mut weighed).map(|()| weighed)
-        };
-        let chunks = edges.par_chunks(most).enumerate();
-        let parts: Vec<_> = chunks.map_init(Vec::new, weigh).collect();
+        let size = edges.len().div_ceil(parts);
+        let parts = edges.par_chunks(size).enumerate().map(|(index, part)| {
+            // The first has room for all.
+            let room = if index == 0 { edges.len() } else { part.len() };
+            weigh(index * size, part, room)
+        });
+        let parts: Vec<_> = parts.collect();
+        let mut parts = parts.into_iter();
+        let mut weighed = parts.next().unwrap_or_else(|| Ok(Vec::new()))?;
         for part in parts {
             weighed.extend(part?);
+        }
+        Ok(weighed)
+    }
+
+    /// Weighs the edges from number `first` on, and answers with room for so many verdicts.
+    fn weigh_part(
+        &self,
+        coprocessor: &dyn Coprocessor,
+        (mut first, edges): (usize, &[EdgeAttributes]),
+        gas_per_edge: u64,
+        room: usize,
+    ) -> Result<Vec<Weighed>, WeightFailure> {
+        let mut weighed = Vec::with_capacity(room);
+        let mut columns = Columns::default();
+        for chunk in edges.chunks(coprocessor.rows_at_once()) {
+            columns.fill(chunk, self.stake_shift);
+            self.weigh_chunk(coprocessor, (first, &columns), gas_per_edge, &mut weighed)?;
+            first += chunk.len();
         }
         Ok(weighed)
     }
@@ -261,38 +284,35 @@ impl WeightNet {
     fn weigh_chunk(
         &self,
         coprocessor: &dyn Coprocessor,
-        (first, edges): (usize, &[EdgeAttributes]),
+        (first, columns): (usize, &Columns),
         gas_per_edge: u64,
-        rows: &mut Vec<[Term; COLUMNS]>,
         weighed: &mut Vec<Weighed>,
     ) -> Result<(), WeightFailure> {
-        rows.clear();
-        rows.extend(edges.iter().map(|edge| self.row(edge)));
-        let job = EvaluateJob {
+        let count = columns.stakes.len();
+        let answers = coprocessor.evaluate(&EvaluateJob {
             book: Arc::clone(&self.book),
             entry: self.entry,
-            arity: COLUMNS,
-            arguments: rows.as_flattened(),
+            arguments: &columns.arguments(),
             limits: Limits {
                 gas: gas_per_edge,
                 nodes: self.heap_nodes(gas_per_edge),
                 result_bytes: RESULT_BYTES,
             },
-        };
-        let answers = coprocessor.evaluate(&job)?;
+        })?;
         let failure = |edge: usize, message: String| WeightFailure::Answer {
             edge: first + edge,
             message,
         };
-        if answers.rows.len() != edges.len() {
-            let message = format!("{} answers for {} calls", answers.rows.len(), edges.len());
-            return Err(failure(answers.rows.len().min(edges.len()), message));
+        let (numbers, interactions) = (&answers.numbers, &answers.interactions);
+        if numbers.len() != count || interactions.len() != count {
+            let message = format!("{} answers for {count} calls", numbers.len());
+            return Err(failure(numbers.len().min(count), message));
         }
         let before = weighed.len();
-        if weigh_all(&answers.rows, weighed) {
-            for (answer, weighed) in answers.rows.iter().zip(&mut weighed[before..]) {
-                if answer.number.w0() != STAKE_META {
-                    *weighed = weigh(answer, gas_per_edge);
+        if weigh_all(numbers, interactions, weighed) {
+            for (edge, number) in numbers.iter().enumerate() {
+                if number.w0() != STAKE_META {
+                    weighed[before + edge] = weigh(*number, interactions[edge], gas_per_edge);
                 }
             }
         }
@@ -307,26 +327,45 @@ impl WeightNet {
         }
         Ok(())
     }
+}
 
-    /// What `@weight` is applied to for one edge.
-    fn row(&self, edge: &EdgeAttributes) -> [Term; COLUMNS] {
-        let saturated = |value: u64| Term::u32(u32::try_from(value).unwrap_or(u32::MAX));
-        [
-            saturated(edge.stake >> self.stake_shift),
-            saturated(edge.age),
-            Term::u32(edge.kind),
-        ]
+/// What `@weight` is applied to for some edges.
+#[derive(Default)]
+struct Columns {
+    stakes: Vec<u32>,
+    ages: Vec<u32>,
+    kinds: Vec<u32>,
+}
+
+impl Columns {
+    fn fill(&mut self, edges: &[EdgeAttributes], stake_shift: u32) {
+        let Columns {
+            stakes,
+            ages,
+            kinds,
+        } = self;
+        for column in [&mut *stakes, &mut *ages, &mut *kinds] {
+            column.resize(edges.len(), 0);
+        }
+        let saturated = |value: u64| value.min(u32::MAX.into()) as u32;
+        let places = stakes.iter_mut().zip(ages).zip(kinds);
+        for (edge, ((stake, age), kind)) in edges.iter().zip(places) {
+            *stake = saturated(edge.stake >> stake_shift);
+            *age = saturated(edge.age);
+            *kind = edge.kind;
+        }
+    }
+
+    fn arguments(&self) -> [Argument<'_>; 3] {
+        [&self.stakes, &self.ages, &self.kinds].map(|column| Argument::Plain(Kind::U32, column))
     }
 }
 
-/// Stake, age and kind.
-const COLUMNS: usize = 3;
-
-/// The verdict on the answer for one edge, and what to charge.
-fn weigh(answer: &Evaluated, gas_per_edge: u64) -> Weighed {
-    let verdict = judge(answer.number);
+/// The verdict on the number that there is for one edge, and what to charge.
+fn weigh(number: Term, interactions: u64, gas_per_edge: u64) -> Weighed {
+    let verdict = judge(number);
     let interactions = match verdict {
-        WeightVerdict::Weight(_) | WeightVerdict::Refused(Refusal::Negative) => answer.interactions,
+        WeightVerdict::Weight(_) | WeightVerdict::Refused(Refusal::Negative) => interactions,
         WeightVerdict::Refused(_) => gas_per_edge,
     };
     Weighed {
@@ -337,13 +376,14 @@ fn weigh(answer: &Evaluated, gas_per_edge: u64) -> Weighed {
 
 /// Adds the verdicts on answers as if they were weights of the stake's kind, as nearly all are; whether others are to be judged.
 /// Without a branch each verdict goes straight to its place.
-fn weigh_all(answers: &[Evaluated], weighed: &mut Vec<Weighed>) -> bool {
+fn weigh_all(numbers: &[Term], interactions: &[u64], weighed: &mut Vec<Weighed>) -> bool {
     let mut others = 0;
-    weighed.extend(answers.iter().map(|answer| {
-        others |= answer.number.w0() ^ STAKE_META;
+    let answers = numbers.iter().zip(interactions);
+    weighed.extend(answers.map(|(number, &interactions)| {
+        others |= number.w0() ^ STAKE_META;
         Weighed {
-            verdict: WeightVerdict::Weight(answer.number.w1().into()),
-            interactions: answer.interactions,
+            verdict: WeightVerdict::Weight(number.w1().into()),
+            interactions,
         }
     }));
     others != 0

@@ -120,11 +120,10 @@ impl Coprocessor for CpuCoprocessor {
 
     /// Gives each thread whole rows.
     fn evaluate(&self, job: &EvaluateJob<'_>) -> Result<EvaluateOutput, JobError> {
-        let engine = self.books.engine(&job.book);
-        let code = self.books.row_code(job);
+        let (engine, code) = self.books.rows(job);
         let evaluate = |shared| engine.reduce_rows(job, code.as_deref(), &self.scratch, shared);
         // Neither one thread nor one block of rows is worth a change of threads.
-        let few = code.is_some() && job.rows().len() <= FUSED_BLOCK;
+        let few = code.is_some() && job.count() <= FUSED_BLOCK;
         Ok(match self.threads() == 1 || few {
             true => evaluate(false),
             false => self.pool.install(|| evaluate(true)),
@@ -179,9 +178,10 @@ impl Coprocessor for CpuCoprocessor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coprocessor::Columns;
     use crate::focus::FocusParams;
     use crate::graph::{EdgeDelta, Graph};
-    use crate::net::{Book, Call};
+    use crate::net::Book;
     use crate::spec::word::Term;
 
     #[test]
@@ -254,22 +254,18 @@ mod tests {
                             result_bytes,
                         };
                         // The last row is short.
+                        let terms = &arguments[..1 + 300 * round as usize];
                         let job = EvaluateJob {
                             book: Arc::clone(book),
                             entry,
-                            arity: 2,
-                            arguments: &arguments[..1 + 300 * round as usize],
+                            arguments: &Columns::of_rows(terms, 2).arguments(),
                             limits,
                         };
                         let found = cpu.evaluate(&job).unwrap();
                         let engine = NetEngine::new(book);
                         let mut expected = EvaluateOutput::default();
-                        for row in job.rows() {
-                            let call = Call {
-                                entry,
-                                arguments: row.to_vec(),
-                            };
-                            let alone = engine.reduce(&call, &limits, 1, None);
+                        for row in 0..job.count() {
+                            let alone = engine.reduce(&job.call(row), &limits, 1, None);
                             endings.insert(crate::coprocessor::ending(&alone));
                             expected.push(alone);
                         }

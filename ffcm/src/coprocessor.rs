@@ -122,8 +122,17 @@ pub trait Coprocessor: Send + Sync {
     fn evaluate(&self, job: &EvaluateJob<'_>) -> Result<EvaluateOutput, JobError> {
         evaluate_by_rewriting(self, job)
     }
+    /// [`Coprocessor::evaluate`] into the memory of an output that is not needed any more.
+    fn evaluate_into(
+        &self,
+        job: &EvaluateJob<'_>,
+        output: &mut EvaluateOutput,
+    ) -> Result<(), JobError> {
+        *output = self.evaluate(job)?;
+        Ok(())
+    }
     /// Rows of one [`EvaluateJob`] beyond which there is nothing to be gained: a caller that makes more of them as it goes, on
-    /// several threads if it likes, keeps them in the processor's cache.
+    /// several threads if it likes, into the same output, keeps them in the processor's cache.
     fn rows_at_once(&self) -> usize {
         usize::MAX
     }

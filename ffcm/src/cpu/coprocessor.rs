@@ -23,6 +23,8 @@ use crate::net::{Limits, ReduceError};
 #[derive(Debug)]
 pub struct CpuCoprocessor {
     pool: ThreadPool,
+    /// Of the machine, when this was made: to find that out takes longer than a small job.
+    cores: usize,
     books: CompiledBooks,
     scratch: ScratchPool,
     ranker: Mutex<Option<KeptRanker>>,
@@ -61,6 +63,7 @@ impl CpuCoprocessor {
             })?;
         Ok(CpuCoprocessor {
             pool,
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
             books: CompiledBooks::new(fuser),
             scratch: ScratchPool::default(),
             ranker: Mutex::new(None),
@@ -94,10 +97,10 @@ impl CpuCoprocessor {
 
 impl Coprocessor for CpuCoprocessor {
     fn info(&self) -> DeviceInfo {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let arch = std::env::consts::ARCH;
         DeviceInfo {
             backend: "cpu".into(),
-            device: format!("{} CPU, {cores} cores available", std::env::consts::ARCH),
+            device: format!("{arch} CPU, {} cores available", self.cores),
             threads: self.threads(),
         }
     }
@@ -118,20 +121,38 @@ impl Coprocessor for CpuCoprocessor {
         })
     }
 
-    /// Gives each thread whole rows.
     fn evaluate(&self, job: &EvaluateJob<'_>) -> Result<EvaluateOutput, JobError> {
-        let (engine, code) = self.books.rows(job);
-        let evaluate = |shared| engine.reduce_rows(job, code.as_deref(), &self.scratch, shared);
-        // Neither one thread nor one block of rows is worth a change of threads.
-        let few = code.is_some() && job.count() <= FUSED_BLOCK;
-        Ok(match self.threads() == 1 || few {
-            true => evaluate(false),
-            false => self.pool.install(|| evaluate(true)),
-        })
+        let mut output = EvaluateOutput::default();
+        self.evaluate_into(job, &mut output)?;
+        Ok(output)
     }
 
+    /// Gives each thread whole rows.
+    fn evaluate_into(
+        &self,
+        job: &EvaluateJob<'_>,
+        output: &mut EvaluateOutput,
+    ) -> Result<(), JobError> {
+        let (engine, code) = self.books.rows(job);
+        let mut evaluate = |shared| {
+            let how = (&self.scratch, shared);
+            engine.reduce_rows(job, code.as_deref(), how, output);
+        };
+        // Neither one thread nor one block of rows is worth a change of threads.
+        let few = code.is_some() && job.count() <= FUSED_BLOCK;
+        match self.threads() == 1 || few {
+            true => evaluate(false),
+            false => self.pool.install(|| evaluate(true)),
+        }
+        Ok(())
+    }
+
+    /// Without native code every row takes longer than memory does, and all threads share the rows of a job.
     fn rows_at_once(&self) -> usize {
-        FUSED_BLOCK
+        match self.books.fuses() {
+            true => FUSED_BLOCK,
+            false => usize::MAX,
+        }
     }
 
     fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError> {

@@ -109,6 +109,11 @@ impl CompiledBooks {
         }
     }
 
+    /// Whether there can be native code.
+    pub(crate) fn fuses(&self) -> bool {
+        self.fuser.is_some()
+    }
+
     /// An engine for `book`.
     pub(crate) fn engine<'b>(&self, book: &'b Book) -> NetEngine<'b> {
         self.engine_of(book, &self.get(book))

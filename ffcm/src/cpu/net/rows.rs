@@ -17,7 +17,7 @@ use crate::spec::rules::Counts;
 use crate::spec::word::Term;
 
 /// Rows that a thread takes at once if there is native code for them: what stays in its cache.
-pub(crate) const FUSED_BLOCK: usize = 1 << 12;
+pub(crate) const FUSED_BLOCK: usize = 1 << 11;
 /// Rows of one kind after which there is native code for them. One by one they take about as long as making it.
 const ROWS_MIN: usize = 1 << 13;
 /// Kinds of rows of a book for which native code is kept.
@@ -94,17 +94,23 @@ impl Rest {
 }
 
 impl NetEngine<'_> {
-    /// Reduces the rows of a job, on all threads of the current rayon pool if `shared`.
+    /// Reduces the rows of a job, on all threads of the current rayon pool if `shared`. Uses the memory of `output`, whatever is in it.
     pub(crate) fn reduce_rows(
         &self,
         job: &EvaluateJob<'_>,
         code: Option<&RowCode>,
-        scratch: &ScratchPool,
-        shared: bool,
-    ) -> EvaluateOutput {
+        (scratch, shared): (&ScratchPool, bool),
+        output: &mut EvaluateOutput,
+    ) {
         let count = job.count();
         let block = if code.is_some() { FUSED_BLOCK } else { BLOCK };
-        let (mut numbers, mut interactions): (Vec<Term>, Vec<u64>);
+        let EvaluateOutput {
+            numbers,
+            interactions,
+            ..
+        } = output;
+        numbers.truncate(count);
+        interactions.truncate(count);
         let mut rest = Rest::default();
         let run = |first, numbers: &mut [Term], interactions: &mut [u64]| {
             let places = Places {
@@ -115,31 +121,30 @@ impl NetEngine<'_> {
             self.row_block(job, code, places, scratch)
         };
         if shared && count > block {
-            // Written twice, by all threads, which share the work of making memory usable.
-            let fill = (0..count).into_par_iter().with_min_len(block);
-            (numbers, interactions) = fill.map(|_| (Term::ABSENT, 0)).unzip();
+            if numbers.len() < count {
+                // Written twice, by all threads, which share the work of making memory usable.
+                let fill = (0..count).into_par_iter().with_min_len(block);
+                (*numbers, *interactions) = fill.map(|_| (Term::ABSENT, 0)).unzip();
+            }
             let blocks = numbers.par_chunks_mut(block);
             let blocks = blocks.zip(interactions.par_chunks_mut(block)).enumerate();
             rest = blocks
                 .map(|(index, (numbers, made))| run(index * block, numbers, made))
                 .reduce(Rest::default, Rest::then);
         } else {
-            (numbers, interactions) = (Vec::with_capacity(count), Vec::with_capacity(count));
-            while numbers.len() < count {
-                let first = numbers.len();
+            numbers.reserve_exact(count - numbers.len());
+            interactions.reserve_exact(count - interactions.len());
+            for first in (0..count).step_by(block) {
                 let end = count.min(first + block);
-                numbers.resize(end, Term::ABSENT);
-                interactions.resize(end, 0);
-                let places = (&mut numbers[first..], &mut interactions[first..]);
+                if numbers.len() < end {
+                    numbers.resize(end, Term::ABSENT);
+                    interactions.resize(end, 0);
+                }
+                let places = (&mut numbers[first..end], &mut interactions[first..end]);
                 rest = rest.then(run(first, places.0, places.1));
             }
         }
-        EvaluateOutput {
-            numbers,
-            interactions,
-            failures: rest.failures,
-            counts: rest.counts,
-        }
+        (output.failures, output.counts) = (rest.failures, rest.counts);
     }
 
     /// Reduces as many rows as there are places for answers.

@@ -77,6 +77,14 @@ fn lanes_answer_what_they_can_and_leave_the_rest() {
 }
 
 #[test]
+fn without_kernels_no_lane_runs() {
+    let device = open().with_row_kernels(false);
+    let rows: Vec<Term> = (0..1800).map(|n| Term::u24(n * 1117)).collect();
+    evaluate(&device, "decay", 3, &rows);
+    assert_eq!(device.lane_stats(), LaneStats::default());
+}
+
+#[test]
 fn a_lane_that_goes_too_deep_is_left() {
     let device = open();
     let deep = |n: u32| Term::u24(if n == 77 { 2000 } else { n % 20 });

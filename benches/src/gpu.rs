@@ -24,7 +24,10 @@ use crate::table::Table;
 use crate::timing::{Summary, seconds};
 
 /// Families of devices besides the CPU.
-pub const PROVIDERS: [&dyn Provider; 2] = [&WgpuProvider, &CudaProvider];
+pub const PROVIDERS: [&dyn Provider; 2] = [
+    &WgpuProvider { row_kernels: true },
+    &CudaProvider { row_kernels: true },
+];
 
 /// Where the engines of a suite run.
 #[derive(Clone, Copy, Debug, clap::Args)]

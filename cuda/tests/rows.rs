@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ffcm::coprocessor::{Coprocessor, EvaluateJob, EvaluateOutput, OracleCoprocessor};
+use ffcm::coprocessor::{Columns, Coprocessor, EvaluateJob, EvaluateOutput, OracleCoprocessor};
 use ffcm::net::{Book, Limits};
 use ffcm::spec::word::Term;
 use ffcm_cuda::CudaCoprocessor;
@@ -38,11 +38,11 @@ fn evaluate(
     arguments: &[Term],
 ) -> EvaluateOutput {
     let book = Arc::new(Book::parse(PROGRAMS).expect("a book"));
+    let columns = Columns::of_rows(arguments, arity);
     let job = EvaluateJob {
         entry: book.find(name).expect("a definition"),
         book,
-        arity,
-        arguments,
+        arguments: &columns.arguments(),
         limits: Limits::default(),
     };
     let found = device.evaluate(&job).expect("a device");
@@ -74,6 +74,14 @@ fn lanes_answer_what_they_can_and_leave_the_rest() {
     evaluate(&device, "some", 1, &halves);
     let stats = device.lane_stats();
     assert_eq!((stats.compiled, stats.rows, stats.heap), (2, 2150, 350));
+}
+
+#[test]
+fn without_kernels_no_lane_runs() {
+    let device = open().with_row_kernels(false);
+    let rows: Vec<Term> = (0..1800).map(|n| Term::u24(n * 1117)).collect();
+    evaluate(&device, "decay", 3, &rows);
+    assert_eq!(device.lane_stats(), LaneStats::default());
 }
 
 #[test]

@@ -79,10 +79,10 @@ impl Coprocessor for Altered {
         if self.wrong == Some(Suite::Rows) {
             // One interaction is counted twice.
             output
-                .rows
+                .interactions
                 .iter_mut()
                 .take(1)
-                .for_each(|row| row.interactions += 1);
+                .for_each(|interactions| *interactions += 1);
         }
         Ok(output)
     }

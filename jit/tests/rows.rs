@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use ffcm::coprocessor::{
-    Coprocessor, EvaluateJob, EvaluateOutput, OracleCoprocessor, evaluate_digest,
+    Argument, Columns, Coprocessor, EvaluateJob, EvaluateOutput, OracleCoprocessor, evaluate_digest,
 };
 use ffcm::cpu::CpuCoprocessor;
 use ffcm::net::{Book, Limits};
@@ -83,11 +83,10 @@ const AMPLE: Limits = Limits {
 };
 
 impl Suite {
-    fn job<'a>(&self, name: &str, arity: usize, arguments: &'a [Term]) -> EvaluateJob<'a> {
+    fn job<'a>(&self, name: &str, arguments: &'a [Argument<'a>]) -> EvaluateJob<'a> {
         EvaluateJob {
             book: Arc::clone(&self.book),
             entry: self.book.find(name).unwrap(),
-            arity,
             arguments,
             limits: AMPLE,
         }
@@ -111,7 +110,9 @@ impl Suite {
         for (device, coprocessor) in self.devices.iter().enumerate() {
             let found = coprocessor.evaluate(job).unwrap();
             let what = || format!("{} {:?} on {device}", job.entry, job.limits);
-            assert_eq!(found.rows, expected.rows, "{}", what());
+            let rows =
+                |output: &EvaluateOutput| (output.numbers.clone(), output.interactions.clone());
+            assert_eq!(rows(&found), rows(&expected), "{}", what());
             assert_eq!(found.counts, expected.counts, "{}", what());
             assert_eq!(
                 evaluate_digest(&found),
@@ -123,11 +124,20 @@ impl Suite {
         expected
     }
 
+    /// The same for rows, in columns of numbers of one kind where they are, and in columns of terms.
+    fn check_rows(&self, name: &str, arity: usize, rows: &[Term]) {
+        let [plain, terms] = [Columns::of_rows, Columns::of_terms].map(|of| of(rows, arity));
+        let expected = self.check(&self.job(name, &plain.arguments()));
+        let found = self.check(&self.job(name, &terms.arguments()));
+        assert_eq!(evaluate_digest(&found), evaluate_digest(&expected));
+    }
+
     /// Lets the devices make native code for rows of these kinds: whether there is some.
     fn warm(&mut self, name: &str, kinds: &[Kind]) -> bool {
         let before = self.fuser.statistics().rows;
-        let rows = self.rows(kinds, MANY);
-        let job = self.job(name, kinds.len(), &rows);
+        let columns = Columns::of_rows(&self.rows(kinds, MANY), kinds.len());
+        let arguments = columns.arguments();
+        let job = self.job(name, &arguments);
         let [first, others @ ..] = &self.devices[..] else {
             panic!("there are devices")
         };
@@ -187,14 +197,10 @@ fn weights_gas_and_heap() {
     for name in ["stake", "decay", "either"] {
         assert!(suite.warm(name, &U32S), "@{name}");
         let rows = suite.rows(&U32S, 60);
-        let mut job = suite.job(name, 3, &rows);
-        let most = suite
-            .check(&job)
-            .rows
-            .iter()
-            .map(|row| row.interactions)
-            .max()
-            .unwrap();
+        let columns = Columns::of_rows(&rows, 3);
+        let arguments = columns.arguments();
+        let mut job = suite.job(name, &arguments);
+        let most = *suite.check(&job).interactions.iter().max().unwrap();
         for gas in 0..=most + 1 {
             job.limits.gas = gas;
             let failed = suite.check(&job).failures.len();
@@ -211,10 +217,31 @@ fn weights_gas_and_heap() {
         suite.check(&job);
         // The last row is short; there are no rows.
         for end in [180 - 1, 180 - 2, 2, 0] {
-            let job = suite.job(name, 3, &rows[..end]);
-            suite.check(&job);
+            suite.check_rows(name, 3, &rows[..end]);
         }
     }
+}
+
+/// Numbers that are too wide for the kind of their column are none.
+#[test]
+fn bits_that_are_too_many() {
+    let mut suite = suite();
+    assert!(suite.warm("nested", &[Kind::U24; 2]));
+    let mut bits: Vec<u32> = (0..300).collect();
+    let good = bits.clone();
+    for wrong in [7, 8, 120, 299] {
+        bits[wrong] |= 1 << 24;
+    }
+    let column = |bits| Argument::Plain(Kind::U24, bits);
+    let arguments = [column(&good), column(&bits)];
+    let failures = suite.check(&suite.job("nested", &arguments)).failures;
+    let rows: Vec<usize> = failures.into_iter().map(|(row, _)| row).collect();
+    assert_eq!(rows, [7, 8, 120, 299]);
+    // Columns of different lengths: rows without the later arguments.
+    suite.check(&suite.job("nested", &[column(&good), column(&bits[..250])]));
+    suite.check(&suite.job("nested", &[column(&good[..250]), column(&bits)]));
+    suite.check(&suite.job("nested", &[column(&good), column(&bits), column(&[])]));
+    suite.check(&suite.job("nested", &[]));
 }
 
 #[test]
@@ -229,7 +256,7 @@ fn every_operator_on_every_kind() {
         for name in ["every", "nested"] {
             suite.warm(name, &[a, b]);
             let rows = suite.rows(&[a, b], 250);
-            suite.check(&suite.job(name, 2, &rows));
+            suite.check_rows(name, 2, &rows);
         }
     }
     assert!(suite.fuser.statistics().rows > 6);
@@ -250,7 +277,7 @@ fn other_arguments_and_other_results() {
                     *term = any(&mut suite.rng);
                 }
             }
-            suite.check(&suite.job(name, arity, &rows));
+            suite.check_rows(name, arity, &rows);
         }
     }
 }

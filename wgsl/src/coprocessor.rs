@@ -23,6 +23,7 @@ pub struct WgpuCoprocessor {
     gpu: Arc<Gpu>,
     index: Option<u32>,
     net_options: NetOptions,
+    row_kernels: bool,
     engines: Mutex<Engines>,
 }
 
@@ -72,6 +73,7 @@ impl WgpuCoprocessor {
             gpu: Arc::new(Gpu::open(options)?),
             index: options.adapter,
             net_options: NetOptions::default(),
+            row_kernels: true,
             engines: Mutex::default(),
         })
     }
@@ -82,6 +84,7 @@ impl WgpuCoprocessor {
             gpu: Arc::new(gpu),
             index: None,
             net_options: NetOptions::default(),
+            row_kernels: true,
             engines: Mutex::default(),
         }
     }
@@ -90,6 +93,12 @@ impl WgpuCoprocessor {
     pub fn with_net_options(mut self, options: NetOptions) -> WgpuCoprocessor {
         self.net_options = options;
         self.engines().net = None;
+        self
+    }
+
+    /// The same device, with kernels for rows of numbers from now on, or each row reduced as a net.
+    pub fn with_row_kernels(mut self, row_kernels: bool) -> WgpuCoprocessor {
+        self.row_kernels = row_kernels;
         self
     }
 
@@ -145,7 +154,10 @@ impl Coprocessor for WgpuCoprocessor {
     fn evaluate(&self, job: &EvaluateJob<'_>) -> Result<EvaluateOutput, JobError> {
         let make = || Ok(RowsEngine::new(&self.gpu));
         let run = |engine: &mut RowsEngine| engine.evaluate(job);
-        let partial = with_engine(&mut self.engines().rows, make, run)?;
+        let partial = match self.row_kernels {
+            true => with_engine(&mut self.engines().rows, make, run)?,
+            false => None,
+        };
         lane::complete(self, job, partial)
     }
 
@@ -172,8 +184,11 @@ impl Coprocessor for WgpuCoprocessor {
 }
 
 /// The adapters of this machine, for [`ffcm::coprocessor::Accelerator::open`].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct WgpuProvider;
+#[derive(Clone, Copy, Debug)]
+pub struct WgpuProvider {
+    /// As in [`WgpuCoprocessor::with_row_kernels`].
+    pub row_kernels: bool,
+}
 
 impl Provider for WgpuProvider {
     fn name(&self) -> &'static str {
@@ -195,6 +210,7 @@ impl Provider for WgpuProvider {
             adapter: index,
             ..Options::default()
         };
-        Ok(Arc::new(WgpuCoprocessor::open(&options)?))
+        let device = WgpuCoprocessor::open(&options)?;
+        Ok(Arc::new(device.with_row_kernels(self.row_kernels)))
     }
 }

@@ -1,12 +1,16 @@
 //! Suite `jit`: the benchmark programs with native code, against the interpreter of the same engine in the same run.
 //!
 //! Three ways to run a program: interpreted; *native*, whose code is there before the clock starts; and *first*, with the
-//! default policy and nothing compiled before: what a program pays that runs once. Every run must give the result computed
-//! without nets, and the interpreter's interactions by opcode.
+//! default policy and nothing compiled before: what a program pays that runs once. That is measured at sizes for which the
+//! interpreter takes about 10 ms on one thread, too, where code may never pay: by wall time; by the processor time of all
+//! threads during the run, which is what wall time follows where no core is idle; and by that of the threads that reduce alone,
+//! which it follows where compiling has a core to itself. Every run must give the result computed without nets, and the
+//! interpreter's interactions by opcode.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use cpu_time::ProcessTime;
 use ffcm::cpu::native::{Fused, Fuser};
 use ffcm::cpu::{Compiled, NetEngine};
 use ffcm::net::{Book, Limits};
@@ -62,7 +66,21 @@ pub struct Row {
     pub reduction: Summary,
     /// Best time over the interpreter's best on as many threads.
     pub of_interpreter: f64,
+    /// Least processor time of all threads during the run, over the interpreter's.
+    pub cpu_of_interpreter: f64,
+    /// The same without the thread that compiles.
+    pub reducing_of_interpreter: f64,
 }
+
+/// Sizes for which the interpreter takes about 10 ms on one thread.
+const SHORT: [(&str, &[(&str, u32)]); 6] = [
+    ("sum_rec", &[("depth", 18)]),
+    ("sum_tree", &[("depth", 17)]),
+    ("sort_bitonic", &[("depth", 10)]),
+    ("sort_radix", &[("depth", 10)]),
+    ("stress", &[("depth", 8), ("turns", 4096)]),
+    ("cnots", &[("depth", 18)]),
+];
 
 /// What making the code of a program took.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -79,6 +97,8 @@ pub struct Cost {
 struct Report {
     machine: Machine,
     rows: Vec<Row>,
+    /// The same at sizes that take about 10 ms.
+    short: Vec<Row>,
     costs: Vec<(&'static str, Cost)>,
 }
 
@@ -92,6 +112,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut report = Report {
         machine,
         rows: Vec::new(),
+        short: Vec::new(),
         costs: Vec::new(),
     };
     for program in &programs {
@@ -110,12 +131,23 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             {
                 report.costs.push((program.name, cost));
             }
+            let short = SHORT.iter().find(|(name, _)| *name == program.name);
+            if let Some((_, sizes)) = short.filter(|_| !options.tiny) {
+                let (rows, _) = measure(program, sizes, threads, SHORT_ROUNDS * rounds)?;
+                report.short.extend(rows);
+            }
         }
     }
     println!("{}", rows_table(&report.rows));
+    if !report.short.is_empty() {
+        println!("about 10 ms\n{}", rows_table(&report.short));
+    }
     println!("{}", costs_table(&report.costs));
     options.write(&report)
 }
+
+/// Rounds at short sizes for each round asked for.
+const SHORT_ROUNDS: usize = 4;
 
 /// Code for the whole of a book, made before it is run.
 fn ready(book: &Book, compiled: &Compiled) -> Result<(Arc<dyn Fused>, Cost), Failure> {
@@ -158,6 +190,7 @@ pub fn measure(
         engine.ok_or_else(|| Failure::Failed("a compiled form of another book".into()))
     };
     let mut counts = None;
+    let mut reducing = [f64::INFINITY; Way::ALL.len()];
     let mut ways = Way::ALL;
     let samples = interleave(&mut ways, rounds, |&mut way| {
         // Whoever makes code in the background is let go of after the clock has stopped.
@@ -166,6 +199,7 @@ pub fn measure(
             _ => None,
         };
         let engine = engine()?;
+        let begin = ProcessTime::now();
         let (outcome, sample) = time(|| {
             let fused = match (way, &native) {
                 (Way::Native, _) => Some(Arc::clone(&code)),
@@ -178,6 +212,14 @@ pub fn measure(
             };
             engine.map(|engine| engine.reduce(&call, &limits, threads, None))
         });
+        let mut spent = sample.cpu;
+        if let Some(native) = &native {
+            // What is not compiled yet is compiled now, so that all of it can be taken off.
+            native.wait();
+            spent = begin.elapsed().as_secs_f64() - native.statistics().microseconds as f64 / 1e6;
+        }
+        let least = &mut reducing[way as usize];
+        *least = spent.min(*least);
         let outcome = outcome
             .ok_or_else(|| Failure::Failed("native code of another book".into()))?
             .map_err(Failure::failed)?;
@@ -194,12 +236,14 @@ pub fn measure(
         .iter()
         .map(|runs: &Vec<Sample>| Summary::of(runs))
         .collect();
-    let interpreter = summaries[0].best;
+    let interpreter = summaries[0].clone();
     let row = |(way, reduction): (Way, Summary)| Row {
         program: program.name,
         threads,
         way,
-        of_interpreter: reduction.best / interpreter,
+        of_interpreter: reduction.best / interpreter.best,
+        cpu_of_interpreter: reduction.cpu / interpreter.cpu,
+        reducing_of_interpreter: reducing[way as usize] / interpreter.cpu,
         reduction,
     };
     let rows = ways.into_iter().zip(summaries).map(row).collect();
@@ -215,6 +259,8 @@ fn rows_table(rows: &[Row]) -> Table {
         "median",
         "CPU",
         "÷ interpreter",
+        "CPU ÷",
+        "reducing ÷",
     ])
     .left(&[0, 2]);
     for row in rows {
@@ -226,6 +272,8 @@ fn rows_table(rows: &[Row]) -> Table {
             seconds(row.reduction.median),
             seconds(row.reduction.cpu),
             format!("{:.2}", row.of_interpreter),
+            format!("{:.2}", row.cpu_of_interpreter),
+            format!("{:.2}", row.reducing_of_interpreter),
         ]);
     }
     table
@@ -255,6 +303,8 @@ mod tests {
         let (rows, cost) = measure(&first, first.tiny, 2, 1).unwrap();
         assert_eq!(rows.iter().map(|row| row.way).collect::<Vec<_>>(), Way::ALL);
         assert!(cost.functions > 0 && cost.bytes > 0);
+        let names = SHORT.map(|(name, _)| name);
+        assert_eq!(PROGRAMS.map(|program| program.name), names);
         let wrong = first.expecting(&last);
         assert!(matches!(
             measure(&wrong, first.tiny, 1, 1),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::nets::random;
 use super::{Run, Stop, shorten};
-use crate::coprocessor::{EvaluateJob, EvaluateOutput, evaluate_digest};
+use crate::coprocessor::{Columns, EvaluateJob, EvaluateOutput, evaluate_digest};
 use crate::net::{Book, Limits, ReduceError};
 use crate::spec::number::{Kind, Number, Operator};
 use crate::spec::word::Term;
@@ -111,11 +111,11 @@ impl Rows<'_, '_> {
         (arity, arguments): (usize, &[Term]),
         limits: Limits,
     ) -> Result<EvaluateOutput, Stop> {
+        let columns = Columns::of_rows(arguments, arity);
         let job = EvaluateJob {
             book: Arc::clone(&self.book),
             entry,
-            arity,
-            arguments,
+            arguments: &columns.arguments(),
             limits,
         };
         self.run.compare(
@@ -140,7 +140,7 @@ impl Rows<'_, '_> {
         for name in ["stake", "decay"] {
             let output = self.evaluate(name, 3, &rows, AMPLE)?;
             // Every row takes as much: just enough, and too little.
-            let gas = output.rows[0].interactions;
+            let gas = output.interactions[0];
             for gas in [gas, gas - 1] {
                 self.evaluate(name, 3, &rows, Limits { gas, ..AMPLE })?;
             }
@@ -158,13 +158,13 @@ impl Rows<'_, '_> {
     fn recursion(&mut self) -> Result<(), Stop> {
         let small = self.rows(1, |_, row, _| Term::u24(row as u32 % 300));
         let output = self.evaluate("fact", 1, &small, AMPLE)?;
-        let gas = output.rows[100].interactions;
+        let gas = output.interactions[100];
         for gas in [0, 1, gas, gas - 1] {
             self.evaluate("fact", 1, &small, Limits { gas, ..AMPLE })?;
         }
         let pairs = self.rows(2, |rng, _, _| edge(rng, Kind::U24));
         let output = self.evaluate("gcd", 2, &pairs, AMPLE)?;
-        let total: u64 = output.rows.iter().map(|row| row.interactions).sum();
+        let total: u64 = output.interactions.iter().sum();
         let gas = total / ROWS as u64;
         self.evaluate("gcd", 2, &pairs, Limits { gas, ..AMPLE })?;
         let fib = self.rows(1, |_, row, _| match row {

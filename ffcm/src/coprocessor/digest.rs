@@ -47,10 +47,10 @@ pub fn rewrite_digest(output: &RewriteOutput) -> [u8; 32] {
 /// Over numbers and interactions of all rows, the rows that failed with the kind of each error, and the counts by opcode.
 pub fn evaluate_digest(output: &EvaluateOutput) -> [u8; 32] {
     let mut hasher = Hasher::new();
-    number(&mut hasher, output.rows.len() as u64);
-    for row in &output.rows {
-        number(&mut hasher, row.number.0);
-        number(&mut hasher, row.interactions);
+    number(&mut hasher, output.numbers.len() as u64);
+    for (term, interactions) in output.numbers.iter().zip(&output.interactions) {
+        number(&mut hasher, term.0);
+        number(&mut hasher, *interactions);
     }
     for (row, error) in &output.failures {
         number(&mut hasher, *row as u64);

@@ -196,6 +196,19 @@ impl Coprocessor for WithFallback {
         self.cpu.evaluate(job)
     }
 
+    /// Straight to the CPU if that serves; a device makes its output anew.
+    fn evaluate_into(
+        &self,
+        job: &EvaluateJob<'_>,
+        output: &mut EvaluateOutput,
+    ) -> Result<(), JobError> {
+        match self.device() {
+            Some(_) => *output = self.evaluate(job)?,
+            None => self.cpu.evaluate_into(job, output)?,
+        }
+        Ok(())
+    }
+
     fn rows_at_once(&self) -> usize {
         self.device().unwrap_or(&*self.cpu).rows_at_once()
     }

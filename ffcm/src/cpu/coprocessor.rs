@@ -23,6 +23,8 @@ use crate::net::{Limits, ReduceError};
 #[derive(Debug)]
 pub struct CpuCoprocessor {
     pool: ThreadPool,
+    /// Of the machine, when this was made: to find that out takes longer than a small job.
+    cores: usize,
     books: CompiledBooks,
     scratch: ScratchPool,
     ranker: Mutex<Option<KeptRanker>>,
@@ -61,6 +63,7 @@ impl CpuCoprocessor {
             })?;
         Ok(CpuCoprocessor {
             pool,
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
             books: CompiledBooks::new(fuser),
             scratch: ScratchPool::default(),
             ranker: Mutex::new(None),
@@ -94,10 +97,10 @@ impl CpuCoprocessor {
 
 impl Coprocessor for CpuCoprocessor {
     fn info(&self) -> DeviceInfo {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let arch = std::env::consts::ARCH;
         DeviceInfo {
             backend: "cpu".into(),
-            device: format!("{} CPU, {cores} cores available", std::env::consts::ARCH),
+            device: format!("{arch} CPU, {} cores available", self.cores),
             threads: self.threads(),
         }
     }
@@ -118,21 +121,38 @@ impl Coprocessor for CpuCoprocessor {
         })
     }
 
-    /// Gives each thread whole rows.
     fn evaluate(&self, job: &EvaluateJob<'_>) -> Result<EvaluateOutput, JobError> {
-        let engine = self.books.engine(&job.book);
-        let code = self.books.row_code(job);
-        let evaluate = |shared| engine.reduce_rows(job, code.as_deref(), &self.scratch, shared);
-        // Neither one thread nor one block of rows is worth a change of threads.
-        let few = code.is_some() && job.rows().len() <= FUSED_BLOCK;
-        Ok(match self.threads() == 1 || few {
-            true => evaluate(false),
-            false => self.pool.install(|| evaluate(true)),
-        })
+        let mut output = EvaluateOutput::default();
+        self.evaluate_into(job, &mut output)?;
+        Ok(output)
     }
 
+    /// Gives each thread whole rows.
+    fn evaluate_into(
+        &self,
+        job: &EvaluateJob<'_>,
+        output: &mut EvaluateOutput,
+    ) -> Result<(), JobError> {
+        let (engine, code) = self.books.rows(job);
+        let mut evaluate = |shared| {
+            let how = (&self.scratch, shared);
+            engine.reduce_rows(job, code.as_deref(), how, output);
+        };
+        // Neither one thread nor one block of rows is worth a change of threads.
+        let few = code.is_some() && job.count() <= FUSED_BLOCK;
+        match self.threads() == 1 || few {
+            true => evaluate(false),
+            false => self.pool.install(|| evaluate(true)),
+        }
+        Ok(())
+    }
+
+    /// Without native code every row takes longer than memory does, and all threads share the rows of a job.
     fn rows_at_once(&self) -> usize {
-        FUSED_BLOCK
+        match self.books.fuses() {
+            true => FUSED_BLOCK,
+            false => usize::MAX,
+        }
     }
 
     fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError> {
@@ -179,9 +199,10 @@ impl Coprocessor for CpuCoprocessor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coprocessor::Columns;
     use crate::focus::FocusParams;
     use crate::graph::{EdgeDelta, Graph};
-    use crate::net::{Book, Call};
+    use crate::net::Book;
     use crate::spec::word::Term;
 
     #[test]
@@ -254,22 +275,18 @@ mod tests {
                             result_bytes,
                         };
                         // The last row is short.
+                        let terms = &arguments[..1 + 300 * round as usize];
                         let job = EvaluateJob {
                             book: Arc::clone(book),
                             entry,
-                            arity: 2,
-                            arguments: &arguments[..1 + 300 * round as usize],
+                            arguments: &Columns::of_rows(terms, 2).arguments(),
                             limits,
                         };
                         let found = cpu.evaluate(&job).unwrap();
                         let engine = NetEngine::new(book);
                         let mut expected = EvaluateOutput::default();
-                        for row in job.rows() {
-                            let call = Call {
-                                entry,
-                                arguments: row.to_vec(),
-                            };
-                            let alone = engine.reduce(&call, &limits, 1, None);
+                        for row in 0..job.count() {
+                            let alone = engine.reduce(&job.call(row), &limits, 1, None);
                             endings.insert(crate::coprocessor::ending(&alone));
                             expected.push(alone);
                         }

@@ -31,7 +31,6 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use super::Compiled;
-use crate::coprocessor::Evaluated;
 use crate::net::Book;
 use crate::spec::number::Kind;
 use crate::spec::rules::Counts;
@@ -135,21 +134,24 @@ pub unsafe trait Fused: Send + Sync {
     fn sampled(&self, entry: u32);
 }
 
-/// The answer to a row that [`FusedRows::run`] leaves.
-pub const LEFT: Evaluated = Evaluated {
-    number: Term::ABSENT,
-    interactions: u64::MAX,
-};
-
 /// Native code for a definition applied to rows of numbers of certain kinds: no heap, no engine.
 pub trait FusedRows: Send + Sync {
     /// Most interactions of a row that is answered.
     fn most(&self) -> u64;
 
-    /// Answers as many rows as there are places for answers; `arguments` holds one after the other, whatever terms they are.
-    /// Adds to `counts` what the rows answered have made. A row that it cannot answer gets [`LEFT`], at least one whose
-    /// arguments are not numbers of the kinds it was made for. How many rows were left.
-    fn run(&self, arguments: &[Term], answers: &mut [Evaluated], counts: &mut Counts) -> usize;
+    /// Answers rows: as many as there are places, for the number and for its interactions. `columns` holds the bits of each
+    /// argument for at least as many; they are numbers of the kinds that the code was made for. Adds to `counts` what the rows
+    /// answered have made, and to `left` the rows that it cannot answer, ascending, whose places may hold anything then.
+    ///
+    /// # Panics
+    /// If there are not as many columns or rows as there have to be.
+    fn run(
+        &self,
+        columns: &[&[u32]],
+        answers: (&mut [Term], &mut [u64]),
+        left: &mut Vec<u32>,
+        counts: &mut Counts,
+    );
 }
 
 /// Makes native code.

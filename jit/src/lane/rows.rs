@@ -1,16 +1,16 @@
 //! Rows of numbers on a device: what is the same for every device.
 //!
-//! A job's rows go to the device in batches, column by column. What the lanes leave is answered by rewriting, and so is
+//! A job's rows go to the device in batches, column by column as they come. What the lanes leave is answered by rewriting, and so is
 //! a whole job for which there is no lane function, that is too small to be worth a kernel, or whose arguments are not all
 //! numbers.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use ffcm::coprocessor::{
-    Coprocessor, EvaluateJob, EvaluateOutput, Evaluated, JobError, RewriteJob,
-    evaluate_by_rewriting,
+    Argument, Coprocessor, EvaluateJob, EvaluateOutput, JobError, RewriteJob, evaluate_by_rewriting,
 };
-use ffcm::net::{Book, Call, ReduceError};
+use ffcm::net::{Book, ReduceError};
 use ffcm::spec::number::{Kind, Number};
 use ffcm::spec::rules::{Counts, Opcode};
 use ffcm::spec::word::Term;
@@ -163,18 +163,17 @@ impl<K: Clone> Kernels<K> {
         job: &EvaluateJob<'_>,
         compile: Compile<'_>,
     ) -> Result<Option<Partial>, JobError> {
-        let arity = job.arity;
-        let whole = arity > 0 && job.arguments.len().is_multiple_of(arity);
-        let few = job.arguments.len() < ROWS_MIN.saturating_mul(arity);
+        let count = job.count();
+        let few = count < ROWS_MIN || job.whole() < count;
         let known = (job.entry as usize) < job.book.definitions().len();
-        if !whole || few || !known || job.limits.result_bytes < NUMBER_BYTES_MAX {
+        if few || !known || job.limits.result_bytes < NUMBER_BYTES_MAX {
             return Ok(None);
         }
         // Such rows fail, each with its reason, and must not be counted.
-        if !job.arguments.iter().copied().all(is_number) {
+        if !job.arguments.iter().all(is_numbers) {
             return Ok(None);
         }
-        let columns = columns(job);
+        let columns: Vec<Column> = job.arguments.iter().map(column).collect();
         let Some(kernel) = self.kernel(device, job, &columns, compile)? else {
             return Ok(None);
         };
@@ -185,11 +184,11 @@ impl<K: Clone> Kernels<K> {
             return Ok(None);
         }
         let mut partial = Partial::default();
-        for rows in job.arguments.chunks(most * arity) {
-            let batch = batch(rows, &columns, job);
+        for first in (0..count).step_by(most) {
+            let batch = batch(job, &columns, first..count.min(first + most));
             let answers = device.run(&kernel, &batch)?;
             self.stats.batches += 1;
-            self.add(&mut partial, rows, &answers, job)?;
+            self.add(&mut partial, batch.rows as usize, &answers, job)?;
         }
         Ok(Some(partial))
     }
@@ -237,11 +236,10 @@ impl<K: Clone> Kernels<K> {
     fn add(
         &mut self,
         partial: &mut Partial,
-        rows: &[Term],
+        count: usize,
         answers: &Answers,
         job: &EvaluateJob<'_>,
     ) -> Result<(), JobError> {
-        let count = rows.len() / job.arity;
         let bad = || JobError::Device("a kernel left something else than its answers".into());
         if answers.rows.len() != ANSWER_WORDS * count
             || !answers.totals.len().is_multiple_of(COUNTED)
@@ -249,11 +247,11 @@ impl<K: Clone> Kernels<K> {
             return Err(bad());
         }
         for index in 0..count {
-            let at = partial.output.rows.len();
+            let at = partial.output.numbers.len();
             let word = |n: usize| answers.rows[n * count + index];
             let interactions = u64::from(word(2));
             let term = Term(u64::from(word(1)) << 32 | u64::from(word(0)));
-            let mut answer = Evaluated::default();
+            let mut answer = (Term::ABSENT, 0);
             if word(0) == 0 {
                 self.stopped(word(1));
                 partial.left.push(at);
@@ -264,15 +262,14 @@ impl<K: Clone> Kernels<K> {
             } else {
                 let number = Number::from_term(term).ok_or_else(bad)?;
                 self.stats.rows += 1;
-                answer = Evaluated {
-                    number: match number {
-                        Number::Plain(..) => term,
-                        _ => Term::ABSENT,
-                    },
-                    interactions,
+                let number = match number {
+                    Number::Plain(..) => term,
+                    _ => Term::ABSENT,
                 };
+                answer = (number, interactions);
             }
-            partial.output.rows.push(answer);
+            partial.output.numbers.push(answer.0);
+            partial.output.interactions.push(answer.1);
         }
         let mut counts = Counts::default();
         for totals in answers.totals.chunks(COUNTED) {
@@ -307,26 +304,13 @@ pub fn complete(
         return evaluate_by_rewriting(coprocessor, job);
     };
     for indices in left.chunks(REWRITE_ROWS) {
-        let call = |&index: &usize| Call {
-            entry: job.entry,
-            arguments: job.arguments[index * job.arity..][..job.arity].to_vec(),
-        };
         let answers = coprocessor.rewrite(&RewriteJob {
             book: Arc::clone(&job.book),
-            calls: indices.iter().map(call).collect(),
+            calls: indices.iter().map(|&index| job.call(index)).collect(),
             limits: job.limits,
         })?;
         for (&index, answer) in indices.iter().zip(answers) {
-            match answer {
-                Ok(outcome) => {
-                    output.counts.merge(&outcome.counts);
-                    output.rows[index] = Evaluated {
-                        number: outcome.number.unwrap_or(Term::ABSENT),
-                        interactions: outcome.counts.total(),
-                    };
-                }
-                Err(error) => output.failures.push((index, error)),
-            }
+            output.set(index, answer);
         }
     }
     output.failures.sort_by_key(|(index, _)| *index);
@@ -338,42 +322,47 @@ fn is_number(term: Term) -> bool {
     Number::from_term(term).map(Number::term) == Some(term)
 }
 
-/// What the columns of a job have in common.
-fn columns(job: &EvaluateJob<'_>) -> Vec<Column> {
-    let column = |index: usize| {
-        let terms = || job.arguments.iter().skip(index).step_by(job.arity);
-        let ext = terms().next().map_or(Kind::U24 as u8, |term| term.ext());
-        match Kind::from_ext(ext) {
-            Some(_) if terms().all(|term| term.ext() == ext) => Column::Plain(ext),
-            _ => Column::Any,
-        }
-    };
-    (0..job.arity).map(column).collect()
+/// Whether all terms of a column are numbers.
+fn is_numbers(argument: &Argument<'_>) -> bool {
+    match argument {
+        Argument::Plain(kind, _) if kind.is_wide() => true,
+        Argument::Plain(_, bits) => bits.iter().fold(0, |all, bits| all | bits) >> 24 == 0,
+        Argument::Terms(terms) => terms.iter().copied().all(is_number),
+    }
 }
 
-/// Rows as a kernel reads them.
-fn batch(rows: &[Term], columns: &[Column], job: &EvaluateJob<'_>) -> Batch {
-    let count = rows.len() / job.arity;
-    let mut words = Vec::with_capacity(rows.len() * 2);
-    for (index, column) in columns.iter().enumerate() {
-        let terms = || {
-            let terms = rows.iter().skip(index).step_by(job.arity);
-            terms.map(|term| {
-                if is_number(*term) {
-                    *term
-                } else {
-                    Term::u24(0)
-                }
-            })
-        };
-        if *column == Column::Any {
-            words.extend(terms().map(Term::w0));
+/// What the terms of a column have in common.
+fn column(argument: &Argument<'_>) -> Column {
+    match argument {
+        Argument::Plain(kind, _) => Column::Plain(*kind as u8),
+        Argument::Terms(terms) => {
+            let ext = terms.first().map_or(Kind::U24 as u8, |term| term.ext());
+            match Kind::from_ext(ext) {
+                Some(_) if terms.iter().all(|term| term.ext() == ext) => Column::Plain(ext),
+                _ => Column::Any,
+            }
         }
-        words.extend(terms().map(Term::w1));
+    }
+}
+
+/// Rows as a kernel reads them. All have every argument, and all are numbers.
+fn batch(job: &EvaluateJob<'_>, columns: &[Column], rows: Range<usize>) -> Batch {
+    let width: usize = columns.iter().map(|column| column.words()).sum();
+    let mut words = Vec::with_capacity(rows.len() * width);
+    for (argument, column) in job.arguments.iter().zip(columns) {
+        match argument.of(rows.clone()) {
+            Argument::Plain(_, bits) => words.extend(bits),
+            Argument::Terms(terms) => {
+                if *column == Column::Any {
+                    words.extend(terms.iter().map(|term| term.w0()));
+                }
+                words.extend(terms.iter().map(|term| term.w1()));
+            }
+        }
     }
     Batch {
         // At most `BATCH_ROWS_MAX`.
-        rows: count as u32,
+        rows: rows.len() as u32,
         gas: u32::try_from(job.limits.gas).unwrap_or(u32::MAX),
         columns: words,
     }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use ffcm::coprocessor::{EvaluateJob, Evaluated, OracleCoprocessor, evaluate_by_rewriting};
+use ffcm::coprocessor::{Columns, EvaluateJob, OracleCoprocessor, evaluate_by_rewriting};
 use ffcm::net::partial::Tally;
 use ffcm::net::{Book, Limits};
 use ffcm::spec::number::{Kind, Number, Operator};
@@ -56,22 +56,19 @@ fn check(book: &Arc<Book>, program: &Program, entry: u32, row: &[Term]) -> bool 
     let job = EvaluateJob {
         book: Arc::clone(book),
         entry,
-        arity: row.len(),
-        arguments: row,
+        arguments: &Columns::of_rows(row, row.len()).arguments(),
         limits: Limits::default(),
     };
     let expected = evaluate_by_rewriting(&OracleCoprocessor, &job).unwrap();
     assert_eq!(expected.failures, []);
     let plain = term.as_plain().map_or(Term::ABSENT, |_| term);
-    let found = Evaluated {
-        number: plain,
-        interactions: counts.total(),
-    };
-    assert_eq!(
-        (found, counts),
-        (expected.rows[0], expected.counts),
-        "{row:?}"
+    let found = (plain, counts.total(), counts);
+    let expected = (
+        expected.numbers[0],
+        expected.interactions[0],
+        expected.counts,
     );
+    assert_eq!(found, expected, "{row:?}");
     true
 }
 

@@ -1,10 +1,10 @@
 //! Code for books: made in the background for entries that are hot, kept in memory and on disk.
 //!
 //! [`Native::fuse`] starts nothing. An entry is *hot* when enough samples say that it is running; it is then put into a queue,
-//! which one thread works off: it looks for the code in memory, then on disk, and otherwise fuses the book and renders the
-//! entry's function and all that it calls, within a budget of processor time. What is ready is published by one release
-//! store for each entry; whoever asks for a function does one acquire load. An entry for which there can be no code stays
-//! with the interpreter.
+//! which one thread works off, started when it is first needed: it looks for the code in memory, then on disk, and otherwise
+//! fuses the book and renders the entry's function and all that it calls, within a budget of processor time. What is ready is
+//! published by one release store for each entry; whoever asks for a function does one acquire load. An entry for which there
+//! can be no code stays with the interpreter.
 //!
 //! # What code is kept under
 //! BLAKE3 of everything that the code was made from and for: the book's digest, its entries, which of them was hot, the versions of the intermediate
@@ -51,7 +51,8 @@ pub type Build = fn(&[Definition], &[(u32, Shape)]) -> Module;
 pub struct Options {
     /// Folder of the cache on disk, if there is one; see [`user_folder`](super::user_folder).
     pub disk: Option<PathBuf>,
-    /// Samples after which an entry is hot; 0: all of a book are when it is first run.
+    /// Samples after which an entry is hot; 0: all of a book are when it is first run. In a long run, one stands for some
+    /// thousands of interactions, whatever the number of workers.
     pub samples: u32,
     /// Processor time that the code of one entry may take.
     pub budget: Duration,
@@ -119,7 +120,6 @@ fn add(counter: &AtomicU64, n: u64) {
 /// Makes native code with Cranelift.
 pub struct Native {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct Shared {
@@ -130,6 +130,8 @@ struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
     closed: AtomicBool,
+    /// What compiles, once there is something to be compiled.
+    thread: Mutex<Option<JoinHandle<()>>>,
     kept: Mutex<Vec<(blake3::Hash, Arc<Placed>)>>,
     counters: Counters,
 }
@@ -204,10 +206,10 @@ impl Native {
                 queue: Mutex::default(),
                 changed: Condvar::new(),
                 closed: AtomicBool::new(false),
+                thread: Mutex::default(),
                 kept: Mutex::default(),
                 counters: Counters::default(),
             }),
-            thread: Mutex::default(),
         })
     }
 
@@ -242,24 +244,6 @@ impl Native {
             refused: get(&counters.refused),
         }
     }
-
-    /// Starts the thread that compiles, if it does not run yet.
-    fn start(&self) -> bool {
-        let mut thread = lock(&self.thread);
-        if thread.is_some() {
-            return true;
-        }
-        let shared = Arc::clone(&self.shared);
-        let name = "native code".to_owned();
-        match thread::Builder::new()
-            .name(name)
-            .spawn(move || shared.work())
-        {
-            Ok(handle) => *thread = Some(handle),
-            Err(error) => tracing::warn!(%error, "no thread to compile native code on"),
-        }
-        thread.is_some()
-    }
 }
 
 impl Drop for Native {
@@ -268,7 +252,8 @@ impl Drop for Native {
         // Whoever is between looking and waiting has the lock.
         drop(lock(&self.shared.queue));
         self.shared.changed.notify_all();
-        if let Some(thread) = lock(&self.thread).take()
+        let thread = lock(&self.shared.thread).take();
+        if let Some(thread) = thread
             && thread.join().is_err()
         {
             tracing::warn!("the thread that compiles native code has panicked");
@@ -280,7 +265,7 @@ impl Fuser for Native {
     fn fuse(&self, book: &Book, compiled: &Compiled) -> Option<Arc<dyn Fused>> {
         let definitions = book.definitions();
         let nodes: usize = definitions.iter().map(|one| one.nodes.len()).sum();
-        if nodes > NODES_MAX || !self.start() {
+        if nodes > NODES_MAX {
             return None;
         }
         let entries = Arc::new(Entries {
@@ -379,8 +364,9 @@ impl Handle {
     /// Puts an entry into the queue, or all. Whether there is room.
     fn ask(&self, entry: Option<u32>) -> bool {
         let shared = &self.0.shared;
+        let started = shared.start();
         let mut queue = lock(&shared.queue);
-        let room = queue.waiting.len() < QUEUE_MAX;
+        let room = started && queue.waiting.len() < QUEUE_MAX;
         if room {
             let book = Arc::clone(&self.0);
             queue.waiting.push(Job { book, entry });
@@ -422,6 +408,23 @@ unsafe impl Fused for Handle {
 }
 
 impl Shared {
+    /// Starts the thread that compiles, if it does not run yet. Whether there is one; none after the end.
+    fn start(self: &Arc<Shared>) -> bool {
+        let mut thread = lock(&self.thread);
+        if self.closed.load(Ordering::Acquire) {
+            return false;
+        }
+        if thread.is_none() {
+            let shared = Arc::clone(self);
+            let builder = thread::Builder::new().name("native code".to_owned());
+            match builder.spawn(move || shared.work()) {
+                Ok(handle) => *thread = Some(handle),
+                Err(error) => tracing::warn!(%error, "no thread to compile native code on"),
+            }
+        }
+        thread.is_some()
+    }
+
     /// What the thread does.
     fn work(&self) {
         let mut renderer = None;

@@ -1,10 +1,9 @@
 //! Lane functions for rows of numbers as machine code: a loop over the rows, without a heap, a stack or an engine.
 //!
-//! A row whose arguments are not of the kinds that the function was made for, or that stops, is left to the engine. The code
-//! counts how often each path came to its end, which is all that has to be known for the counts by opcode.
+//! A row that stops is left to the engine. The code counts how often each path came to its end, which is all that has to be known
+//! for the counts by opcode.
 
 use std::io;
-use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
@@ -12,9 +11,8 @@ use cranelift_codegen::ir::{self as clif, AbiParam, Block, BlockArg, InstBuilder
 use cranelift_codegen::ir::{Signature, Value};
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use ffcm::coprocessor::Evaluated;
 use ffcm::cpu::Compiled;
-use ffcm::cpu::native::{FusedRows, LEFT};
+use ffcm::cpu::native::FusedRows;
 use ffcm::net::Book;
 use ffcm::net::partial::Tally;
 use ffcm::spec::number::Kind;
@@ -22,19 +20,15 @@ use ffcm::spec::rules::Counts;
 use ffcm::spec::word::Term;
 use memmap2::Mmap;
 
-use super::arith::{self, Payload, plain_w0};
+use super::arith::{self, Payload};
 use super::code::executable;
 use super::{RenderError, Renderer};
 use crate::lane::{self, Body, Column, End, Expr, Output, Program, Refusal, Step, Var, Word};
 
-/// Terms are read and written as two words, the meta word first.
-const _: () = assert!(
-    cfg!(target_endian = "little") || !cfg!(any(target_arch = "x86_64", target_arch = "aarch64"))
-);
 /// Most paths through a function.
 const PATHS_MAX: usize = 256;
-/// Bytes of an argument and of an answer.
-const SIZES: (i32, i32) = (size_of::<Term>() as i32, size_of::<Evaluated>() as i32);
+/// Most rows of one call: those that are left are told by 32 bits.
+const ROWS_MAX: usize = 1 << 31;
 
 /// Why there is no code for rows.
 #[derive(Debug, thiserror::Error)]
@@ -54,8 +48,16 @@ pub enum RowsError {
     Memory(#[from] io::Error),
 }
 
-/// Arguments, how many rows, answers, and the counters of the paths, for how many rows were left.
-type Code = unsafe extern "C" fn(*const Term, u64, *mut Evaluated, *mut u64) -> u64;
+/// The columns and how many rows they have; places for the numbers and the interactions of these, for the rows that are left, and for
+/// the counters of the paths. How many rows are left.
+type Code = unsafe extern "C" fn(
+    columns: *const *const u32,
+    rows: u64,
+    numbers: *mut Term,
+    interactions: *mut u64,
+    left: *mut u32,
+    ends: *mut u64,
+) -> u64;
 
 /// A definition applied to rows of numbers, as code.
 pub struct Rows {
@@ -113,32 +115,46 @@ impl FusedRows for Rows {
         self.most
     }
 
-    fn run(&self, arguments: &[Term], answers: &mut [Evaluated], counts: &mut Counts) -> usize {
-        let rows = answers.len().min(arguments.len() / self.arity);
-        answers[rows..].fill(LEFT);
+    fn run(
+        &self,
+        columns: &[&[u32]],
+        (numbers, interactions): (&mut [Term], &mut [u64]),
+        left: &mut Vec<u32>,
+        counts: &mut Counts,
+    ) {
+        let rows = numbers.len();
+        assert!(rows <= ROWS_MAX && interactions.len() == rows && columns.len() == self.arity);
+        assert!(columns.iter().all(|column| column.len() >= rows));
+        let columns: Vec<*const u32> = columns.iter().map(|column| column.as_ptr()).collect();
         let mut ends = vec![0_u64; self.paths.len()];
-        // SAFETY: the map begins with a function of this type, and lives longer than the call. That reads `arity` arguments and
-        // writes an answer for each of as many rows as there are, and a counter for each path.
-        let left = unsafe {
+        left.reserve(rows);
+        let before = left.len();
+        // SAFETY: the map begins with a function of this type, and lives longer than the call. That reads `rows` numbers of
+        // each of `arity` columns, writes an answer for each row and a counter for each path, and the rows it leaves, of
+        // which there are no more than there is room for.
+        let added = unsafe {
             let code = std::mem::transmute::<*const u8, Code>(self.map.as_ptr());
             code(
-                arguments.as_ptr(),
+                columns.as_ptr(),
                 rows as u64,
-                answers.as_mut_ptr(),
+                numbers.as_mut_ptr(),
+                interactions.as_mut_ptr(),
+                left.as_mut_ptr().add(before),
                 ends.as_mut_ptr(),
             )
         };
         let counted: u64 = ends.iter().sum();
-        debug_assert!(left + counted <= rows as u64);
+        debug_assert!(added + counted <= rows as u64);
+        // SAFETY: the code has written so many, and there is room for them.
+        unsafe { left.set_len(before + added as usize) };
         if let Some(first) = ends.first_mut() {
-            *first = rows as u64 - left - counted;
+            *first = rows as u64 - added - counted;
         }
         for (path, times) in self.paths.iter().zip(ends) {
             for (opcode, made) in path.iter() {
                 counts.add(opcode, made * times);
             }
         }
-        left as usize + answers.len() - rows
     }
 }
 
@@ -164,30 +180,30 @@ pub(super) fn write(
         ));
     }
     to.signature = Signature::new(convention);
-    to.signature.params = vec![AbiParam::new(I64); 4];
+    to.signature.params = vec![AbiParam::new(I64); 6];
     to.signature.returns = vec![AbiParam::new(I64)];
     let mut b = FunctionBuilder::new(to, scratch);
     let entry = b.create_block();
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
-    let params = b.block_params(entry).to_vec();
-    let (arguments, answers) = (params[0], params[2]);
-    let length = b.ins().imul_imm_s(params[1], i64::from(SIZES.1));
-    let end = b.ins().iadd(answers, length);
+    let &[columns, rows, numbers, interactions, lefts, ends] = b.block_params(entry) else {
+        return Err(Refusal::Malformed.into());
+    };
+    let column = |index| b.ins().load(I64, flags(), columns, 8 * index as i32);
+    let columns = (0..program.columns.len()).map(column).collect();
     let none = b.ins().iconst(I64, 0);
-    let [head, row, done] = [(); 3].map(|()| b.create_block());
-    let passed = [arguments, answers, none].map(BlockArg::from);
-    b.ins().jump(head, &passed);
+    let [head, body, done] = [(); 3].map(|()| b.create_block());
+    b.ins().jump(head, &[none, none].map(BlockArg::from));
 
-    // Where the row's arguments and its answer are, and how many rows were left.
-    let [arguments, answer, left] = [(); 3].map(|()| b.append_block_param(head, I64));
+    // The number of the row, and how many rows were left.
+    let [row, left] = [(); 2].map(|()| b.append_block_param(head, I64));
     b.switch_to_block(head);
-    let over = b.ins().icmp(IntCC::Equal, answer, end);
-    b.ins().brif(over, done, &[], row, &[]);
+    let over = b.ins().icmp(IntCC::Equal, row, rows);
+    b.ins().brif(over, done, &[], body, &[]);
     b.switch_to_block(done);
     b.ins().return_(&[left]);
 
-    b.switch_to_block(row);
+    b.switch_to_block(body);
     let leave = b.create_block();
     let mut writer = Writer {
         b,
@@ -195,14 +211,15 @@ pub(super) fn write(
         meta,
         vars: Vec::new(),
         paths: Vec::new(),
-        ends: params[3],
+        columns,
+        places: [numbers, interactions, lefts],
+        ends,
         head,
         leave,
-        arguments,
-        answer,
+        row,
         left,
     };
-    writer.columns()?;
+    writer.arguments()?;
     writer.body(&program.segments[0].body)?;
     let paths = writer.leave();
     writer.b.seal_all_blocks();
@@ -224,57 +241,46 @@ struct Writer<'p, 'b> {
     /// By variable, as far as it is known.
     vars: Vec<Option<Value>>,
     paths: Vec<Tally>,
+    columns: Vec<Value>,
+    /// For numbers, for interactions, and for rows that are left.
+    places: [Value; 3],
     /// The counters of the paths.
     ends: Value,
     head: Block,
     leave: Block,
-    arguments: Value,
-    answer: Value,
+    /// The number of the row.
+    row: Value,
+    /// How many rows were left.
     left: Value,
 }
 
 impl Writer<'_, '_> {
-    /// Reads the arguments, which are as the columns say or the row is left.
-    fn columns(&mut self) -> Result<(), RowsError> {
-        let b = &mut self.b;
-        let mut payloads = Vec::new();
-        for (index, column) in self.program.columns.iter().enumerate() {
+    /// Reads the arguments.
+    fn arguments(&mut self) -> Result<(), RowsError> {
+        let program = self.program;
+        let ins = &program.segments[0].ins;
+        if ins.len() != program.columns.len() {
+            return Err(Refusal::Malformed.into());
+        }
+        for ((column, &var), place) in program.columns.iter().zip(ins).zip(self.columns.clone()) {
             let kind = match column {
                 Column::Plain(ext) => Kind::from_ext(*ext),
                 Column::Any => None,
             };
-            let kind = kind.filter(|kind| !kind.is_float());
-            let kind = kind.ok_or(RowsError::Unsuitable("an argument is of no known kind"))?;
-            // A comparison with memory and a branch are one operation to the processor, and need no register.
-            let at = SIZES.0 * index as i32;
-            let meta = b.ins().load(I32, flags(), self.arguments, at);
-            let payload = b.ins().load(I32, flags(), self.arguments, at + 4);
-            let mut wrong =
-                vec![
-                    b.ins()
-                        .icmp_imm_s(IntCC::NotEqual, meta, i64::from(plain_w0(kind) as i32)),
-                ];
-            if !kind.is_wide() {
-                wrong.push(
-                    b.ins()
-                        .icmp_imm_u(IntCC::UnsignedGreaterThan, payload, 0x00ff_ffff),
-                );
+            if kind.is_none_or(|kind| kind.is_float()) {
+                return Err(RowsError::Unsuitable("an argument is of no known kind"));
             }
-            for wrong in wrong {
-                let right = b.create_block();
-                b.ins().brif(wrong, self.leave, &[], right, &[]);
-                b.switch_to_block(right);
-            }
-            payloads.push(payload);
-        }
-        let ins = &self.program.segments[0].ins;
-        if ins.len() != payloads.len() {
-            return Err(Refusal::Malformed.into());
-        }
-        for (&var, payload) in ins.iter().zip(payloads) {
-            self.set(var, payload);
+            let at = self.at(place, self.row, 2);
+            let bits = self.b.ins().load(I32, flags(), at, 0);
+            self.set(var, bits);
         }
         Ok(())
+    }
+
+    /// Where number `index` of a column of numbers of `1 << shift` bytes is.
+    fn at(&mut self, column: Value, index: Value, shift: i64) -> Value {
+        let offset = self.b.ins().ishl_imm_u(index, shift);
+        self.b.ins().iadd(column, offset)
     }
 
     fn set(&mut self, Var(index): Var, value: Value) {
@@ -386,44 +392,41 @@ impl Writer<'_, '_> {
         self.paths.push(tally);
         let payload = self.value(payload)?;
         let b = &mut self.b;
-        let meta = b.ins().iconst(I32, i64::from(self.meta));
-        let interactions = tally.counts().total();
-        let interactions = b.ins().iconst(I64, interactions as i64);
         // The first path, in many functions the only one, has the rows that no other counter has.
         if path > 0 {
             let times = b.ins().load(I64, flags(), self.ends, 8 * path);
             let times = b.ins().iadd_imm_s(times, 1);
             b.ins().store(flags(), times, self.ends, 8 * path);
         }
-        self.next([meta, payload], interactions, self.left);
+        let payload = b.ins().uextend(I64, payload);
+        let payload = b.ins().ishl_imm_u(payload, 32);
+        let number = b.ins().bor_imm_u(payload, i64::from(self.meta));
+        let interactions = b.ins().iconst(I64, tally.counts().total() as i64);
+        let [numbers, made, _] = self.places;
+        for (place, value) in [(numbers, number), (made, interactions)] {
+            let at = self.at(place, self.row, 3);
+            self.b.ins().store(flags(), value, at, 0);
+        }
+        self.next(self.left);
         Ok(())
     }
 
-    /// Writes an answer and goes on with the next row.
-    fn next(&mut self, number: [Value; 2], interactions: Value, left: Value) {
-        const NUMBER: i32 = offset_of!(Evaluated, number) as i32;
-        const INTERACTIONS: i32 = offset_of!(Evaluated, interactions) as i32;
-        let b = &mut self.b;
-        for (word, at) in number.into_iter().zip([NUMBER, NUMBER + 4]) {
-            b.ins().store(flags(), word, self.answer, at);
-        }
-        b.ins()
-            .store(flags(), interactions, self.answer, INTERACTIONS);
-        let row = i64::from(SIZES.0) * self.program.columns.len() as i64;
-        let arguments = b.ins().iadd_imm_s(self.arguments, row);
-        let answer = b.ins().iadd_imm_s(self.answer, i64::from(SIZES.1));
-        b.ins()
-            .jump(self.head, &[arguments, answer, left].map(BlockArg::from));
+    /// Goes on with the next row.
+    fn next(&mut self, left: Value) {
+        let row = self.b.ins().iadd_imm_s(self.row, 1);
+        self.b
+            .ins()
+            .jump(self.head, &[row, left].map(BlockArg::from));
     }
 
     /// Writes what is done with rows that are left.
     fn leave(&mut self) -> Vec<Tally> {
         self.b.switch_to_block(self.leave);
-        let none = [LEFT.number.w0(), LEFT.number.w1()];
-        let none = none.map(|word| self.b.ins().iconst(I32, i64::from(word)));
-        let mark = self.b.ins().iconst(I64, LEFT.interactions as i64);
+        let row = self.b.ins().ireduce(I32, self.row);
+        let at = self.at(self.places[2], self.left, 2);
+        self.b.ins().store(flags(), row, at, 0);
         let left = self.b.ins().iadd_imm_s(self.left, 1);
-        self.next(none, mark, left);
+        self.next(left);
         std::mem::take(&mut self.paths)
     }
 }

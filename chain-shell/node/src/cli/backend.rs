@@ -13,16 +13,17 @@ use ffcm_wgsl::WgpuProvider;
 use super::failure::Failure;
 use super::jit::Fusing;
 
-/// Families of devices besides the CPU.
-const PROVIDERS: [&dyn Provider; 2] = [&WgpuProvider, &CudaProvider];
-
-/// Starts a backend, the CPU with native code if `fusing` makes any; what `auto` chose goes to the log.
+/// Starts a backend, the CPU with native code if `fusing` makes any, a device with kernels for rows of numbers unless it is
+/// told not to; what `auto` chose goes to the log.
 pub(crate) fn open(
     accelerator: Accelerator,
     threads: usize,
     fusing: &Fusing,
 ) -> Result<Opened, AcceleratorError> {
-    let opened = accelerator.open_fused(threads, &PROVIDERS, fusing.fuser())?;
+    let row_kernels = fusing.row_kernels();
+    let providers: [&dyn Provider; 2] =
+        [&WgpuProvider { row_kernels }, &CudaProvider { row_kernels }];
+    let opened = accelerator.open_fused(threads, &providers, fusing.fuser())?;
     if let Some(choice) = &opened.choice {
         tracing::info!("{choice}");
     }

@@ -1,4 +1,4 @@
-//! `--jit`: whether the CPU runs native code for hot definitions.
+//! `--jit`: whether the CPU runs native code for hot definitions, and devices run kernels for rows of numbers.
 
 use std::path::{MAIN_SEPARATOR, PathBuf};
 use std::str::FromStr;
@@ -17,7 +17,7 @@ use super::failure::Failure;
 /// What `--jit` asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Jit {
-    /// The interpreter alone.
+    /// The interpreter alone, on every device.
     Off,
     /// Native code, kept in memory.
     On,
@@ -25,7 +25,7 @@ pub(crate) enum Jit {
     Folder(PathBuf),
 }
 
-/// What it means that the option is absent. If this is [`Jit::On`], a processor without native code is no failure then.
+/// What it means for the CPU that the option is absent; devices run kernels for rows of numbers then. If this is [`Jit::On`], a processor without native code is no failure then.
 const DEFAULT: Jit = Jit::Off;
 
 /// A value of `--jit` that means nothing.
@@ -64,20 +64,29 @@ impl FromStr for Jit {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct JitArguments {
     /// Native code for hot definitions on the CPU: on, off, or a folder (a path with a /) that keeps it for later runs; off
-    /// if absent. Never changes a result
+    /// if absent. Off also keeps devices from running kernels for rows of numbers. Never changes a result
     #[arg(long, value_name = "on|off|DIR")]
     pub(crate) jit: Option<Jit>,
 }
 
 /// What makes native code, if anything does.
 #[derive(Clone, Default)]
-pub(crate) struct Fusing(Option<Arc<Native>>);
+pub(crate) struct Fusing {
+    native: Option<Arc<Native>>,
+    /// Nothing is to be compiled, for any device.
+    off: bool,
+}
 
 impl Fusing {
     /// Starts what `arguments` ask for. A processor that there is no native code for is a failure only if that was asked for.
     pub(crate) fn start(arguments: &JitArguments) -> Result<Fusing, Failure> {
         let disk = match arguments.jit.as_ref().unwrap_or(&DEFAULT) {
-            Jit::Off => return Ok(Fusing(None)),
+            Jit::Off => {
+                return Ok(Fusing {
+                    native: None,
+                    off: arguments.jit.is_some(),
+                });
+            }
             Jit::Folder(folder) => Some(folder.clone()),
             Jit::On => None,
         };
@@ -86,10 +95,13 @@ impl Fusing {
             ..Options::default()
         };
         match Native::new(options) {
-            Ok(native) => Ok(Fusing(Some(Arc::new(native)))),
+            Ok(native) => Ok(Fusing {
+                native: Some(Arc::new(native)),
+                off: false,
+            }),
             Err(error) if arguments.jit.is_none() => {
                 tracing::info!(%error, "nets are interpreted");
-                Ok(Fusing(None))
+                Ok(Fusing::default())
             }
             Err(error) => Err(Failure::new(format_args!("--jit: {error}; use --jit off"))),
         }
@@ -97,8 +109,13 @@ impl Fusing {
 
     /// For a CPU to be started.
     pub(crate) fn fuser(&self) -> Option<Arc<dyn Fuser>> {
-        let native = self.0.as_ref()?;
+        let native = self.native.as_ref()?;
         Some(Arc::clone(native) as Arc<dyn Fuser>)
+    }
+
+    /// Whether devices are to run kernels for rows of numbers.
+    pub(crate) fn row_kernels(&self) -> bool {
+        !self.off
     }
 
     /// The CPU, with native code or without.
@@ -111,7 +128,7 @@ impl Fusing {
 
     /// What it has come to so far; none where there is no native code.
     pub(crate) fn health(&self) -> Option<JitHealth> {
-        let done = self.0.as_ref()?.statistics();
+        let done = self.native.as_ref()?.statistics();
         Some(JitHealth {
             functions: done.functions,
             compile_micros: done.microseconds,
@@ -155,5 +172,8 @@ mod tests {
         };
         let fusing = Fusing::start(&off).unwrap();
         assert!(fusing.fuser().is_none() && fusing.health().is_none());
+        assert!(!fusing.row_kernels());
+        let absent = Fusing::start(&JitArguments::default()).unwrap();
+        assert!(absent.row_kernels());
     }
 }

@@ -3,12 +3,13 @@ use std::sync::atomic::AtomicUsize;
 
 use super::*;
 use crate::coprocessor::{
-    OracleCoprocessor, hash_digest, memory_digest, ranking_digest, rewrite_digest,
+    Argument, OracleCoprocessor, hash_digest, memory_digest, ranking_digest, rewrite_digest,
 };
 use crate::cpu::CpuCoprocessor;
 use crate::focus::FocusParams;
 use crate::graph::{EdgeDelta, Graph};
 use crate::net::{Book, Limits};
+use crate::spec::number::Kind;
 use crate::spec::word::Term;
 
 /// What goes wrong at the k-th job.
@@ -227,7 +228,7 @@ fn running_out_of_heap_on_the_device_is_no_result() {
     assert_eq!(coprocessor.state().unsupported, 1);
     assert_eq!(seen.lock().unwrap().len(), 1);
     let output = coprocessor.evaluate(&rows(&next())).unwrap();
-    assert_eq!(output.rows[0].number, Term::u24(8));
+    assert_eq!(output.numbers[0], Term::u24(8));
     assert_eq!(coprocessor.state().unsupported, 2);
 }
 
@@ -240,8 +241,7 @@ fn rows(book: &Arc<Book>) -> EvaluateJob<'static> {
     EvaluateJob {
         book: Arc::clone(book),
         entry: 0,
-        arity: 1,
-        arguments: const { &[Term::u24(7), Term::u24(3)] },
+        arguments: const { &[Argument::Plain(Kind::U24, &[7, 3])] },
         limits: Limits::default(),
     }
 }
@@ -252,7 +252,7 @@ fn a_device_lost_while_it_evaluates_rows_is_replaced() {
     for fails_at in [0, usize::MAX] {
         let (coprocessor, _, seen) = wrapped(fails_at, Fault::Device);
         let expected = OracleCoprocessor.evaluate(&rows(&next)).unwrap();
-        assert_eq!(expected.rows[1].number, Term::u24(4));
+        assert_eq!(expected.numbers[1], Term::u24(4));
         assert_eq!(coprocessor.evaluate(&rows(&next)).unwrap(), expected);
         let lost = usize::from(fails_at == 0);
         assert_eq!(coprocessor.state().failovers, lost as u64);

@@ -62,8 +62,10 @@ impl Answer for Outcome {
 pub(crate) trait Calls: Sync {
     /// How many.
     fn count(&self) -> usize;
-    /// One of them.
-    fn get(&self, index: usize) -> (u32, &[Term]);
+    /// The definition of one.
+    fn entry(&self, index: usize) -> u32;
+    /// Its arguments, in `room` if they do not lie together.
+    fn arguments<'a>(&'a self, index: usize, room: &'a mut Vec<Term>) -> &'a [Term];
 }
 
 impl Calls for [Call] {
@@ -71,8 +73,12 @@ impl Calls for [Call] {
         self.len()
     }
 
-    fn get(&self, index: usize) -> (u32, &[Term]) {
-        (self[index].entry, &self[index].arguments)
+    fn entry(&self, index: usize) -> u32 {
+        self[index].entry
+    }
+
+    fn arguments<'a>(&'a self, index: usize, _: &'a mut Vec<Term>) -> &'a [Term] {
+        &self[index].arguments
     }
 }
 
@@ -172,16 +178,17 @@ impl NetEngine<'_> {
         mut answer: impl FnMut(Result<A, ReduceError>),
     ) {
         let mut indices = indices.peekable();
+        let mut room = Vec::new();
         while let Some(&first) = indices.peek() {
-            self.sample(calls.get(first).0);
+            self.sample(calls.entry(first));
             let Scratch { heap, buffers } = std::mem::take(scratch);
             let kept = heap.filter(|heap| heap.is_of(limits.nodes));
             let heap = match kept.map_or_else(|| reserve(limits), Ok) {
                 Ok(heap) => heap,
                 Err(refused) => {
                     for index in indices {
-                        let (entry, arguments) = calls.get(index);
-                        let checked = self.book.check_call(entry, arguments);
+                        let arguments = calls.arguments(index, &mut room);
+                        let checked = self.book.check_call(calls.entry(index), arguments);
                         answer(checked.and(Err(refused.clone())));
                     }
                     return;
@@ -190,7 +197,8 @@ impl NetEngine<'_> {
             let grown = |heap: &Heap| heap.touched() > KEEP_NODES;
             let buffers = self.with_worker(limits, &heap, buffers, |worker, pool| {
                 for index in indices.by_ref() {
-                    answer(self.reduce_next(calls.get(index), limits, worker, pool));
+                    let call = (calls.entry(index), calls.arguments(index, &mut room));
+                    answer(self.reduce_next(call, limits, worker, pool));
                     if grown(&heap) {
                         break;
                     }

@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::program::Program;
-use super::rows::RowKinds;
+use super::rows::{RowCode, RowKinds};
 use super::template::{self, Lowered, Template};
 use super::{NetEngine, compile};
 use crate::coprocessor::EvaluateJob;
-use crate::cpu::native::{Fused, FusedRows, Fuser};
+use crate::cpu::native::{Fused, Fuser};
 use crate::net::Book;
 use crate::net::partial::Shape;
 
@@ -109,11 +109,30 @@ impl CompiledBooks {
         }
     }
 
+    /// Whether there can be native code.
+    pub(crate) fn fuses(&self) -> bool {
+        self.fuser.is_some()
+    }
+
     /// An engine for `book`.
     pub(crate) fn engine<'b>(&self, book: &'b Book) -> NetEngine<'b> {
-        let kept = self.get(book);
-        let compiled = Arc::clone(&kept.compiled);
-        let engine = NetEngine::with(book, compiled);
+        self.engine_of(book, &self.get(book))
+    }
+
+    /// An engine for the book of a job, and native code for its rows, if there is some by now.
+    pub(crate) fn rows<'b>(
+        &self,
+        job: &'b EvaluateJob<'_>,
+    ) -> (NetEngine<'b>, Option<Arc<RowCode>>) {
+        let kept = self.get(&job.book);
+        // Code for a book that is too large to be kept would be made again and again.
+        let fuser = self.fuser.as_deref().filter(|_| kept.fits());
+        let code = fuser.and_then(|fuser| kept.rows.code(job, &kept.compiled, fuser));
+        (self.engine_of(&job.book, &kept), code)
+    }
+
+    fn engine_of<'b>(&self, book: &'b Book, kept: &Kept) -> NetEngine<'b> {
+        let engine = NetEngine::with(book, Arc::clone(&kept.compiled));
         let fused = self.fuser.as_ref().and_then(|fuser| {
             let fuse = || fuser.fuse(book, &kept.compiled);
             // A book that is too large to be kept would be fused again and again.
@@ -123,15 +142,6 @@ impl CompiledBooks {
             Some(fused) => engine.clone().with_fused(fused).unwrap_or(engine),
             None => engine,
         }
-    }
-
-    /// Native code for the rows of a job, if there is some by now.
-    pub(crate) fn row_code(&self, job: &EvaluateJob<'_>) -> Option<Arc<dyn FusedRows>> {
-        let fuser = self.fuser.as_deref()?;
-        let kept = self.get(&job.book);
-        // Code for a book that is too large to be kept would be made again and again.
-        let code = || kept.rows.code(job, &kept.compiled, fuser);
-        kept.fits().then(code)?
     }
 
     /// The compiled form of `book`: the one kept, or a new one.

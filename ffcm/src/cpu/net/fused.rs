@@ -157,10 +157,12 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         self.native.code?.function(entry)
     }
 
-    /// Tells the code which entry is about to run, if it is time to look up from work.
+    /// Tells the code which entry is about to run, if it is time to look up from work; among others at every look for which the
+    /// pool has to be asked, so that a sample stands for as many interactions as it does alone.
     #[inline(always)]
     pub(super) fn sample(&self, entry: u32) {
         if self.ticks <= 0
+            && self.quantum <= 0
             && let Some(code) = self.native.code
         {
             code.sampled(entry);

@@ -4,7 +4,8 @@ use ffcm::net::Definition;
 use ffcm::net::partial::is_constructor;
 use ffcm::spec::word::{Class, Term};
 
-use super::CONSTRUCTORS_MAX;
+use super::{CONSTRUCTORS_MAX, TREES_MAX};
+use crate::ir::Tree;
 
 /// Whether a tree of constructors matches its argument: that meets a pattern which offers a definition first.
 pub(super) fn is_match(definition: &Definition) -> bool {
@@ -52,6 +53,71 @@ pub(super) fn constructors(definitions: &[Definition]) -> Vec<u32> {
         .map(|i| i as u32)
         .take(CONSTRUCTORS_MAX)
         .collect()
+}
+
+/// What constructors are given all their arguments: definitions that begin with parameters, used once each, and go on with a
+/// tree that offers its holes to one of the arms of a match. It ends with what the arm answers.
+pub(super) fn trees(definitions: &[Definition]) -> Vec<Tree> {
+    let mut trees: Vec<Tree> = Vec::new();
+    for definition in definitions.iter().filter(|one| is_constructor(one)) {
+        if let Some(tree) = tree(definition)
+            && !trees.contains(&tree)
+            && trees.len() < TREES_MAX
+        {
+            trees.push(tree);
+        }
+    }
+    trees
+}
+
+fn tree(definition: &Definition) -> Option<Tree> {
+    let ports = |term: Term| definition.nodes.get(term.offset() as usize).copied();
+    let mut body = definition.root;
+    let mut parameters = Vec::new();
+    while body.class() == Class::Con
+        && let Some([first, rest]) = ports(body)
+        && first.class() == Class::Var
+    {
+        parameters.push(first);
+        body = rest;
+    }
+    let (mut last, mut answers) = (body, false);
+    while last.class() == Class::Con {
+        [_, last] = ports(last)?;
+        answers = last.class() == Class::Var && !parameters.contains(&last);
+    }
+    let mut wires = Vec::new();
+    let tree = part(definition, body, &parameters, &mut wires)?;
+    (answers && tree.is_whole() && tree.holes() > 0 && tree.holes() == parameters.len())
+        .then_some(tree)
+}
+
+/// A part of a tree; none if there are other atoms than erasers in it.
+fn part(
+    definition: &Definition,
+    term: Term,
+    parameters: &[Term],
+    wires: &mut Vec<Term>,
+) -> Option<Tree> {
+    match term.class() {
+        Class::Con => {
+            let [first, second] = *definition.nodes.get(term.offset() as usize)?;
+            let first = part(definition, first, parameters, wires)?;
+            let second = part(definition, second, parameters, wires)?;
+            Some(Tree::Pair(Box::new([first, second])))
+        }
+        Class::Era => Some(Tree::Eraser),
+        Class::Var if parameters.contains(&term) => Some(Tree::Hole),
+        Class::Var => {
+            let known = wires.iter().position(|&wire| wire == term);
+            let wire = known.unwrap_or_else(|| {
+                wires.push(term);
+                wires.len() - 1
+            });
+            u8::try_from(wire).ok().map(Tree::Wire)
+        }
+        _ => None,
+    }
 }
 
 /// Which definitions lead to themselves: Tarjan's strongly connected components, without recursion.
@@ -139,5 +205,26 @@ mod tests {
         let found = constructors(book.definitions());
         let is = |i| found.contains(&(i as u32));
         assert_eq!(names(&book, is), ["None", "Two"]);
+    }
+
+    #[test]
+    fn trees_are_what_constructors_give() {
+        let text = "@main = 0
+            @Cons = (head (tail (* ((head (tail out)) out))))
+            @Nil = (nil (* nil))
+            @Left = (a ((a out) (* out)))
+            @Right = (a (* ((a out) out)))
+            @Same = (x (y (* ((x (y out)) out))))
+            @arm = (x ((@Nil (@Cons x)) out))
+            @id = (x x)
+            @const = (x (* x))
+            @pair = (x (y ((x (y out)) out)))
+            @apply = ((x y) (x y))";
+        let found = trees(Book::parse(text).unwrap().definitions());
+        let found: Vec<String> = found.iter().map(Tree::to_string).collect();
+        assert_eq!(
+            found,
+            ["(* ((_ (_ w0)) w0))", "((_ w0) (* w0))", "((_ (_ w0)) w0)"]
+        );
     }
 }

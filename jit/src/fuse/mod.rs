@@ -33,7 +33,7 @@ use ffcm::net::Definition;
 use ffcm::net::partial::{ARGUMENTS_MAX, Shape, Value};
 use ffcm::spec::rules::Opcode;
 
-use crate::ir::{Function, Mode, Module, Type};
+use crate::ir::{Function, Mode, Module, Tree, Type};
 use draft::{Draft, Leaves, Path, TooLarge};
 
 /// Most instructions, blocks, and values on one path of a function.
@@ -58,6 +58,8 @@ const UNROLLED_INSTS_MAX: usize = 512;
 const COMMUTES_MAX: usize = 8;
 /// Most constructors that are matched.
 const CONSTRUCTORS_MAX: usize = 8;
+/// Most trees that constructors give which are matched.
+const TREES_MAX: usize = 4;
 
 /// What fusing a book may cost, in instructions written and nodes handled: so much, and so much more for each node of its
 /// definitions.
@@ -110,6 +112,8 @@ struct Fuser<'b> {
     shapes: Vec<Vec<u32>>,
     recursive: Vec<bool>,
     constructors: Vec<u32>,
+    /// What constructors give that have arguments.
+    trees: Vec<Tree>,
     modes: Vec<Vec<Mode>>,
     functions: Vec<Option<Function>>,
     /// Entries that are too large: all of their leaves come in, and calls are left for later.
@@ -149,6 +153,7 @@ impl<'b> Fuser<'b> {
             shapes,
             recursive: book::recursive(definitions),
             constructors: book::constructors(definitions),
+            trees: book::trees(definitions),
             modes: modes.collect(),
             functions: vec![None; entries.len()],
             absent: vec![false; entries.len()],

@@ -51,8 +51,10 @@ impl Fuser<'_> {
             Value::Atom(term) => {
                 term.class() == Class::Ref && self.constructors.contains(&term.offset())
             }
+            // What leads to itself is called: the net has a function for the shape of such a call.
             Value::Register(register) => {
-                !self.constructors.is_empty()
+                !(call.written && self.recursive[call.reference.offset() as usize])
+                    && !self.constructors.is_empty()
                     && path.decided.1 + path.patterns.len() < MATCHES_MAX
                     && !is_number(draft, path, register)
             }

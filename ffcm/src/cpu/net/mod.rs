@@ -150,6 +150,7 @@ mod pool;
 mod profile;
 mod program;
 mod rows;
+mod shapes;
 mod sync;
 pub(crate) mod template;
 #[cfg(test)]

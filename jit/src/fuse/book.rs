@@ -18,8 +18,9 @@ pub(super) fn is_match(definition: &Definition) -> bool {
 }
 
 /// Definitions that are small trees of constructors and stand as data somewhere: as what a definition answers in the end,
-/// or as an argument of a call. Those that only stand as arms of a switch, or among the cases of a match, are code.
-pub(super) fn constructors(definitions: &[Definition]) -> Vec<u32> {
+/// or as an argument of a call. Those that only stand as arms of a switch, or among the cases of a match, are code, unless
+/// they look like one of the constructors that give `trees`.
+pub(super) fn constructors(definitions: &[Definition], trees: &[Tree]) -> Vec<u32> {
     let mut data = vec![false; definitions.len()];
     let mut mark = |term: Term| {
         if term.class() == Class::Ref {
@@ -48,11 +49,44 @@ pub(super) fn constructors(definitions: &[Definition]) -> Vec<u32> {
             }
         }
     }
+    let arms: Vec<(usize, usize)> = trees.iter().filter_map(chosen).collect();
+    let belongs = |definition: &Definition| {
+        let own = nullary(definition);
+        own.is_some_and(|own| arms.iter().any(|arm| arm.0 == own.0 && arm.1 != own.1))
+    };
     (0..definitions.len())
-        .filter(|&i| data[i] && is_constructor(&definitions[i]))
+        .filter(|&i| is_constructor(&definitions[i]) && (data[i] || belongs(&definitions[i])))
         .map(|i| i as u32)
         .take(CONSTRUCTORS_MAX)
         .collect()
+}
+
+/// Of how many arms a constructor without arguments chooses which, if the definition is one.
+fn nullary(definition: &Definition) -> Option<(usize, usize)> {
+    let (mut last, mut arms, mut found) = (definition.root, 0, None);
+    while last.class() == Class::Con {
+        let [first, rest] = *definition.nodes.get(last.offset() as usize)?;
+        match first.class() {
+            Class::Era => {}
+            Class::Var if found.is_none() => found = Some((first, arms)),
+            _ => return None,
+        }
+        (last, arms) = (rest, arms + 1);
+    }
+    let (arm, at) = found?;
+    (arm == last).then_some((arms, at))
+}
+
+/// The same for the constructor that gives a tree.
+fn chosen(tree: &Tree) -> Option<(usize, usize)> {
+    let (mut last, mut arms, mut found) = (tree, 0, None);
+    while let Tree::Pair(ports) = last {
+        if ports[0] != Tree::Eraser {
+            found = found.or(Some(arms));
+        }
+        (last, arms) = (&ports[1], arms + 1);
+    }
+    Some((arms, found?))
 }
 
 /// What constructors are given all their arguments: definitions that begin with parameters, used once each, and go on with a
@@ -202,9 +236,23 @@ mod tests {
             @pick_one = (a (* a))
             @pick_two = (* (a a))";
         let book = Book::parse(text).unwrap();
-        let found = constructors(book.definitions());
+        let found = constructors(book.definitions(), &trees(book.definitions()));
         let is = |i| found.contains(&(i as u32));
         assert_eq!(names(&book, is), ["None", "Two"]);
+        // An arm that is data by the look of it.
+        let text = "@main = (@list @both)
+            @Nil = (nil (* nil))
+            @Cons = (head (tail (* ((head (tail out)) out))))
+            @list = (?((@Nil @more) k) k)
+            @more = (n out) & @Cons ~ (n (@end out))
+            @both = (?((@first @second) k) k)
+            @first = (a (* (* a)))
+            @second = (* (a a))
+            @end = (* (* *))";
+        let book = Book::parse(text).unwrap();
+        let found = constructors(book.definitions(), &trees(book.definitions()));
+        let is = |i| found.contains(&(i as u32));
+        assert_eq!(names(&book, is), ["Nil", "end"]);
     }
 
     #[test]
@@ -215,7 +263,7 @@ mod tests {
             @Left = (a ((a out) (* out)))
             @Right = (a (* ((a out) out)))
             @Same = (x (y (* ((x (y out)) out))))
-            @arm = (x ((@Nil (@Cons x)) out))
+            @arm = (x ((@Nil (x out)) out))
             @id = (x x)
             @const = (x (* x))
             @pair = (x (y ((x (y out)) out)))
@@ -224,7 +272,12 @@ mod tests {
         let found: Vec<String> = found.iter().map(Tree::to_string).collect();
         assert_eq!(
             found,
-            ["(* ((_ (_ w0)) w0))", "((_ w0) (* w0))", "((_ (_ w0)) w0)"]
+            [
+                "(* ((_ (_ w0)) w0))",
+                "((_ w0) (* w0))",
+                "(* ((_ w0) w0))",
+                "((_ (_ w0)) w0)"
+            ]
         );
     }
 }

@@ -10,6 +10,9 @@
 //!   those of the function is the end of it.
 //! * *Switches and matches* end a block; the reduction goes on for each outcome. Where the outcome is one that programs
 //!   are not written for, what is left is compiled without further branches.
+//! * *Data* built from lambda-encoded constructors is matched as references to these, or as the trees that they give when they
+//!   have arguments, which are taken apart with one look: what the arms make of it is known then, as if the constructor
+//!   had been compiled in. A function that matches its argument is called for the shape of the whole call.
 //! * *Definitions met on the way* are compiled in, as far as that is bounded: the arms of switches, definitions that do
 //!   not lead to themselves, and calls that a number known to be zero ends. So are, once, calls of the definition itself
 //!   that begin with a switch on a number: both of a recursion over a tree then depend on one switch, and the leaves of
@@ -147,13 +150,14 @@ impl<'b> Fuser<'b> {
             };
             vec![mode; shape.leaves()]
         });
+        let trees = book::trees(definitions);
         Fuser {
             definitions,
             entries,
             shapes,
             recursive: book::recursive(definitions),
-            constructors: book::constructors(definitions),
-            trees: book::trees(definitions),
+            constructors: book::constructors(definitions, &trees),
+            trees,
             modes: modes.collect(),
             functions: vec![None; entries.len()],
             absent: vec![false; entries.len()],

@@ -152,8 +152,9 @@ impl Fuser<'_> {
         let body = path.close()?;
         let from = path.code.value(register);
         let mut cases = Vec::with_capacity(self.constructors.len());
-        for definition in self.constructors.clone() {
+        for (number, definition) in self.constructors.clone().into_iter().enumerate() {
             let mut path = path.clone();
+            path.doubtful |= self.rivals[0][number];
             path.code.let_go(register);
             path.net.count(Opcode::Specialize, 1);
             let at = path.net.calls.len();
@@ -187,6 +188,7 @@ impl Fuser<'_> {
         let from = path.code.value(register);
         let (holes, then) = {
             let mut path = path.clone();
+            path.doubtful |= self.rivals[1][at];
             path.code.let_go(register);
             let (mut holes, mut registers) = (Vec::new(), Vec::new());
             for _ in 0..tree.holes() {

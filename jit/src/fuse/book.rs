@@ -89,6 +89,32 @@ fn chosen(tree: &Tree) -> Option<(usize, usize)> {
     Some((arms, found?))
 }
 
+/// Whether some other constructor chooses the same arm of as many, but has another number of arguments, so that not both are
+/// data of one kind: for each of `constructors`, and for each of `trees`.
+pub(super) fn rivals(
+    definitions: &[Definition],
+    constructors: &[u32],
+    trees: &[Tree],
+) -> [Vec<bool>; 2] {
+    let plain = constructors.iter().map(|&i| {
+        let own = nullary(&definitions[i as usize]);
+        own.map(|arm| (arm, 0))
+    });
+    let plain: Vec<_> = plain.collect();
+    let given: Vec<_> = trees
+        .iter()
+        .map(|tree| chosen(tree).map(|arm| (arm, tree.holes())))
+        .collect();
+    let all: Vec<_> = plain.iter().chain(&given).flatten().collect();
+    let rival = |own: &Option<((usize, usize), usize)>| {
+        own.is_some_and(|own| all.iter().any(|one| one.0 == own.0 && one.1 != own.1))
+    };
+    [
+        plain.iter().map(rival).collect(),
+        given.iter().map(rival).collect(),
+    ]
+}
+
 /// What constructors are given all their arguments: definitions that begin with parameters, used once each, and go on with a
 /// tree that offers its holes to one of the arms of a match. It ends with what the arm answers.
 pub(super) fn trees(definitions: &[Definition]) -> Vec<Tree> {
@@ -260,6 +286,7 @@ mod tests {
         let text = "@main = 0
             @Cons = (head (tail (* ((head (tail out)) out))))
             @Nil = (nil (* nil))
+            @True = (* (a a))
             @Left = (a ((a out) (* out)))
             @Right = (a (* ((a out) out)))
             @Same = (x (y (* ((x (y out)) out))))
@@ -268,7 +295,19 @@ mod tests {
             @const = (x (* x))
             @pair = (x (y ((x (y out)) out)))
             @apply = ((x y) (x y))";
-        let found = trees(Book::parse(text).unwrap().definitions());
+        let book = Book::parse(text).unwrap();
+        let found = trees(book.definitions());
+        let index = |name| {
+            let found = book.definitions().iter().position(|one| one.name == name);
+            found.unwrap() as u32
+        };
+        let plain = ["True", "Nil"].map(index);
+        // True chooses the arm that Cons chooses.
+        let [plain, given] = rivals(book.definitions(), &plain, &found);
+        assert_eq!(
+            (plain, given),
+            (vec![true, false], vec![true, false, true, false])
+        );
         let found: Vec<String> = found.iter().map(Tree::to_string).collect();
         assert_eq!(
             found,

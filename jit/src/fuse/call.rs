@@ -124,7 +124,7 @@ impl Fuser<'_> {
     ) -> Result<(), TooLarge> {
         draft.callees.insert(target.entry);
         let open: Vec<u32> = open_wires(&path.net, &target.ins).into_keys().collect();
-        if !path.slow {
+        if !path.slow && !path.doubtful {
             judge_passed(draft, path, &open);
         }
         // What is at the other ends of these wires is met later.
@@ -190,9 +190,13 @@ impl Fuser<'_> {
             }
             if let Value::Node(node) = value
                 && path.net.nodes[node as usize].w0 != CON
+                && !path.doubtful
             {
                 draft.consumed |= 1 << leaf;
             }
+        }
+        if path.doubtful {
+            return;
         }
         // Wires of which the end in hand is the operand of an operation, or offers the arms of a switch.
         let net = &path.net;

@@ -276,6 +276,8 @@ pub(super) struct Path {
     pub(super) commuted: usize,
     /// This is where programs are not written for.
     pub(super) slow: bool,
+    /// It may be that this is not to be met: nothing is concluded from it.
+    pub(super) doubtful: bool,
 }
 
 impl Path {

@@ -22,7 +22,8 @@
 //! # Modes
 //! Which leaves go out is found by assuming that all do, and compiling: a leaf at which the function waits for something
 //! comes in. That is repeated until nothing changes. Of two leaves connected with each other the first comes in. Any choice
-//! is right; this one finds for functions of functional programs what is their argument and what their result.
+//! is right; this one finds for functions of functional programs what is their argument and what their result. What a match
+//! makes of a constructor that may be one of other data says nothing about that.
 
 mod block;
 mod book;
@@ -117,6 +118,8 @@ struct Fuser<'b> {
     constructors: Vec<u32>,
     /// What constructors give that have arguments.
     trees: Vec<Tree>,
+    /// Whether a match of each is on data of another kind perhaps, see [`book::rivals`].
+    rivals: [Vec<bool>; 2],
     modes: Vec<Vec<Mode>>,
     functions: Vec<Option<Function>>,
     /// Entries that are too large: all of their leaves come in, and calls are left for later.
@@ -151,12 +154,14 @@ impl<'b> Fuser<'b> {
             vec![mode; shape.leaves()]
         });
         let trees = book::trees(definitions);
+        let constructors = book::constructors(definitions, &trees);
         Fuser {
             definitions,
             entries,
             shapes,
             recursive: book::recursive(definitions),
-            constructors: book::constructors(definitions, &trees),
+            rivals: book::rivals(definitions, &constructors, &trees),
+            constructors,
             trees,
             modes: modes.collect(),
             functions: vec![None; entries.len()],

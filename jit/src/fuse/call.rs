@@ -124,8 +124,8 @@ impl Fuser<'_> {
     ) -> Result<(), TooLarge> {
         draft.callees.insert(target.entry);
         let open: Vec<u32> = open_wires(&path.net, &target.ins).into_keys().collect();
-        if !path.slow && !path.doubtful {
-            judge_passed(draft, path, &open);
+        if !path.slow {
+            draft.judging(path.doubtful, |draft| judge_passed(draft, path, &open));
         }
         // What is at the other ends of these wires is met later.
         let mut roots = target.ins.clone();
@@ -175,9 +175,12 @@ impl Fuser<'_> {
 
     /// At the end of a path: what is waited for at leaves that go out comes in.
     pub(super) fn judge_results(&mut self, draft: &mut Draft, path: &Path) {
-        if path.slow {
-            return;
+        if !path.slow {
+            draft.judging(path.doubtful, |draft| self.judge(draft, path));
         }
+    }
+
+    fn judge(&self, draft: &mut Draft, path: &Path) {
         let results: Vec<(usize, Value)> = path
             .outs
             .iter()
@@ -187,16 +190,15 @@ impl Fuser<'_> {
         for &(leaf, value) in &results {
             if value != Value::Atom(Term::ERA) {
                 draft.produced |= 1 << leaf;
+                if !path.doubtful && !matches!(value, Value::Wire(_)) {
+                    draft.certain |= 1 << leaf;
+                }
             }
             if let Value::Node(node) = value
                 && path.net.nodes[node as usize].w0 != CON
-                && !path.doubtful
             {
                 draft.consumed |= 1 << leaf;
             }
-        }
-        if path.doubtful {
-            return;
         }
         // Wires of which the end in hand is the operand of an operation, or offers the arms of a switch.
         let net = &path.net;

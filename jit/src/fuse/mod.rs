@@ -23,7 +23,7 @@
 //! Which leaves go out is found by assuming that all do, and compiling: a leaf at which the function waits for something
 //! comes in. That is repeated until nothing changes. Of two leaves connected with each other the first comes in. Any choice
 //! is right; this one finds for functions of functional programs what is their argument and what their result. What a match
-//! makes of a constructor that may be one of other data says nothing about that.
+//! makes of a constructor that may be one of other data is believed only where nothing else is known.
 
 mod block;
 mod book;
@@ -236,10 +236,11 @@ impl<'b> Fuser<'b> {
                 break;
             }
         }
-        let Some(draft) = written else {
+        let Some(mut draft) = written else {
             self.absent[entry as usize] = true;
             return self.comes_in(entry, Leaves::MAX);
         };
+        draft.believe();
         for &callee in &draft.callees {
             self.callers[callee as usize].insert(entry);
         }

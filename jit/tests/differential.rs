@@ -169,7 +169,25 @@ const TRIES: &str = "@Free = (free (* (* free)))
     @count = ((0 (1 (@count_both k))) k)
     @count_both = (a (b out)) & @count ~ (a $([+] $(y out))) & @count ~ (b y)
     @main = r & @insert ~ (SIZE (0 a)) & @merge ~ ((* (* ((@Used (@Free o)) o))) (a b)) & @count ~ (b r)";
-const PROGRAMS: [&str; 7] = [SUM, FOLD, LOOP, PROMISES, RETURNS, LISTS, TRIES];
+/// Data of two kinds with as many constructors each.
+const KINDS: &str = "@Nil = (nil (* nil))
+    @Cons = (head (tail (* ((head (tail out)) out))))
+    @Left = (a ((a out) (* out)))
+    @Right = (a (* ((a out) out)))
+    @range = (?((@Nil @next) k) k)
+    @next = ({n head} out) & @Cons ~ (head (tail out)) & @range ~ (n tail)
+    @split = ((@Nil (@split_cons k)) k)
+    @split_cons = ({h $([&1] ?((@even @odd) (h x)))} (t out)) & @Cons ~ (x (u out)) & @split ~ (t u)
+    @even = (h x) & @Left ~ (h x)
+    @odd = (* (h x)) & @Right ~ (h x)
+    @fold = ((@fold_nil (@fold_cons k)) k)
+    @fold_nil = (acc acc)
+    @fold_cons = (h (t (acc out))) & @value ~ (h $([+] $(acc new))) & @fold ~ (t (new out))
+    @value = ((@left (@right k)) k)
+    @left = (x x)
+    @right = ($([*3] x) x)
+    @main = r & @range ~ (SIZE a) & @split ~ (a b) & @fold ~ (b (0 r))";
+const PROGRAMS: [&str; 8] = [SUM, FOLD, LOOP, PROMISES, RETURNS, LISTS, TRIES, KINDS];
 
 fn program(text: &str, size: u32) -> Book {
     Book::parse(&text.replace("SIZE", &size.to_string())).unwrap()
@@ -218,6 +236,7 @@ fn deep_recursions_and_long_loops() {
         (RETURNS, 200_000),
         (LISTS, 100_000),
         (TRIES, 8),
+        (KINDS, 20_000),
     ] {
         let book = program(text, size);
         let both = Both::new(&book);

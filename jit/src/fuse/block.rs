@@ -4,6 +4,7 @@ use ffcm::net::partial::{Builder, CON, Emit, Value};
 use ffcm::spec::rules::Opcode;
 use ffcm::spec::word::{Class, Term};
 
+use super::book::{self, Choice};
 use super::draft::{Draft, Path, TooLarge};
 use super::unfold::{choose, commute, decide};
 use super::{Fuser, Level, MATCHES_MAX, NODES_MAX, SWITCHES_MAX};
@@ -154,7 +155,7 @@ impl Fuser<'_> {
         let mut cases = Vec::with_capacity(self.constructors.len());
         for (number, definition) in self.constructors.clone().into_iter().enumerate() {
             let mut path = path.clone();
-            path.doubtful |= self.rivals[0][number];
+            path.doubtful |= self.doubts(&path, node, self.choices[0][number]);
             path.code.let_go(register);
             path.net.count(Opcode::Specialize, 1);
             let at = path.net.calls.len();
@@ -166,6 +167,40 @@ impl Fuser<'_> {
         let other = self.takes(draft, path, register, node, 0)?;
         draft.write(id, body, End::Match { from, cases, other });
         Ok(())
+    }
+
+    /// Whether a pattern is perhaps not for data of the kind that a constructor makes: it has more arms or fewer, or the arm
+    /// has rather the parameters for another constructor that chooses it.
+    fn doubts(&self, path: &Path, node: u32, choice: Option<Choice>) -> bool {
+        let Some(choice) = choice else {
+            return false;
+        };
+        let (mut arms, mut more) = (Vec::new(), 0);
+        let mut rest = Value::Node(node);
+        while let Value::Node(node) = rest
+            && path.net.nodes[node as usize].w0 == CON
+        {
+            match path.net.port(node, 0) {
+                Value::Atom(arm) if more == 0 && arm != Term::ERA => arms.push(arm),
+                _ => more += 1,
+            }
+            rest = path.net.port(node, 1);
+        }
+        if arms.len() != choice.arms {
+            return true;
+        }
+        let parameters = match arms[choice.at] {
+            arm if arm.class() == Class::Ref => {
+                book::parameters(&self.definitions[arm.offset() as usize])
+            }
+            _ => 0,
+        };
+        let rivals = self.choices.iter().flatten().flatten();
+        let fields = rivals
+            .filter(|one| (one.arms, one.at) == (choice.arms, choice.at))
+            .map(|one| one.fields)
+            .filter(|fields| fields + more <= parameters);
+        fields.max().is_some_and(|most| most != choice.fields)
     }
 
     /// Goes on with a case for each tree from number `at` that `register` may hold.
@@ -188,7 +223,7 @@ impl Fuser<'_> {
         let from = path.code.value(register);
         let (holes, then) = {
             let mut path = path.clone();
-            path.doubtful |= self.rivals[1][at];
+            path.doubtful |= self.doubts(&path, node, self.choices[1][at]);
             path.code.let_go(register);
             let (mut holes, mut registers) = (Vec::new(), Vec::new());
             for _ in 0..tree.holes() {

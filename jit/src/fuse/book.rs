@@ -49,10 +49,13 @@ pub(super) fn constructors(definitions: &[Definition], trees: &[Tree]) -> Vec<u3
             }
         }
     }
-    let arms: Vec<(usize, usize)> = trees.iter().filter_map(chosen).collect();
+    let given: Vec<Choice> = trees.iter().filter_map(chosen).collect();
     let belongs = |definition: &Definition| {
-        let own = nullary(definition);
-        own.is_some_and(|own| arms.iter().any(|arm| arm.0 == own.0 && arm.1 != own.1))
+        let fits = |own: Choice| {
+            let mut given = given.iter();
+            given.any(|one| one.arms == own.arms && one.at != own.at)
+        };
+        nullary(definition).is_some_and(fits)
     };
     (0..definitions.len())
         .filter(|&i| is_constructor(&definitions[i]) && (data[i] || belongs(&definitions[i])))
@@ -61,8 +64,19 @@ pub(super) fn constructors(definitions: &[Definition], trees: &[Tree]) -> Vec<u3
         .collect()
 }
 
-/// Of how many arms a constructor without arguments chooses which, if the definition is one.
-fn nullary(definition: &Definition) -> Option<(usize, usize)> {
+/// What lambda-encoded data a constructor makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Choice {
+    /// How many arms there are.
+    pub(super) arms: usize,
+    /// Which of them it chooses.
+    pub(super) at: usize,
+    /// How many arguments that is given.
+    pub(super) fields: usize,
+}
+
+/// What a constructor without arguments chooses, if the definition is one.
+pub(super) fn nullary(definition: &Definition) -> Option<Choice> {
     let (mut last, mut arms, mut found) = (definition.root, 0, None);
     while last.class() == Class::Con {
         let [first, rest] = *definition.nodes.get(last.offset() as usize)?;
@@ -74,11 +88,12 @@ fn nullary(definition: &Definition) -> Option<(usize, usize)> {
         (last, arms) = (rest, arms + 1);
     }
     let (arm, at) = found?;
-    (arm == last).then_some((arms, at))
+    let fields = 0;
+    (arm == last).then_some(Choice { arms, at, fields })
 }
 
-/// The same for the constructor that gives a tree.
-fn chosen(tree: &Tree) -> Option<(usize, usize)> {
+/// What the constructor chooses that gives a tree.
+pub(super) fn chosen(tree: &Tree) -> Option<Choice> {
     let (mut last, mut arms, mut found) = (tree, 0, None);
     while let Tree::Pair(ports) = last {
         if ports[0] != Tree::Eraser {
@@ -86,33 +101,19 @@ fn chosen(tree: &Tree) -> Option<(usize, usize)> {
         }
         (last, arms) = (&ports[1], arms + 1);
     }
-    Some((arms, found?))
+    let (at, fields) = (found?, tree.holes());
+    Some(Choice { arms, at, fields })
 }
 
-/// Whether some other constructor chooses the same arm of as many, but has another number of arguments, so that not both are
-/// data of one kind: for each of `constructors`, and for each of `trees`.
-pub(super) fn rivals(
-    definitions: &[Definition],
-    constructors: &[u32],
-    trees: &[Tree],
-) -> [Vec<bool>; 2] {
-    let plain = constructors.iter().map(|&i| {
-        let own = nullary(&definitions[i as usize]);
-        own.map(|arm| (arm, 0))
-    });
-    let plain: Vec<_> = plain.collect();
-    let given: Vec<_> = trees
-        .iter()
-        .map(|tree| chosen(tree).map(|arm| (arm, tree.holes())))
-        .collect();
-    let all: Vec<_> = plain.iter().chain(&given).flatten().collect();
-    let rival = |own: &Option<((usize, usize), usize)>| {
-        own.is_some_and(|own| all.iter().any(|one| one.0 == own.0 && one.1 != own.1))
-    };
-    [
-        plain.iter().map(rival).collect(),
-        given.iter().map(rival).collect(),
-    ]
+/// How many arguments a definition takes, by the look of it.
+pub(super) fn parameters(definition: &Definition) -> usize {
+    let (mut last, mut count) = (definition.root, 0);
+    while last.class() == Class::Con
+        && let Some([_, rest]) = definition.nodes.get(last.offset() as usize)
+    {
+        (last, count) = (*rest, count + 1);
+    }
+    count
 }
 
 /// What constructors are given all their arguments: definitions that begin with parameters, used once each, and go on with a
@@ -297,14 +298,24 @@ mod tests {
             @apply = ((x y) (x y))";
         let book = Book::parse(text).unwrap();
         let found = trees(book.definitions());
-        let index = |name| {
-            let found = book.definitions().iter().position(|one| one.name == name);
-            found.unwrap() as u32
+        let choices: Vec<Choice> = found.iter().filter_map(chosen).collect();
+        let choice = |arms, at, fields| Choice { arms, at, fields };
+        assert_eq!(
+            choices,
+            [
+                choice(2, 1, 2),
+                choice(2, 0, 1),
+                choice(2, 1, 1),
+                choice(1, 0, 2)
+            ]
+        );
+        let of = |name| {
+            let mut all = book.definitions().iter();
+            all.find(|one| one.name == name).unwrap()
         };
-        let plain = ["True", "Nil"].map(index);
-        // Cons, Right and True choose the same arm, Left and Nil the other.
-        let rivals = rivals(book.definitions(), &plain, &found);
-        assert_eq!(rivals, [vec![true, true], vec![true, true, true, false]]);
+        assert_eq!(nullary(of("True")), Some(choice(2, 1, 0)));
+        assert_eq!(nullary(of("Cons")), None);
+        assert_eq!(parameters(of("const")), 2);
         let found: Vec<String> = found.iter().map(Tree::to_string).collect();
         assert_eq!(
             found,

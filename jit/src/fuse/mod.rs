@@ -38,6 +38,7 @@ use ffcm::net::partial::{ARGUMENTS_MAX, Shape, Value};
 use ffcm::spec::rules::Opcode;
 
 use crate::ir::{Function, Mode, Module, Tree, Type};
+use book::Choice;
 use draft::{Draft, Leaves, Path, TooLarge};
 
 /// Most instructions, blocks, and values on one path of a function.
@@ -118,8 +119,8 @@ struct Fuser<'b> {
     constructors: Vec<u32>,
     /// What constructors give that have arguments.
     trees: Vec<Tree>,
-    /// Whether a match of each is on data of another kind perhaps, see [`book::rivals`].
-    rivals: [Vec<bool>; 2],
+    /// What the constructors choose, and those that give the trees.
+    choices: [Vec<Option<Choice>>; 2],
     modes: Vec<Vec<Mode>>,
     functions: Vec<Option<Function>>,
     /// Entries that are too large: all of their leaves come in, and calls are left for later.
@@ -155,12 +156,15 @@ impl<'b> Fuser<'b> {
         });
         let trees = book::trees(definitions);
         let constructors = book::constructors(definitions, &trees);
+        let plain = constructors
+            .iter()
+            .map(|&i| book::nullary(&definitions[i as usize]));
         Fuser {
             definitions,
             entries,
             shapes,
             recursive: book::recursive(definitions),
-            rivals: book::rivals(definitions, &constructors, &trees),
+            choices: [plain.collect(), trees.iter().map(book::chosen).collect()],
             constructors,
             trees,
             modes: modes.collect(),

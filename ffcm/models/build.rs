@@ -14,7 +14,7 @@ struct Fault {
     says: &'static str,
 }
 
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
     "compile", "copy", "exec", "fused", "heap", "misses", "order", "pool", "program", "select",
     "share", "template", "wires", "worker",
 ];

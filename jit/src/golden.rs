@@ -5,11 +5,12 @@ use ffcm::cpu::Compiled;
 use ffcm::net::{Book, LoadError};
 
 /// The programs of `ffcm/golden/nets` whose functions are kept.
-pub const PROGRAMS: [&str; 8] = [
+pub const PROGRAMS: [&str; 9] = [
     "church",
     "cnots",
     "lists",
     "sort_bitonic",
+    "sort_radix",
     "stress",
     "sum_rec",
     "sum_tree",

@@ -122,7 +122,7 @@ impl Guesses {
             for inst in &block.insts {
                 self.forward(inst, &mut values, Some(self.default));
             }
-            self.forward_end(&block.end, &mut values);
+            self.forward_end(&block.end, &mut values, Some(self.default));
         }
         values
     }
@@ -141,7 +141,7 @@ impl Guesses {
                     changed |= self.note(*function, 0, ins, &values);
                 }
             }
-            self.forward_end(&block.end, &mut values);
+            self.forward_end(&block.end, &mut values, None);
             match &block.end {
                 End::Return { outs } => {
                     changed |= self.note(FunctionId(number as u32), 1, outs, &values);
@@ -218,13 +218,20 @@ impl Guesses {
         }
     }
 
-    fn forward_end(&self, end: &End, values: &mut [Likely]) {
-        if let End::Switch { from, before, .. } = end {
-            let kind = match get(values, *from).plain() {
-                Some(kind) if kind.is_wide() => Kind::U32,
-                _ => Kind::U24,
-            };
-            set(values, *before, Likely::Plain(kind));
+    fn forward_end(&self, end: &End, values: &mut [Likely], default: Option<Kind>) {
+        match end {
+            End::Switch { from, before, .. } => {
+                let kind = match get(values, *from).plain() {
+                    Some(kind) if kind.is_wide() => Kind::U32,
+                    _ => Kind::U24,
+                };
+                set(values, *before, Likely::Plain(kind));
+            }
+            End::Take { holes, .. } => {
+                let unknown = default.map_or(Likely::Unknown, Likely::Plain);
+                holes.iter().for_each(|&hole| set(values, hole, unknown));
+            }
+            _ => {}
         }
     }
 }

@@ -136,7 +136,58 @@ const RETURNS: &str = "@down = (?((0 @more) r) r)
     @more = (n r) & @down ~ (n x) & x ~ ?((1 @next) r)
     @next = ($([+2] r) r)
     @main = r & @down ~ (SIZE r)";
-const PROGRAMS: [&str; 5] = [SUM, FOLD, LOOP, PROMISES, RETURNS];
+/// Data built from lambda-encoded constructors: lists are made, joined and folded.
+const LISTS: &str = "@Nil = (nil (* nil))
+    @Cons = (head (tail (* ((head (tail out)) out))))
+    @range = (?((@Nil @next) k) k)
+    @next = ({n head} out) & @Cons ~ (head (tail out)) & @range ~ (n tail)
+    @join = ((@join_nil (@join_cons k)) k)
+    @join_nil = (b b)
+    @join_cons = (head (rest (b out))) & @Cons ~ (head (tail out)) & @join ~ (rest (b tail))
+    @sum = ((0 (@sum_cons k)) k)
+    @sum_cons = (head (rest out)) & @sum ~ (rest $([+] $(head out)))
+    @main = r & @range ~ (SIZE a) & @range ~ (3 b) & @join ~ (a (b c)) & @sum ~ (c r)";
+/// Tries of the numbers that a recursion over a tree makes, merged and counted; one of them is given as a net.
+const TRIES: &str = "@Free = (free (* (* free)))
+    @Used = (* (used (* used)))
+    @Both = (zero (one (* (* ((zero (one out)) out)))))
+    @insert = (?((@one @two) k) k)
+    @one = (i trie) & @path ~ (4 (i trie))
+    @two = ({n m} ({$([*2] i) $([*2] $([+1] j))} out))
+      & @merge ~ (a (b out)) & @insert ~ (n (i a)) & @insert ~ (m (j b))
+    @path = (?((@end @bit) k) k)
+    @end = (* @Used)
+    @bit = (n ({$([&1] ?((@zero @one_bit) (trie out))) $([:>>1] rest)} out)) & @path ~ (n (rest trie))
+    @zero = (trie out) & @Both ~ (trie (@Free out))
+    @one_bit = (* (trie out)) & @Both ~ (@Free (trie out))
+    @merge = ((@merge_free (@merge_used (@merge_both k))) k)
+    @merge_free = (b b)
+    @merge_used = ((@Used (@Used (@clash out))) out)
+    @clash = (* (* @Used))
+    @merge_both = (zero (one ((@Both (@clash (@deep (zero (one out))))) out)))
+    @deep = (p (q (zero (one out)))) & @Both ~ (r (s out)) & @merge ~ (zero (p r)) & @merge ~ (one (q s))
+    @count = ((0 (1 (@count_both k))) k)
+    @count_both = (a (b out)) & @count ~ (a $([+] $(y out))) & @count ~ (b y)
+    @main = r & @insert ~ (SIZE (0 a)) & @merge ~ ((* (* ((@Used (@Free o)) o))) (a b)) & @count ~ (b r)";
+/// Data of two kinds with as many constructors each.
+const KINDS: &str = "@Nil = (nil (* nil))
+    @Cons = (head (tail (* ((head (tail out)) out))))
+    @Left = (a ((a out) (* out)))
+    @Right = (a (* ((a out) out)))
+    @range = (?((@Nil @next) k) k)
+    @next = ({n head} out) & @Cons ~ (head (tail out)) & @range ~ (n tail)
+    @split = ((@Nil (@split_cons k)) k)
+    @split_cons = ({h $([&1] ?((@even @odd) (h x)))} (t out)) & @Cons ~ (x (u out)) & @split ~ (t u)
+    @even = (h x) & @Left ~ (h x)
+    @odd = (* (h x)) & @Right ~ (h x)
+    @fold = ((@fold_nil (@fold_cons k)) k)
+    @fold_nil = (acc acc)
+    @fold_cons = (h (t (acc out))) & @value ~ (h $([+] $(acc new))) & @fold ~ (t (new out))
+    @value = ((@left (@right k)) k)
+    @left = (x x)
+    @right = ($([*3] x) x)
+    @main = r & @range ~ (SIZE a) & @split ~ (a b) & @fold ~ (b (0 r))";
+const PROGRAMS: [&str; 8] = [SUM, FOLD, LOOP, PROMISES, RETURNS, LISTS, TRIES, KINDS];
 
 fn program(text: &str, size: u32) -> Book {
     Book::parse(&text.replace("SIZE", &size.to_string())).unwrap()
@@ -146,7 +197,7 @@ fn program(text: &str, size: u32) -> Book {
 #[test]
 fn gas_runs_out_exactly_where_it_does_without_native_code() {
     for text in PROGRAMS {
-        let book = program(text, 4);
+        let book = program(text, if text == TRIES { 2 } else { 4 });
         let both = Both::new(&book);
         let needed = both.run(&book, &PLENTY).unwrap().counts.total();
         for gas in 0..needed + 2 {
@@ -160,7 +211,7 @@ fn gas_runs_out_exactly_where_it_does_without_native_code() {
 #[test]
 fn memory_runs_out_anywhere() {
     for text in PROGRAMS {
-        let book = program(text, 6);
+        let book = program(text, if text == TRIES { 3 } else { 6 });
         let both = Both::new(&book);
         let call = book.main().unwrap();
         let expected = both.run(&book, &PLENTY);
@@ -183,6 +234,9 @@ fn deep_recursions_and_long_loops() {
         (FOLD, 200_000),
         (LOOP, 1_000_000),
         (RETURNS, 200_000),
+        (LISTS, 100_000),
+        (TRIES, 8),
+        (KINDS, 20_000),
     ] {
         let book = program(text, size);
         let both = Both::new(&book);

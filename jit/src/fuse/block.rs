@@ -2,12 +2,13 @@
 
 use ffcm::net::partial::{Builder, CON, Emit, Value};
 use ffcm::spec::rules::Opcode;
-use ffcm::spec::word::Class;
+use ffcm::spec::word::{Class, Term};
 
+use super::book::{self, Choice};
 use super::draft::{Draft, Path, TooLarge};
 use super::unfold::{choose, commute, decide};
 use super::{Fuser, Level, MATCHES_MAX, NODES_MAX, SWITCHES_MAX};
-use crate::ir::{BlockId, End, Inst, Type};
+use crate::ir::{BlockId, End, Inst, Tree, Type};
 
 impl Fuser<'_> {
     /// Writes the rest of a path, which is a tree of blocks.
@@ -125,7 +126,8 @@ impl Fuser<'_> {
         draft: &mut Draft,
         path: &mut Path,
     ) -> Result<Option<(u8, u32)>, TooLarge> {
-        let matching = self.level >= Level::Matches && !path.slow && !self.constructors.is_empty();
+        let some = !self.constructors.is_empty() || !self.trees.is_empty();
+        let matching = self.level >= Level::Matches && !path.slow && some;
         while let Some((register, node)) = path.patterns.pop_front() {
             if matching && path.decided.1 < MATCHES_MAX && offers(path, node) {
                 path.decided.1 += 1;
@@ -151,8 +153,9 @@ impl Fuser<'_> {
         let body = path.close()?;
         let from = path.code.value(register);
         let mut cases = Vec::with_capacity(self.constructors.len());
-        for definition in self.constructors.clone() {
+        for (number, definition) in self.constructors.clone().into_iter().enumerate() {
             let mut path = path.clone();
+            path.doubtful |= self.doubts(&path, node, self.choices[0][number]);
             path.code.let_go(register);
             path.net.count(Opcode::Specialize, 1);
             let at = path.net.calls.len();
@@ -161,10 +164,88 @@ impl Fuser<'_> {
             path.net.link(root, Value::Node(node));
             cases.push((definition, self.block(draft, path)?));
         }
-        take_apart(draft, &mut path, register, node)?;
-        let other = self.block(draft, path)?;
+        let other = self.takes(draft, path, register, node, 0)?;
         draft.write(id, body, End::Match { from, cases, other });
         Ok(())
+    }
+
+    /// Whether a pattern is perhaps not for data of the kind that a constructor makes: it has more arms or fewer, or the arm
+    /// has rather the parameters for another constructor that chooses it.
+    fn doubts(&self, path: &Path, node: u32, choice: Option<Choice>) -> bool {
+        let Some(choice) = choice else {
+            return false;
+        };
+        let (mut arms, mut more) = (Vec::new(), 0);
+        let mut rest = Value::Node(node);
+        while let Value::Node(node) = rest
+            && path.net.nodes[node as usize].w0 == CON
+        {
+            match path.net.port(node, 0) {
+                Value::Atom(arm) if more == 0 && arm != Term::ERA => arms.push(arm),
+                _ => more += 1,
+            }
+            rest = path.net.port(node, 1);
+        }
+        if arms.len() != choice.arms {
+            return true;
+        }
+        let parameters = match arms[choice.at] {
+            arm if arm.class() == Class::Ref => {
+                book::parameters(&self.definitions[arm.offset() as usize])
+            }
+            _ => 0,
+        };
+        let rivals = self.choices.iter().flatten().flatten();
+        let fields = rivals
+            .filter(|one| (one.arms, one.at) == (choice.arms, choice.at))
+            .map(|one| one.fields)
+            .filter(|fields| fields + more <= parameters);
+        fields.max().is_some_and(|most| most != choice.fields)
+    }
+
+    /// Goes on with a case for each tree from number `at` that `register` may hold.
+    fn takes(
+        &mut self,
+        draft: &mut Draft,
+        mut path: Path,
+        register: u8,
+        node: u32,
+        at: usize,
+    ) -> Result<BlockId, TooLarge> {
+        let Some(tree) = self.trees.get(at).cloned() else {
+            take_apart(draft, &mut path, register, node)?;
+            // Data is not of another kind.
+            path.slow = at > 0;
+            return self.block(draft, path);
+        };
+        let id = draft.block()?;
+        let body = path.close()?;
+        let from = path.code.value(register);
+        let (holes, then) = {
+            let mut path = path.clone();
+            path.doubtful |= self.doubts(&path, node, self.choices[1][at]);
+            path.code.let_go(register);
+            let (mut holes, mut registers) = (Vec::new(), Vec::new());
+            for _ in 0..tree.holes() {
+                let (register, hole) = path.writer(draft).fresh(Type::Term)?;
+                holes.push(hole);
+                registers.push(Value::Register(register));
+            }
+            let mut wires = Vec::new();
+            let root = plant(&mut path, &tree, &mut registers.into_iter(), &mut wires);
+            path.net.link(root, Value::Node(node));
+            (holes, self.block(draft, path)?)
+        };
+        let other = self.takes(draft, path, register, node, at + 1)?;
+        let end = End::Take {
+            from,
+            tree,
+            holes,
+            then,
+            other,
+        };
+        draft.write(id, body, end);
+        Ok(id)
     }
 
     fn switch(
@@ -214,6 +295,30 @@ impl Fuser<'_> {
         let outs = connect(draft, path, &results)?;
         path.code.end(&outs)?;
         Ok(End::Return { outs })
+    }
+}
+
+/// The nodes of a tree that has been taken apart, with what was in its holes.
+fn plant(
+    path: &mut Path,
+    tree: &Tree,
+    holes: &mut impl Iterator<Item = Value>,
+    wires: &mut Vec<Value>,
+) -> Value {
+    match tree {
+        Tree::Pair(ports) => {
+            let first = plant(path, &ports[0], holes, wires);
+            let second = plant(path, &ports[1], holes, wires);
+            path.net.node(CON, [first, second])
+        }
+        Tree::Eraser => Value::Atom(Term::ERA),
+        Tree::Hole => holes.next().expect("a value for each hole"),
+        Tree::Wire(wire) => {
+            while wires.len() <= usize::from(*wire) {
+                wires.push(Value::Wire(path.net.wire()));
+            }
+            wires[usize::from(*wire)]
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use ffcm::net::Definition;
 use ffcm::net::partial::is_constructor;
 use ffcm::spec::word::{Class, Term};
 
-use super::CONSTRUCTORS_MAX;
+use super::{CONSTRUCTORS_MAX, TREES_MAX};
+use crate::ir::Tree;
 
 /// Whether a tree of constructors matches its argument: that meets a pattern which offers a definition first.
 pub(super) fn is_match(definition: &Definition) -> bool {
@@ -17,8 +18,9 @@ pub(super) fn is_match(definition: &Definition) -> bool {
 }
 
 /// Definitions that are small trees of constructors and stand as data somewhere: as what a definition answers in the end,
-/// or as an argument of a call. Those that only stand as arms of a switch, or among the cases of a match, are code.
-pub(super) fn constructors(definitions: &[Definition]) -> Vec<u32> {
+/// or as an argument of a call. Those that only stand as arms of a switch, or among the cases of a match, are code, unless
+/// they look like one of the constructors that give `trees`.
+pub(super) fn constructors(definitions: &[Definition], trees: &[Tree]) -> Vec<u32> {
     let mut data = vec![false; definitions.len()];
     let mut mark = |term: Term| {
         if term.class() == Class::Ref {
@@ -47,11 +49,136 @@ pub(super) fn constructors(definitions: &[Definition]) -> Vec<u32> {
             }
         }
     }
+    let given: Vec<Choice> = trees.iter().filter_map(chosen).collect();
+    let belongs = |definition: &Definition| {
+        let fits = |own: Choice| {
+            let mut given = given.iter();
+            given.any(|one| one.arms == own.arms && one.at != own.at)
+        };
+        nullary(definition).is_some_and(fits)
+    };
     (0..definitions.len())
-        .filter(|&i| data[i] && is_constructor(&definitions[i]))
+        .filter(|&i| is_constructor(&definitions[i]) && (data[i] || belongs(&definitions[i])))
         .map(|i| i as u32)
         .take(CONSTRUCTORS_MAX)
         .collect()
+}
+
+/// What lambda-encoded data a constructor makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Choice {
+    /// How many arms there are.
+    pub(super) arms: usize,
+    /// Which of them it chooses.
+    pub(super) at: usize,
+    /// How many arguments that is given.
+    pub(super) fields: usize,
+}
+
+/// What a constructor without arguments chooses, if the definition is one.
+pub(super) fn nullary(definition: &Definition) -> Option<Choice> {
+    let (mut last, mut arms, mut found) = (definition.root, 0, None);
+    while last.class() == Class::Con {
+        let [first, rest] = *definition.nodes.get(last.offset() as usize)?;
+        match first.class() {
+            Class::Era => {}
+            Class::Var if found.is_none() => found = Some((first, arms)),
+            _ => return None,
+        }
+        (last, arms) = (rest, arms + 1);
+    }
+    let (arm, at) = found?;
+    let fields = 0;
+    (arm == last).then_some(Choice { arms, at, fields })
+}
+
+/// What the constructor chooses that gives a tree.
+pub(super) fn chosen(tree: &Tree) -> Option<Choice> {
+    let (mut last, mut arms, mut found) = (tree, 0, None);
+    while let Tree::Pair(ports) = last {
+        if ports[0] != Tree::Eraser {
+            found = found.or(Some(arms));
+        }
+        (last, arms) = (&ports[1], arms + 1);
+    }
+    let (at, fields) = (found?, tree.holes());
+    Some(Choice { arms, at, fields })
+}
+
+/// How many arguments a definition takes, by the look of it.
+pub(super) fn parameters(definition: &Definition) -> usize {
+    let (mut last, mut count) = (definition.root, 0);
+    while last.class() == Class::Con
+        && let Some([_, rest]) = definition.nodes.get(last.offset() as usize)
+    {
+        (last, count) = (*rest, count + 1);
+    }
+    count
+}
+
+/// What constructors are given all their arguments: definitions that begin with parameters, used once each, and go on with a
+/// tree that offers its holes to one of the arms of a match. It ends with what the arm answers.
+pub(super) fn trees(definitions: &[Definition]) -> Vec<Tree> {
+    let mut trees: Vec<Tree> = Vec::new();
+    for definition in definitions.iter().filter(|one| is_constructor(one)) {
+        if let Some(tree) = tree(definition)
+            && !trees.contains(&tree)
+            && trees.len() < TREES_MAX
+        {
+            trees.push(tree);
+        }
+    }
+    trees
+}
+
+fn tree(definition: &Definition) -> Option<Tree> {
+    let ports = |term: Term| definition.nodes.get(term.offset() as usize).copied();
+    let mut body = definition.root;
+    let mut parameters = Vec::new();
+    while body.class() == Class::Con
+        && let Some([first, rest]) = ports(body)
+        && first.class() == Class::Var
+    {
+        parameters.push(first);
+        body = rest;
+    }
+    let (mut last, mut answers) = (body, false);
+    while last.class() == Class::Con {
+        [_, last] = ports(last)?;
+        answers = last.class() == Class::Var && !parameters.contains(&last);
+    }
+    let mut wires = Vec::new();
+    let tree = part(definition, body, &parameters, &mut wires)?;
+    (answers && tree.is_whole() && tree.holes() > 0 && tree.holes() == parameters.len())
+        .then_some(tree)
+}
+
+/// A part of a tree; none if there are other atoms than erasers in it.
+fn part(
+    definition: &Definition,
+    term: Term,
+    parameters: &[Term],
+    wires: &mut Vec<Term>,
+) -> Option<Tree> {
+    match term.class() {
+        Class::Con => {
+            let [first, second] = *definition.nodes.get(term.offset() as usize)?;
+            let first = part(definition, first, parameters, wires)?;
+            let second = part(definition, second, parameters, wires)?;
+            Some(Tree::Pair(Box::new([first, second])))
+        }
+        Class::Era => Some(Tree::Eraser),
+        Class::Var if parameters.contains(&term) => Some(Tree::Hole),
+        Class::Var => {
+            let known = wires.iter().position(|&wire| wire == term);
+            let wire = known.unwrap_or_else(|| {
+                wires.push(term);
+                wires.len() - 1
+            });
+            u8::try_from(wire).ok().map(Tree::Wire)
+        }
+        _ => None,
+    }
 }
 
 /// Which definitions lead to themselves: Tarjan's strongly connected components, without recursion.
@@ -136,8 +263,68 @@ mod tests {
             @pick_one = (a (* a))
             @pick_two = (* (a a))";
         let book = Book::parse(text).unwrap();
-        let found = constructors(book.definitions());
+        let found = constructors(book.definitions(), &trees(book.definitions()));
         let is = |i| found.contains(&(i as u32));
         assert_eq!(names(&book, is), ["None", "Two"]);
+        // An arm that is data by the look of it.
+        let text = "@main = (@list @both)
+            @Nil = (nil (* nil))
+            @Cons = (head (tail (* ((head (tail out)) out))))
+            @list = (?((@Nil @more) k) k)
+            @more = (n out) & @Cons ~ (n (@end out))
+            @both = (?((@first @second) k) k)
+            @first = (a (* (* a)))
+            @second = (* (a a))
+            @end = (* (* *))";
+        let book = Book::parse(text).unwrap();
+        let found = constructors(book.definitions(), &trees(book.definitions()));
+        let is = |i| found.contains(&(i as u32));
+        assert_eq!(names(&book, is), ["Nil", "end"]);
+    }
+
+    #[test]
+    fn trees_are_what_constructors_give() {
+        let text = "@main = 0
+            @Cons = (head (tail (* ((head (tail out)) out))))
+            @Nil = (nil (* nil))
+            @True = (* (a a))
+            @Left = (a ((a out) (* out)))
+            @Right = (a (* ((a out) out)))
+            @Same = (x (y (* ((x (y out)) out))))
+            @arm = (x ((@Nil (x out)) out))
+            @id = (x x)
+            @const = (x (* x))
+            @pair = (x (y ((x (y out)) out)))
+            @apply = ((x y) (x y))";
+        let book = Book::parse(text).unwrap();
+        let found = trees(book.definitions());
+        let choices: Vec<Choice> = found.iter().filter_map(chosen).collect();
+        let choice = |arms, at, fields| Choice { arms, at, fields };
+        assert_eq!(
+            choices,
+            [
+                choice(2, 1, 2),
+                choice(2, 0, 1),
+                choice(2, 1, 1),
+                choice(1, 0, 2)
+            ]
+        );
+        let of = |name| {
+            let mut all = book.definitions().iter();
+            all.find(|one| one.name == name).unwrap()
+        };
+        assert_eq!(nullary(of("True")), Some(choice(2, 1, 0)));
+        assert_eq!(nullary(of("Cons")), None);
+        assert_eq!(parameters(of("const")), 2);
+        let found: Vec<String> = found.iter().map(Tree::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "(* ((_ (_ w0)) w0))",
+                "((_ w0) (* w0))",
+                "(* ((_ w0) w0))",
+                "((_ (_ w0)) w0)"
+            ]
+        );
     }
 }

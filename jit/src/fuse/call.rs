@@ -125,7 +125,7 @@ impl Fuser<'_> {
         draft.callees.insert(target.entry);
         let open: Vec<u32> = open_wires(&path.net, &target.ins).into_keys().collect();
         if !path.slow {
-            judge_passed(draft, path, &open);
+            draft.judging(path.doubtful, |draft| judge_passed(draft, path, &open));
         }
         // What is at the other ends of these wires is met later.
         let mut roots = target.ins.clone();
@@ -175,9 +175,12 @@ impl Fuser<'_> {
 
     /// At the end of a path: what is waited for at leaves that go out comes in.
     pub(super) fn judge_results(&mut self, draft: &mut Draft, path: &Path) {
-        if path.slow {
-            return;
+        if !path.slow {
+            draft.judging(path.doubtful, |draft| self.judge(draft, path));
         }
+    }
+
+    fn judge(&self, draft: &mut Draft, path: &Path) {
         let results: Vec<(usize, Value)> = path
             .outs
             .iter()
@@ -187,6 +190,9 @@ impl Fuser<'_> {
         for &(leaf, value) in &results {
             if value != Value::Atom(Term::ERA) {
                 draft.produced |= 1 << leaf;
+                if !path.doubtful && !matches!(value, Value::Wire(_)) {
+                    draft.certain |= 1 << leaf;
+                }
             }
             if let Value::Node(node) = value
                 && path.net.nodes[node as usize].w0 != CON

@@ -28,6 +28,10 @@ pub(super) struct Draft {
     pub(super) passed: Leaves,
     /// Leaves that go out at which something else than an eraser goes out on some path.
     pub(super) produced: Leaves,
+    /// Leaves at which some certain path has something that goes out.
+    pub(super) certain: Leaves,
+    /// What doubtful paths say of `consumed` and `passed`.
+    suspected: [Leaves; 2],
     /// Entries that are called, or left for later.
     pub(super) callees: BTreeSet<u32>,
 }
@@ -36,6 +40,23 @@ impl Draft {
     pub(super) fn value(&mut self, kind: Type) -> ValueId {
         self.types.push(kind);
         ValueId(self.types.len() as u32 - 1)
+    }
+
+    /// Notes what a path says of leaves that go out: it is believed at once unless the path is doubtful.
+    pub(super) fn judging(&mut self, doubtful: bool, judge: impl FnOnce(&mut Draft)) {
+        let before = (self.consumed, self.passed);
+        judge(self);
+        if doubtful {
+            self.suspected[0] |= self.consumed;
+            self.suspected[1] |= self.passed;
+            (self.consumed, self.passed) = before;
+        }
+    }
+
+    /// Believes the doubtful paths too, where no other has something that goes out.
+    pub(super) fn believe(&mut self) {
+        self.consumed |= self.suspected[0] & !self.certain;
+        self.passed |= self.suspected[1] & !self.certain;
     }
 
     /// The number of a block that is written later.
@@ -276,6 +297,8 @@ pub(super) struct Path {
     pub(super) commuted: usize,
     /// This is where programs are not written for.
     pub(super) slow: bool,
+    /// It may be that this is not to be met: other paths are believed first.
+    pub(super) doubtful: bool,
 }
 
 impl Path {

@@ -10,6 +10,9 @@
 //!   those of the function is the end of it.
 //! * *Switches and matches* end a block; the reduction goes on for each outcome. Where the outcome is one that programs
 //!   are not written for, what is left is compiled without further branches.
+//! * *Data* built from lambda-encoded constructors is matched as references to these, or as the trees that they give when they
+//!   have arguments, which are taken apart with one look: what the arms make of it is known then, as if the constructor
+//!   had been compiled in. A function that matches its argument is called for the shape of the whole call.
 //! * *Definitions met on the way* are compiled in, as far as that is bounded: the arms of switches, definitions that do
 //!   not lead to themselves, and calls that a number known to be zero ends. So are, once, calls of the definition itself
 //!   that begin with a switch on a number: both of a recursion over a tree then depend on one switch, and the leaves of
@@ -19,7 +22,8 @@
 //! # Modes
 //! Which leaves go out is found by assuming that all do, and compiling: a leaf at which the function waits for something
 //! comes in. That is repeated until nothing changes. Of two leaves connected with each other the first comes in. Any choice
-//! is right; this one finds for functions of functional programs what is their argument and what their result.
+//! is right; this one finds for functions of functional programs what is their argument and what their result. What a match
+//! makes of a constructor that may be one of other data is believed only where nothing else is known.
 
 mod block;
 mod book;
@@ -33,7 +37,8 @@ use ffcm::net::Definition;
 use ffcm::net::partial::{ARGUMENTS_MAX, Shape, Value};
 use ffcm::spec::rules::Opcode;
 
-use crate::ir::{Function, Mode, Module, Type};
+use crate::ir::{Function, Mode, Module, Tree, Type};
+use book::Choice;
 use draft::{Draft, Leaves, Path, TooLarge};
 
 /// Most instructions, blocks, and values on one path of a function.
@@ -58,6 +63,8 @@ const UNROLLED_INSTS_MAX: usize = 512;
 const COMMUTES_MAX: usize = 8;
 /// Most constructors that are matched.
 const CONSTRUCTORS_MAX: usize = 8;
+/// Most trees that constructors give which are matched.
+const TREES_MAX: usize = 4;
 
 /// What fusing a book may cost, in instructions written and nodes handled: so much, and so much more for each node of its
 /// definitions.
@@ -110,6 +117,10 @@ struct Fuser<'b> {
     shapes: Vec<Vec<u32>>,
     recursive: Vec<bool>,
     constructors: Vec<u32>,
+    /// What constructors give that have arguments.
+    trees: Vec<Tree>,
+    /// What the constructors choose, and those that give the trees.
+    choices: [Vec<Option<Choice>>; 2],
     modes: Vec<Vec<Mode>>,
     functions: Vec<Option<Function>>,
     /// Entries that are too large: all of their leaves come in, and calls are left for later.
@@ -143,12 +154,19 @@ impl<'b> Fuser<'b> {
             };
             vec![mode; shape.leaves()]
         });
+        let trees = book::trees(definitions);
+        let constructors = book::constructors(definitions, &trees);
+        let plain = constructors
+            .iter()
+            .map(|&i| book::nullary(&definitions[i as usize]));
         Fuser {
             definitions,
             entries,
             shapes,
             recursive: book::recursive(definitions),
-            constructors: book::constructors(definitions),
+            choices: [plain.collect(), trees.iter().map(book::chosen).collect()],
+            constructors,
+            trees,
             modes: modes.collect(),
             functions: vec![None; entries.len()],
             absent: vec![false; entries.len()],
@@ -222,10 +240,11 @@ impl<'b> Fuser<'b> {
                 break;
             }
         }
-        let Some(draft) = written else {
+        let Some(mut draft) = written else {
             self.absent[entry as usize] = true;
             return self.comes_in(entry, Leaves::MAX);
         };
+        draft.believe();
         for &callee in &draft.callees {
             self.callers[callee as usize].insert(entry);
         }

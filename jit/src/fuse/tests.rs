@@ -189,6 +189,32 @@ fn hostile_books_are_compiled_in_bounded_time() {
     }
 }
 
+/// The functions named so, for people: shapes and modes.
+fn heads(text: &str, name: &str) -> Vec<String> {
+    let (_, module) = fused(&Book::parse(text).unwrap());
+    let named = module.functions.iter().flatten().filter(|f| f.name == name);
+    let head = |f: &Function| f.to_string().lines().next().unwrap().to_owned();
+    named.map(head).collect()
+}
+
+/// A fold has its result in a register, also where other data has as many constructors, of which one would be given it.
+#[test]
+fn matches_on_data_are_called_for_what_they_answer() {
+    let text = "@Nil = (nil (* nil))
+        @Cons = (head (tail (* ((head (tail out)) out))))
+        @fold = ((@fold_nil (@fold_cons k)) k)
+        @fold_nil = (acc acc)
+        @fold_cons = (h (t (acc out))) & @fold ~ (t ($([+] $(h acc)) out))
+        @main = r & @Cons ~ (1 (@Nil a)) & @fold ~ (a (0 r))";
+    let other = "@Left = (a ((a out) (* out)))\n@Right = (a (* ((a out) out)))\n";
+    for text in [text.to_owned(), format!("{other}{text}")] {
+        assert_eq!(
+            heads(&text, "fold").last().unwrap(),
+            "fn @fold(v0 (v1 out))"
+        );
+    }
+}
+
 #[test]
 fn entries_that_are_no_base_entries_have_no_functions() {
     let book = Book::parse("@main = @next\n@next = (a a)").unwrap();

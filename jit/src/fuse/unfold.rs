@@ -51,8 +51,11 @@ impl Fuser<'_> {
             Value::Atom(term) => {
                 term.class() == Class::Ref && self.constructors.contains(&term.offset())
             }
+            // What leads to itself is called: the net has a function for the shape of such a call.
             Value::Register(register) => {
-                !self.constructors.is_empty()
+                let called = call.written && self.recursive[call.reference.offset() as usize];
+                let some = !self.constructors.is_empty() || !self.trees.is_empty();
+                some && !called
                     && path.decided.1 + path.patterns.len() < MATCHES_MAX
                     && !is_number(draft, path, register)
             }

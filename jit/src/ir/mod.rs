@@ -8,7 +8,8 @@
 //! # Values
 //! A value is written once and holds a [`Term`] that the function owns: it is used once on every path. Excepted are numbers
 //! and what [`Inst::Load`] gives, which may be used any number of times or not at all, and the ends of [`Inst::Wire`], which
-//! are two. That a branch looks at a value is no use, but where it found a number or a reference there is none left. A value
+//! are two. That a branch looks at a value is no use, but where it found a number or a reference there is none left, nor where it took
+//! the value apart. A value
 //! may always be an end of a
 //! wire at which nothing waits yet, or a term of a class that the program was not written for: every instruction then does
 //! what the net would, with nodes of the heap. Nothing but speed depends on which way is taken.
@@ -35,15 +36,17 @@ pub(crate) mod run;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tree;
 mod validate;
 
+pub use tree::{TREE_NODES_MAX, Tree};
 pub use validate::{Fault, Invalid, validate};
 
 use ffcm::net::partial::{Shape, Tally};
 use ffcm::spec::word::Term;
 
 /// Version of what a module means. Whoever keeps what was made of one keeps this number with it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A function of the module: the index of the entry that it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -324,6 +327,21 @@ pub enum End {
         from: ValueId,
         /// Definitions, ascending, and where to go on for a reference to each.
         cases: Vec<(u32, BlockId)>,
+        /// For anything else; `from` is what it is.
+        other: BlockId,
+    },
+    /// Takes a tree of constructors apart, all of it at once. No interaction is counted for it here. Only what is seen without
+    /// waiting for anything counts: a tree whose parts are behind wires, or that has wires in its holes, may be taken for
+    /// another.
+    Take {
+        /// Is looked at.
+        from: ValueId,
+        /// What it is compared with.
+        tree: Tree,
+        /// Get what is in the holes of the tree, in order, in `then`.
+        holes: Vec<ValueId>,
+        /// For such a tree, of which nothing is left.
+        then: BlockId,
         /// For anything else; `from` is what it is.
         other: BlockId,
     },

@@ -11,7 +11,7 @@ use ffcm::spec::rules::{Counts, Opcode, opcode};
 use ffcm::spec::word::{Class, Term, variant};
 use ffcm::testing::Rng;
 
-use super::{BlockId, End, Function, Inst, Mode, Module, ValueId};
+use super::{BlockId, End, Function, Inst, Mode, Module, Tree, ValueId};
 
 /// How a run differs from others that give the same.
 #[derive(Clone, Copy)]
@@ -406,6 +406,26 @@ impl<'m> Machine<'m> {
                     };
                     at = cases.iter().find(is).map_or(*other, |&(_, block)| block);
                 }
+                End::Take {
+                    from,
+                    tree,
+                    holes,
+                    then,
+                    other,
+                } => {
+                    let term = self.resolve(get(from));
+                    values[from.0 as usize] = term;
+                    // It may always be taken for another.
+                    let found = if self.chance(self.schedule.deferred) {
+                        None
+                    } else {
+                        self.take(term, tree)
+                    };
+                    at = if found.is_some() { *then } else { *other };
+                    for (hole, term) in holes.iter().zip(found.unwrap_or_default()) {
+                        values[hole.0 as usize] = term;
+                    }
+                }
             }
             self.reserved = 0;
         }
@@ -516,6 +536,36 @@ impl<'m> Machine<'m> {
         }
         self.count(Opcode::Apply, -1);
         self.pattern(term, Class::Con, 0)
+    }
+
+    /// What is in the holes of a tree, if the term is one.
+    fn take(&mut self, term: Term, tree: &Tree) -> Option<Vec<Term>> {
+        let (mut holes, mut ends) = (Vec::new(), Vec::new());
+        let mut stack = vec![(term, tree)];
+        while let Some((term, tree)) = stack.pop() {
+            match tree {
+                Tree::Hole => holes.push(term),
+                Tree::Pair(trees) => {
+                    let term = self.resolve(term);
+                    if term.class() != Class::Con {
+                        return None;
+                    }
+                    let [first, second] = self.ports(term);
+                    stack.extend([(second, &trees[1]), (first, &trees[0])]);
+                }
+                Tree::Eraser if self.resolve(term) == Term::ERA => {}
+                Tree::Eraser => return None,
+                Tree::Wire(wire) => {
+                    let end = self.resolve(term);
+                    match ends.get(usize::from(*wire)) {
+                        None if end.class() == Class::Var => ends.push(end),
+                        Some(&other) if other == end => {}
+                        _ => return None,
+                    }
+                }
+            }
+        }
+        Some(holes)
     }
 
     /// Connects a term with a new node, of which the ports are returned.

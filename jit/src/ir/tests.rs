@@ -324,6 +324,61 @@ fn steps_calls_and_cases_fit() {
     assert_eq!(cases, Some(Fault::Cases));
 }
 
+/// What is found when the first block takes its argument apart instead of being a switch.
+fn taking(tree: &Tree, holes: u32) -> Option<Fault> {
+    fault(|f| {
+        let End::Switch {
+            from,
+            zero,
+            successor,
+            ..
+        } = f.blocks[0].end.clone()
+        else {
+            panic!("a switch");
+        };
+        let first = f.types.len() as u32;
+        f.types.extend((0..holes).map(|_| Type::Term));
+        f.blocks[0].end = End::Take {
+            from,
+            tree: tree.clone(),
+            holes: (first..first + holes).map(ValueId).collect(),
+            then: zero,
+            other: successor,
+        };
+    })
+}
+
+#[test]
+fn what_is_taken_apart_is_a_tree_and_what_is_in_its_holes_is_used() {
+    let pair = |a: &Tree, b: &Tree| Tree::Pair(Box::new([a.clone(), b.clone()]));
+    let (hole, eraser, wire) = (Tree::Hole, Tree::Eraser, Tree::Wire);
+    let option = pair(&pair(&hole, &wire(0)), &pair(&eraser, &wire(0)));
+    assert_eq!(option.to_string(), "((_ w0) (* w0))");
+    assert_eq!((option.nodes(), option.holes()), (3, 1));
+    let large = (0..TREE_NODES_MAX).fold(hole.clone(), |tree, _| pair(&eraser, &tree));
+    assert!(large.is_whole());
+    for (tree, holes) in [
+        (option.clone(), 0),
+        (option.clone(), 2),
+        (hole.clone(), 1),
+        (wire(0), 0),
+        (pair(&wire(0), &eraser), 0),
+        (pair(&wire(1), &wire(1)), 0),
+        (pair(&wire(0), &pair(&wire(0), &wire(0))), 0),
+        (pair(&eraser, &large), 1),
+    ] {
+        assert_eq!(taking(&tree, holes), Some(Fault::Take), "{tree}");
+    }
+    // The switch's other block is not named any more; before that, what was in the hole is left over.
+    let found = taking(&option, 1);
+    assert!(matches!(found, Some(Fault::Unused(_))), "{found:?}");
+    let found = taking(&pair(&wire(0), &wire(0)), 0);
+    assert!(
+        matches!(found, Some(Fault::Unwritten(_) | Fault::Tree(_))),
+        "{found:?}"
+    );
+}
+
 #[test]
 fn text_names_what_is_there() {
     let Sample { module, sum, .. } = sample();

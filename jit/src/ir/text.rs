@@ -270,6 +270,20 @@ impl Text<'_> {
                 }
                 write!(f, "else b{}", other.0)
             }
+            End::Take {
+                from,
+                tree,
+                holes,
+                then,
+                other,
+            } => write!(
+                f,
+                "take {} as {tree}: {} -> b{}, else b{}",
+                v(from),
+                self.values(holes),
+                then.0,
+                other.0
+            ),
             End::Return { outs } => write!(f, "return {}", self.values(outs)),
             End::Tail { function, ins } => {
                 write!(f, "tail {}({})", self.callee(*function), self.values(ins))

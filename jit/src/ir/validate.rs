@@ -80,6 +80,9 @@ pub enum Fault {
     /// Cases are ascending, of definitions that exist.
     #[error("the cases of a match are not ascending")]
     Cases,
+    /// A tree that is taken apart has a constructor, wires with two ends each, and a value for each hole.
+    #[error("what is taken apart is no tree, or has not as many holes")]
+    Take,
 }
 
 /// Checks every rule for functions of these entries, in a book of so many definitions. Takes time linear in the module's
@@ -129,11 +132,22 @@ struct State {
 }
 
 /// A step of the walk over the tree.
-enum Walk {
-    /// Into a block; how many calls are before it, the value it gets, and one that is free there.
-    Enter(BlockId, bool, Option<ValueId>, Option<ValueId>),
+enum Walk<'m> {
+    /// Into a block.
+    Enter(Entered<'m>),
     /// Back to where so many changes had been made.
     Leave(usize),
+}
+
+/// A block that is entered.
+struct Entered<'m> {
+    block: BlockId,
+    /// Whether there are calls before it.
+    called: bool,
+    /// Values that it gets, and their type.
+    written: (&'m [ValueId], Type),
+    /// One that is free there.
+    freed: Option<ValueId>,
 }
 
 /// A node that waits for being written.
@@ -157,7 +171,7 @@ struct Checker<'m> {
     block: u32,
 }
 
-impl Checker<'_> {
+impl<'m> Checker<'m> {
     fn function(&mut self, entry: &(u32, Shape)) -> Result<(), Fault> {
         let function = self.function;
         if (function.definition, &function.shape) != (entry.0, &entry.1)
@@ -175,20 +189,23 @@ impl Checker<'_> {
         if function.blocks.is_empty() {
             return Err(Fault::Tree(0));
         }
-        let mut walk = vec![Walk::Enter(BlockId(0), false, None, None)];
+        let mut walk = vec![entering(BlockId(0), false, None)];
         while let Some(step) = walk.pop() {
             match step {
                 Walk::Leave(mark) => self.restore(mark),
-                Walk::Enter(block, called, written, freed) => {
+                Walk::Enter(entered) => {
                     walk.push(Walk::Leave(self.undo.len()));
-                    self.block = block.0;
-                    if let Some(value) = written {
-                        self.write(value, Type::Number, 0)?;
+                    let index = entered.block.0;
+                    self.block = index;
+                    let (values, kind) = entered.written;
+                    for &value in values {
+                        self.write(value, kind, 1)?;
                     }
-                    if let Some(value) = freed {
+                    if let Some(value) = entered.freed {
                         self.free(value)?;
                     }
-                    self.block(&function.blocks[block.0 as usize], called, &mut walk)?;
+                    let block = &function.blocks[index as usize];
+                    self.block(block, entered.called, &mut walk)?;
                 }
             }
         }
@@ -283,7 +300,12 @@ impl Checker<'_> {
 
     // ---- blocks -----------------------------------------------------------------------------------------------
 
-    fn block(&mut self, block: &Block, called: bool, walk: &mut Vec<Walk>) -> Result<(), Fault> {
+    fn block(
+        &mut self,
+        block: &'m Block,
+        called: bool,
+        walk: &mut Vec<Walk<'m>>,
+    ) -> Result<(), Fault> {
         let lanes = (0..8).map(|lane| u64::from((block.tally.0 >> (16 * lane)) as u16));
         if lanes.clone().next() != Some(0)
             || lanes.sum::<u64>() != block.total
@@ -459,7 +481,7 @@ impl Checker<'_> {
 
     // ---- ends -------------------------------------------------------------------------------------------------
 
-    fn end(&mut self, end: &End, called: bool, walk: &mut Vec<Walk>) -> Result<(), Fault> {
+    fn end(&mut self, end: &'m End, called: bool, walk: &mut Vec<Walk<'m>>) -> Result<(), Fault> {
         match end {
             End::Return { outs } => {
                 if outs.len() != self.function.count(Mode::Out) {
@@ -484,15 +506,20 @@ impl Checker<'_> {
                 for block in [zero, successor, other] {
                     self.name(*block)?;
                 }
-                walk.push(Walk::Enter(*other, called, None, None));
-                walk.push(Walk::Enter(*successor, called, Some(*before), Some(*from)));
-                walk.push(Walk::Enter(*zero, called, None, Some(*from)));
+                walk.push(entering(*other, called, None));
+                walk.push(Walk::Enter(Entered {
+                    block: *successor,
+                    called,
+                    written: (std::slice::from_ref(before), Type::Number),
+                    freed: Some(*from),
+                }));
+                walk.push(entering(*zero, called, Some(*from)));
                 Ok(())
             }
             End::Match { from, cases, other } => {
                 self.look(*from)?;
                 self.name(*other)?;
-                walk.push(Walk::Enter(*other, called, None, None));
+                walk.push(entering(*other, called, None));
                 let mut least = 0;
                 for &(definition, block) in cases {
                     if definition < least || definition as usize >= self.definitions {
@@ -500,8 +527,30 @@ impl Checker<'_> {
                     }
                     least = definition + 1;
                     self.name(block)?;
-                    walk.push(Walk::Enter(block, called, None, Some(*from)));
+                    walk.push(entering(block, called, Some(*from)));
                 }
+                Ok(())
+            }
+            End::Take {
+                from,
+                tree,
+                holes,
+                then,
+                other,
+            } => {
+                if !tree.is_whole() || tree.holes() != holes.len() {
+                    return Err(Fault::Take);
+                }
+                self.look(*from)?;
+                self.name(*then)?;
+                self.name(*other)?;
+                walk.push(entering(*other, called, None));
+                walk.push(Walk::Enter(Entered {
+                    block: *then,
+                    called,
+                    written: (holes, Type::Term),
+                    freed: Some(*from),
+                }));
                 Ok(())
             }
         }
@@ -525,6 +574,16 @@ impl Checker<'_> {
         }
         Ok(())
     }
+}
+
+/// Into a block that gets no values.
+fn entering<'m>(block: BlockId, called: bool, freed: Option<ValueId>) -> Walk<'m> {
+    Walk::Enter(Entered {
+        block,
+        called,
+        written: (&[], Type::Term),
+        freed,
+    })
 }
 
 /// Whether others may reach from now on what leads to the terms at hand.

@@ -59,6 +59,12 @@ fn end(block: &Block, below: &[BTreeSet<ValueId>]) -> BTreeSet<ValueId> {
             blocks.extend(cases.iter().map(|(_, block)| *block));
             blocks.push(*other);
         }
+        End::Take {
+            from, then, other, ..
+        } => {
+            set.insert(*from);
+            blocks.extend([*then, *other]);
+        }
         End::Return { outs } => set.extend(outs),
         End::Tail { ins, .. } => set.extend(ins),
     }

@@ -531,6 +531,8 @@ impl<'m> Lowering<'m> {
                 other,
             } => self.switch(*from, [*zero, *successor, *other], *before, state),
             ir::End::Match { from, cases, other } => self.choose(*from, cases, *other, state),
+            // There are no constructors.
+            ir::End::Take { other, .. } => self.block(*other, state),
             ir::End::Return { outs } => {
                 let slots = state.all(outs)?;
                 let facts: Vec<Fact> = slots.iter().map(|slot| slot.fact).collect();

@@ -439,6 +439,32 @@ impl<'f, 'b> Body<'f, 'b> {
         self.b.switch_to_block(next);
     }
 
+    /// Puts several nodes back on the list, which is looked at once where it has room.
+    pub fn free_nodes(&mut self, offsets: &[Value]) {
+        let length = self.field(self.regions.length, abi::FREE_LENGTH);
+        let capacity = self.field(self.regions.fixed, abi::FREE_CAPACITY);
+        let more = self.b.ins().iadd_imm_s(length, offsets.len() as i64);
+        let order = IntCC::UnsignedLessThanOrEqual;
+        let room = self.b.ins().icmp(order, more, capacity);
+        let (full, next) = (self.cold(), self.next());
+        self.unless_to(room, full);
+        let place = self.free_place(length);
+        for (at, &offset) in (0..).zip(offsets) {
+            self.b
+                .ins()
+                .istore32(self.regions.list, offset, place, 4 * at);
+        }
+        self.set_field(self.regions.length, abi::FREE_LENGTH, more);
+        self.b.ins().jump(next, &[]);
+        self.b.switch_to_block(full);
+        for &offset in offsets {
+            let node = self.b.ins().ireduce(I32, offset);
+            self.serve(Service::Free, &[node]);
+        }
+        self.b.ins().jump(next, &[]);
+        self.b.switch_to_block(next);
+    }
+
     fn free_place(&mut self, index: Value) -> Value {
         let list = self.field(self.regions.fixed, abi::FREE);
         let bytes = self.b.ins().ishl_imm_s(index, 2);

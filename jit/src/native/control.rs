@@ -7,15 +7,16 @@ use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{self as clif, Block, BlockArg, InstBuilder, Value};
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use ffcm::net::partial::{TALLY_MAX, Tally};
+use ffcm::net::partial::{CON, TALLY_MAX, Tally};
 use ffcm::spec::number::{Kind, WIDE};
-use ffcm::spec::word::Class;
+use ffcm::spec::word::{Class, Term};
 
 use super::RenderError;
 use super::abi::{self, Service};
 use super::arith::plain_w0;
 use super::body::Body;
-use crate::ir::{BlockId, End, Function, FunctionId, Inst, Mode, Module, ValueId};
+use super::insts::VAR;
+use crate::ir::{BlockId, End, Function, FunctionId, Inst, Mode, Module, Tree, ValueId};
 use crate::likely::Likely;
 
 /// A block that is still to be written, and the values that it is given.
@@ -31,6 +32,17 @@ struct Open {
     rare: bool,
     /// Interactions before it that are not counted yet, and their number.
     uncounted: (Tally, u64),
+}
+
+/// What a tree that is compared consists of.
+#[derive(Default)]
+struct Taken {
+    /// Offsets of its nodes.
+    nodes: Vec<Value>,
+    /// What is in its holes, and their numbers.
+    holes: BTreeMap<usize, Value>,
+    /// The first end of each wire: its slot, and what would lead to that.
+    wires: BTreeMap<u8, (Value, Value)>,
 }
 
 /// What to write for a function.
@@ -96,7 +108,10 @@ impl Task<'_> {
             let total = before + block.total;
             // What only looks at a value leaves the counting to its outcomes: one addition less on each path. The runtime
             // reads the counters where it is asked for memory, or to enter a call, and takes back only what has been counted.
-            let looks = matches!(block.end, End::Switch { .. } | End::Match { .. });
+            let looks = matches!(
+                block.end,
+                End::Switch { .. } | End::Match { .. } | End::Take { .. }
+            );
             let loads = |inst: &Inst| matches!(inst, Inst::Load { .. });
             if looks && block.insts.iter().all(loads) && total <= TALLY_MAX {
                 body.uncounted = (tally, total);
@@ -181,6 +196,13 @@ impl Body<'_, '_> {
                 other,
             } => self.switch(*from, [*zero, *successor, *other], *before, open),
             End::Match { from, cases, other } => self.choose(*from, cases, *other, open),
+            End::Take {
+                from,
+                tree,
+                holes,
+                then,
+                other,
+            } => self.take(*from, tree, holes, [*then, *other], open),
             End::Return { outs } => {
                 if outs.len() != self.function.count(Mode::Out) {
                     return Err(self.invalid("a function returns not as many terms as it should"));
@@ -343,6 +365,129 @@ impl Body<'_, '_> {
             other,
         );
         Ok(())
+    }
+
+    /// Compares a term with a tree, node by node, and frees its nodes if it is one: nothing has been changed before.
+    fn take(
+        &mut self,
+        from: ValueId,
+        tree: &Tree,
+        holes: &[ValueId],
+        [then, other]: [BlockId; 2],
+        open: &mut Vec<Open>,
+    ) -> Result<(), RenderError> {
+        let term = self.get(from)?;
+        let other = self.branch(other, &[from], open);
+        let then = self.branch(then, holes, open);
+        let (looked, values) = self.joint(1);
+        let rare = self.cold();
+        let constructor = self.is_constructor(term);
+        self.b
+            .ins()
+            .brif(constructor, looked, &[term.into()], rare, &[]);
+        self.b.switch_to_block(rare);
+        let known = self.resolve(from, term);
+        let constructor = self.is_constructor(known);
+        let given = [BlockArg::from(known)];
+        self.b
+            .ins()
+            .brif(constructor, looked, &given, other, &given);
+        self.b.switch_to_block(looked);
+        let term = values[0];
+        let miss = self.next();
+        let mut taken = Taken::default();
+        self.compare(term, tree, miss, &mut taken)?;
+        self.free_nodes(&taken.nodes);
+        if taken.holes.len() != holes.len() {
+            return Err(self.invalid("a tree has not as many holes as values"));
+        }
+        let found: Vec<Value> = taken.holes.into_values().collect();
+        self.jump(then, &found);
+        self.b.switch_to_block(miss);
+        self.jump(other, &[term]);
+        Ok(())
+    }
+
+    fn is_constructor(&mut self, term: Value) -> Value {
+        let w0 = self.w0(term);
+        self.b.ins().icmp_imm_s(IntCC::Equal, w0, i64::from(CON))
+    }
+
+    /// Goes on here if a constructor is such a tree.
+    fn compare(
+        &mut self,
+        term: Value,
+        tree: &Tree,
+        miss: Block,
+        taken: &mut Taken,
+    ) -> Result<(), RenderError> {
+        // With the number of the first hole of each.
+        let mut pairs = vec![(term, tree, 0)];
+        while let Some((term, tree, mut hole)) = pairs.pop() {
+            let Tree::Pair(ports) = tree else {
+                return Err(self.invalid("a tree is no constructor"));
+            };
+            let offset = self.offset(term);
+            let address = self.slot(offset);
+            taken.nodes.push(offset);
+            for (side, port) in (0..).zip(ports.iter()) {
+                let slot = self.read(address, side);
+                let found = self.without_sub(slot);
+                match port {
+                    Tree::Pair(_) => {
+                        self.guard(found, CON, miss);
+                        pairs.push((found, port, hole));
+                    }
+                    Tree::Eraser => {
+                        let equal =
+                            self.b
+                                .ins()
+                                .icmp_imm_s(IntCC::Equal, found, Term::ERA.0 as i64);
+                        self.unless_to(equal, miss);
+                    }
+                    Tree::Hole => {
+                        let present = self.w0(slot);
+                        self.unless_to(present, miss);
+                        taken.holes.insert(hole, found);
+                    }
+                    Tree::Wire(wire) => {
+                        let cell = self.b.ins().iadd_imm_s(offset, i64::from(side));
+                        let end = (slot, self.node_term(VAR, cell));
+                        match taken.wires.remove(wire) {
+                            None => {
+                                taken.wires.insert(*wire, end);
+                            }
+                            Some(first) => self.same_wire(first, end, miss),
+                        }
+                    }
+                }
+                hole += port.holes();
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on here if these slots are the ends of one wire: one is its cell, the other leads there. Each comes with what
+    /// would lead to it.
+    fn same_wire(&mut self, a: (Value, Value), b: (Value, Value), miss: Block) {
+        let done = self.next();
+        let mut ways = [(b.0, a), (a.0, b)].into_iter().peekable();
+        while let Some((end, (cell, leads))) = ways.next() {
+            let otherwise = if ways.peek().is_some() {
+                self.cold()
+            } else {
+                miss
+            };
+            let leads = self.b.ins().icmp(IntCC::Equal, end, leads);
+            self.unless_to(leads, otherwise);
+            let meta = self.w0(cell);
+            let absent = self.b.ins().icmp_imm_s(IntCC::Equal, meta, 0);
+            self.b.ins().brif(absent, done, &[], miss, &[]);
+            if otherwise != miss {
+                self.b.switch_to_block(otherwise);
+            }
+        }
+        self.b.switch_to_block(done);
     }
 
     /// Goes to the place of a definition, by halving.

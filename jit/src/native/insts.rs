@@ -15,7 +15,7 @@ use crate::ir::{Inst, ValueId};
 use crate::likely::Likely;
 
 /// The meta word of an end of a wire.
-const VAR: u32 = Term::var(0).w0();
+pub const VAR: u32 = Term::var(0).w0();
 /// Of [`Runtime::operate`](ffcm::cpu::native::Runtime::operate): the first port met the node.
 const SWAPPED: u32 = 256;
 
@@ -231,7 +231,7 @@ impl Body<'_, '_> {
     }
 
     /// The term of a node or a cell at an offset.
-    fn node_term(&mut self, w0: u32, offset: Value) -> Value {
+    pub fn node_term(&mut self, w0: u32, offset: Value) -> Value {
         let upper = self.b.ins().ishl_imm_s(offset, 32);
         self.b.ins().bor_imm_s(upper, i64::from(w0))
     }

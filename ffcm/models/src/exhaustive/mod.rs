@@ -23,6 +23,8 @@ mod reduction;
 mod scenarios;
 #[path = "../../../src/cpu/net/select.rs"]
 mod select;
+#[path = "../../../src/cpu/net/shapes.rs"]
+mod shapes;
 #[path = "../../../src/cpu/net/share.rs"]
 mod share;
 mod sync;

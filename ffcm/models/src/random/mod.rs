@@ -22,6 +22,8 @@ mod program;
 mod reduction;
 #[path = "../../../src/cpu/net/select.rs"]
 mod select;
+#[path = "../../../src/cpu/net/shapes.rs"]
+mod shapes;
 #[path = "../../../src/cpu/net/share.rs"]
 mod share;
 mod sync;

@@ -64,9 +64,9 @@ pub(super) fn compile_within(definitions: &[Definition], effort: usize) -> Progr
         let base = compiler.entry(i, Shape::base());
         compiler.program.bases.push(base);
     }
-    while let Some((entry, definition, shape)) = compiler.queue.pop_front() {
-        compiler.compile_entry(entry, definition, &shape);
-    }
+    compiler.compile_all();
+    compiler.enter_calls();
+    compiler.compile_all();
     compiler.program
 }
 
@@ -231,7 +231,7 @@ pub(super) struct Compiler<'b> {
     shapes: Vec<u32>,
     queue: VecDeque<(u32, u32, Shape)>,
     /// Whether a definition leads to no recursion.
-    finite: Vec<bool>,
+    pub(super) finite: Vec<bool>,
     /// The elements of each definition's argument that other calls make.
     inputs: Vec<u8>,
     /// Definitions that are small trees of constructors.
@@ -274,8 +274,15 @@ impl<'b> Compiler<'b> {
         }
     }
 
+    /// Compiles the entries that wait, and those that they lead to.
+    fn compile_all(&mut self) {
+        while let Some((entry, definition, shape)) = self.queue.pop_front() {
+            self.compile_entry(entry, definition, &shape);
+        }
+    }
+
     /// The number of an entry, which is compiled later.
-    fn entry(&mut self, definition: u32, shape: Shape) -> u32 {
+    pub(super) fn entry(&mut self, definition: u32, shape: Shape) -> u32 {
         let next = self.program.entries.len() as u32;
         let entry = *self
             .index
@@ -296,7 +303,7 @@ impl<'b> Compiler<'b> {
     }
 
     /// The shape of an entry for `definition` that takes a tree of `shape`.
-    fn shape_taken(&self, definition: u32, shape: Shape) -> Shape {
+    pub(super) fn shape_taken(&self, definition: u32, shape: Shape) -> Shape {
         if self.shapes[definition as usize] < SHAPES_MAX
             || self.index.contains_key(&(definition, shape.clone()))
         {

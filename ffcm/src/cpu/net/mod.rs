@@ -164,6 +164,7 @@ mod profile;
 mod program;
 mod rows;
 mod select;
+mod shapes;
 mod share;
 #[cfg(test)]
 mod spines;

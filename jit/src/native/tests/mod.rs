@@ -5,3 +5,4 @@ mod fuser;
 mod insts;
 mod mock;
 mod programs;
+mod take;

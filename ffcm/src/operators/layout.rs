@@ -36,11 +36,6 @@ impl Csr {
         Csr { starts, targets }
     }
 
-    /// Where each row starts among all entries, and where the last ends.
-    pub(super) fn starts(&self) -> &[usize] {
-        &self.starts
-    }
-
     /// The places of a row among all entries.
     pub(super) fn range(&self, node: u32) -> Range<usize> {
         self.starts[node as usize]..self.starts[node as usize + 1]

@@ -73,7 +73,7 @@ use crate::graph::{Graph, GraphError};
 use clustering::Oriented;
 use layout::Csr;
 use paths::Weighted;
-use walk::Sums;
+use walk::Urns;
 
 /// Level of a node that BFS does not reach: Graphalytics' infinity.
 pub const UNREACHABLE: i64 = i64::MAX;
@@ -184,7 +184,7 @@ impl Operator {
             Operator::Walks { count, steps } => {
                 let nodes = u128::from(count).saturating_mul(u128::from(steps) + 1);
                 let walks = nodes.saturating_mul(12);
-                (rows + 8 * m).saturating_add(walks + 24 * u128::from(count))
+                (24 * n + 16 * m).saturating_add(walks + 24 * u128::from(count))
             }
             Operator::Personalised => 120 * n + 40 * m,
         };
@@ -231,7 +231,7 @@ impl Builder {
             into: OnceLock::new(),
             weighted: OnceLock::new(),
             oriented: OnceLock::new(),
-            sums: OnceLock::new(),
+            urns: OnceLock::new(),
             ranker: Mutex::new(None),
         })
     }
@@ -322,7 +322,7 @@ pub struct Operators {
     into: OnceLock<Option<Csr>>,
     weighted: OnceLock<Weighted>,
     oriented: OnceLock<Oriented>,
-    sums: OnceLock<Sums>,
+    urns: OnceLock<Urns>,
     /// Taken out while it ranks.
     ranker: Mutex<Option<Ranker>>,
 }
@@ -373,7 +373,7 @@ impl Operators {
                 Operator::Wcc => _ = self.out(),
                 Operator::Sssp => _ = self.weighted(),
                 Operator::Lcc | Operator::Triangles => _ = self.oriented(),
-                Operator::Walks { .. } => _ = self.sums(),
+                Operator::Walks { .. } => _ = self.urns(),
                 Operator::Personalised => {
                     let ranker = self.ranker()?;
                     self.keep(ranker);
@@ -499,7 +499,7 @@ impl Operators {
         let count = (starts.len() as u64).saturating_mul(u64::from(options.per_start));
         let steps = options.steps;
         self.run(Operator::Walks { count, steps }, || {
-            let (nodes, ends) = walk::walks((&self.graph, self.sums()), starts, options);
+            let (nodes, ends) = walk::walks(self.urns(), starts, options);
             Ok(Walks { nodes, ends })
         })
     }
@@ -582,8 +582,8 @@ impl Operators {
         kept(&self.oriented, || Oriented::of(self.out(), self.into()))
     }
 
-    fn sums(&self) -> &Sums {
-        kept(&self.sums, || Sums::of(&self.graph))
+    fn urns(&self) -> &Urns {
+        kept(&self.urns, || Urns::of(&self.graph))
     }
 
     /// The kept ranker or a new one. It is taken away, as the lock must not be held while threads wait for each other; who

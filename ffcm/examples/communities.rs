@@ -29,7 +29,11 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let interests: Vec<(u32, u64)> = members.map(|(person, _)| (person, 1)).collect();
     let ranking = operators.personalised(&interests, &FocusParams::default())?;
     for (person, mass) in ranking.top(3) {
-        println!("person {person:>2} of club {}: {:.4}", person / CLUB, mass as f64 / MASS as f64);
+        println!(
+            "person {person:>2} of club {}: {:.4}",
+            person / CLUB,
+            mass as f64 / MASS as f64
+        );
     }
 
     // Everybody has a community, its members are ranked first, and further away matters less.

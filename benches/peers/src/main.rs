@@ -48,7 +48,9 @@ enum Command {
     #[command(after_help = "Example: cargo run --release -p peers -- focus --scale 20 --degree 16")]
     Focus(ffcm_suite::focus::Arguments),
     /// Times graph operators on a seeded RMAT graph: crate graph and textbook programs against the operators.
-    #[command(after_help = "Example: cargo run --release -p peers -- operators --scale 18 --degree 16")]
+    #[command(
+        after_help = "Example: cargo run --release -p peers -- operators --scale 18 --degree 16"
+    )]
     Operators(ffcm_suite::operators::Arguments),
     /// One table: every CPU engine against its peers and floors, interleaved, with the bars.
     #[command(

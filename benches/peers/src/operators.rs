@@ -59,8 +59,12 @@ pub fn rivals(nodes: u32, arcs: &[(u32, u32, u64)]) -> Vec<Box<dyn Rival>> {
     // It knows no nodes after the last that has an edge.
     let known = arcs.iter().map(|&(u, _, _)| u + 1).max().unwrap_or(0);
     vec![
-        Box::new(CrateGraph(Task::Wcc, move |_| components(nodes, known, &directed))),
-        Box::new(CrateGraph(Task::Sssp, move |source| distances(nodes, source, &weighted))),
+        Box::new(CrateGraph(Task::Wcc, move |_| {
+            components(nodes, known, &directed)
+        })),
+        Box::new(CrateGraph(Task::Sssp, move |source| {
+            distances(nodes, source, &weighted)
+        })),
         Box::new(CrateGraph(Task::Triangles, move |_| {
             time(|| vec![global_triangle_count(&undirected)])
         })),
@@ -77,14 +81,13 @@ fn components(nodes: u32, known: u32, graph: &DirectedCsrGraph<u32>) -> (Answer,
         *own = (*own).min(node.into());
     }
     let labels = (0..known).map(|node| smallest[name(node)]);
-    (labels.chain((known..nodes).map(u64::from)).collect(), sample)
+    (
+        labels.chain((known..nodes).map(u64::from)).collect(),
+        sample,
+    )
 }
 
-fn distances(
-    nodes: u32,
-    source: u32,
-    graph: &DirectedCsrGraph<u32, (), f32>,
-) -> (Answer, Sample) {
+fn distances(nodes: u32, source: u32, graph: &DirectedCsrGraph<u32, (), f32>) -> (Answer, Sample) {
     let config = DeltaSteppingConfig::new(source as usize, DELTA);
     let (distances, sample) = time(|| delta_stepping(graph, config));
     // Sums of the suite's weights are whole floats.

@@ -141,7 +141,13 @@ pub fn run(
     let mut rows = Vec::new();
     for &task in &arguments.only {
         options.say(format_args!("measuring {task:?}"));
-        rows.extend(measure(&input, task, &arguments.turns.threads, rounds, &rivals)?);
+        rows.extend(measure(
+            &input,
+            task,
+            &arguments.turns.threads,
+            rounds,
+            &rivals,
+        )?);
     }
     let report = Report {
         machine,
@@ -218,8 +224,9 @@ fn measure(
         contenders.push(Contender::Ours(threads, Box::new(operators), sample));
     }
     for &threads in threads {
-        let able = |rival: &&Box<dyn Rival>| rival.task() == task && rival.runs_on(threads, cores);
-        contenders.extend(rivals.iter().filter(able).map(|rival| Contender::Rival(&**rival)));
+        let rivals = rivals.iter().map(|rival| &**rival);
+        let able = rivals.filter(|rival| rival.task() == task && rival.runs_on(threads, cores));
+        contenders.extend(able.map(Contender::Rival));
     }
     let (expected, _) = textbook(input, task);
     let samples = interleave(&mut contenders, rounds, |contender| {
@@ -230,7 +237,10 @@ fn measure(
         };
         match answer == expected {
             true => Ok(sample),
-            false => Err(Failure::Mismatch(format!("{task:?} of {}", contender.name()))),
+            false => Err(Failure::Mismatch(format!(
+                "{task:?} of {}",
+                contender.name()
+            ))),
         }
     })?;
     let summaries: Vec<Summary> = samples.iter().map(|samples| Summary::of(samples)).collect();
@@ -290,7 +300,9 @@ fn ours(operators: &Operators, task: Task, source: u32) -> Result<(Answer, Sampl
         answer: impl FnOnce(T) -> Answer,
     ) -> Result<(Answer, Sample), Failure> {
         let (value, sample) = time(run);
-        value.map(|value| (answer(value), sample)).map_err(Failure::failed)
+        value
+            .map(|value| (answer(value), sample))
+            .map_err(Failure::failed)
     }
     let wide = |labels: Vec<u32>| labels.into_iter().map(u64::from).collect();
     match task {
@@ -390,7 +402,13 @@ fn sorted_labels(graph: &Graph) -> Answer {
         let before = labels.clone();
         for (node, label) in (0..).zip(&mut labels) {
             near.clear();
-            near.extend(graph.row(node).0.iter().map(|&other| before[other as usize]));
+            near.extend(
+                graph
+                    .row(node)
+                    .0
+                    .iter()
+                    .map(|&other| before[other as usize]),
+            );
             near.sort_unstable();
             let runs = near.chunk_by(|a, b| a == b);
             if let Some(most) = runs.max_by_key(|run| (run.len(), Reverse(run[0]))) {
@@ -418,7 +436,10 @@ fn merged(graph: &Graph) -> Answer {
                         counts[node as usize] += 1;
                     }
                 }
-                (a, b) = (if x <= y { rest_a } else { a }, if y <= x { rest_b } else { b });
+                (a, b) = (
+                    if x <= y { rest_a } else { a },
+                    if y <= x { rest_b } else { b },
+                );
             }
         }
     }
@@ -429,7 +450,10 @@ fn merged(graph: &Graph) -> Answer {
 fn walked(graph: &Graph) -> Answer {
     let mut visits = vec![0; graph.node_count() as usize];
     let starts: Vec<u32> = (0..graph.node_count()).collect();
-    for node in ffcm::oracle::operators::walks(graph, &starts, &WALKS).into_iter().flatten() {
+    for node in ffcm::oracle::operators::walks(graph, &starts, &WALKS)
+        .into_iter()
+        .flatten()
+    {
         visits[node as usize] += 1;
     }
     visits
@@ -446,7 +470,14 @@ fn print(report: &Report) {
     } = report;
     println!("RMAT scale {scale}, degree {degree}, seed {seed}: {nodes} nodes, {arcs} arcs");
     let mut table = Table::new([
-        "task", "engine", "threads", "prepared", "best", "median", "CPU", "of textbook",
+        "task",
+        "engine",
+        "threads",
+        "prepared",
+        "best",
+        "median",
+        "CPU",
+        "of textbook",
     ])
     .left(&[0, 1]);
     for row in &report.rows {
@@ -454,7 +485,8 @@ fn print(report: &Report) {
             format!("{:?}", row.task).to_lowercase(),
             row.engine.to_owned(),
             row.threads.to_string(),
-            row.prepared.map_or(String::new(), |sample| seconds(sample.cpu)),
+            row.prepared
+                .map_or(String::new(), |sample| seconds(sample.cpu)),
             seconds(row.all.best),
             seconds(row.all.median),
             seconds(row.all.cpu),
@@ -497,7 +529,11 @@ mod tests {
         for task in TASKS {
             let rows = measure(&input, task, &[1, 2], 1, &[]).unwrap();
             assert_eq!(rows.len(), 3);
-            assert!(rows[1..].iter().all(|row| row.engine == "ours" && row.prepared.is_some()));
+            assert!(
+                rows[1..]
+                    .iter()
+                    .all(|row| row.engine == "ours" && row.prepared.is_some())
+            );
         }
         let rivals: [Box<dyn Rival>; 1] = [Box::new(Wrong)];
         assert!(measure(&input, Task::Bfs, &[1], 1, &rivals).is_ok());

@@ -25,25 +25,39 @@ fn file(name: &str, content: &str) -> (TempDir, PathBuf) {
 /// Nodes and values of the table in JSON.
 fn top(value: &Value) -> Vec<(&str, &Value)> {
     let lines = value["top"].as_array().unwrap().iter();
-    lines.map(|line| (line["node"].as_str().unwrap(), &line["value"])).collect()
+    lines
+        .map(|line| (line["node"].as_str().unwrap(), &line["value"]))
+        .collect()
 }
 
 #[test]
 fn answers_are_those_of_the_definitions() {
     let (_folder, path) = file("links.tsv", LINKS);
     let ask = |arguments: &[&str]| {
-        json(&[&["graph", arguments[0], text(&path), "--json"], &arguments[1..]].concat())
+        json(
+            &[
+                &["graph", arguments[0], text(&path), "--json"],
+                &arguments[1..],
+            ]
+            .concat(),
+        )
     };
 
     let bfs = ask(&["bfs", "--source", "ana"]);
-    assert_eq!((&bfs["found"]["reached"], &bfs["found"]["depth"]), (&4.into(), &2.into()));
+    assert_eq!(
+        (&bfs["found"]["reached"], &bfs["found"]["depth"]),
+        (&4.into(), &2.into())
+    );
     assert_eq!(top(&bfs)[0], ("dan", &2.into()));
     assert_eq!(bfs["nodes"], 6);
     // The first node of the file is the source unless another is named.
     assert_eq!(ask(&["bfs"])["top"], bfs["top"]);
 
     let sssp = ask(&["sssp", "--source", "ana"]);
-    assert_eq!(top(&sssp)[..2], [("dan", &"11".into()), ("cleo", &"10".into())]);
+    assert_eq!(
+        top(&sssp)[..2],
+        [("dan", &"11".into()), ("cleo", &"10".into())]
+    );
     assert_eq!(sssp["found"]["longest"], "11");
 
     let wcc = ask(&["wcc", "--top", "1"]);
@@ -57,14 +71,24 @@ fn answers_are_those_of_the_definitions() {
     assert!(cdlp["found"]["communities"].as_u64().unwrap() < 6);
 
     let lcc = ask(&["lcc"]);
-    assert_eq!(top(&lcc)[..3], [("ana", &"1/2".into()), ("ben", &"1/2".into()), ("cleo", &"1/6".into())]);
+    assert_eq!(
+        top(&lcc)[..3],
+        [
+            ("ana", &"1/2".into()),
+            ("ben", &"1/2".into()),
+            ("cleo", &"1/6".into())
+        ]
+    );
 
     let triangles = ask(&["triangles"]);
     assert_eq!(triangles["found"]["triangles"], "1");
     assert_eq!(top(&triangles)[3], ("dan", &0.into()));
 
     let walk = ask(&["walk", "--source", "eve", "--walks", "3"]);
-    assert_eq!((&walk["found"]["walks"], &walk["found"]["steps"]), (&3.into(), &3.into()));
+    assert_eq!(
+        (&walk["found"]["walks"], &walk["found"]["steps"]),
+        (&3.into(), &3.into())
+    );
     assert_eq!(top(&walk)[..2], [("eve", &3.into()), ("finn", &3.into())]);
 }
 
@@ -80,7 +104,13 @@ fn threads_change_nothing() {
         let outs = ["1", "2", "3"].map(|threads| {
             let out = folder.path().join(format!("{operator}-{threads}.tsv"));
             let table = stdout(&[
-                "graph", operator, text(&path), "--threads", threads, "--out", text(&out),
+                "graph",
+                operator,
+                text(&path),
+                "--threads",
+                threads,
+                "--out",
+                text(&out),
             ]);
             let mut lines = table.lines();
             assert!(lines.next().unwrap().starts_with("1 7"), "{table}");
@@ -99,10 +129,17 @@ fn all_values_are_written_with_labels() {
     let (folder, path) = file("links.tsv", LINKS);
     let out = folder.path().join("out.tsv");
     let written = |arguments: &[&str]| {
-        stdout(&[&["graph", arguments[0], text(&path), "--out", text(&out)], &arguments[1..]].concat());
+        stdout(
+            &[
+                &["graph", arguments[0], text(&path), "--out", text(&out)],
+                &arguments[1..],
+            ]
+            .concat(),
+        );
         fs::read_to_string(&out).unwrap()
     };
-    let levels = "ana\t0\nben\t1\ncleo\t1\ndan\t2\neve\t9223372036854775807\nfinn\t9223372036854775807\n";
+    let levels =
+        "ana\t0\nben\t1\ncleo\t1\ndan\t2\neve\t9223372036854775807\nfinn\t9223372036854775807\n";
     assert_eq!(written(&["bfs"]), levels);
     let distances = "ana\t0\nben\t5\ncleo\t10\ndan\t11\neve\tinfinity\nfinn\tinfinity\n";
     assert_eq!(written(&["sssp"]), distances);
@@ -122,7 +159,10 @@ fn several_files_and_formats_are_one_graph() {
                    [[package]]\nname = \"b\"\nversion = \"2.0.0\"\n";
     fs::write(&lock, format!("version = 4\n\n{package}")).unwrap();
     let wcc = json(&["graph", "wcc", text(&path), text(&lock), "--json"]);
-    assert_eq!((&wcc["nodes"], &wcc["found"]["components"]), (&8.into(), &3.into()));
+    assert_eq!(
+        (&wcc["nodes"], &wcc["found"]["components"]),
+        (&8.into(), &3.into())
+    );
     let bfs = json(&["graph", "bfs", text(&lock), "--source", "a 1.0.0", "--json"]);
     assert_eq!(top(&bfs)[0], ("b 2.0.0", &1.into()));
 }
@@ -134,10 +174,25 @@ fn what_cannot_be_done_is_one_line() {
     let fails = |arguments: &[&str], code, words: &str| {
         assert_fails(&run(&[&["graph"], arguments].concat()), code, words);
     };
-    fails(&["bfs", path, "--source", "nobody"], 1, "no node is called nobody");
+    fails(
+        &["bfs", path, "--source", "nobody"],
+        1,
+        "no node is called nobody",
+    );
     fails(&["sssp", path, "--source", ""], 1, "no node is called");
     fails(&["wcc", "/nowhere/at/all.el"], 1, "/nowhere/at/all.el");
-    fails(&["walk", path, "--walks", "4000000000", "--steps", "4000000000"], 1, "raise --max-memory");
+    fails(
+        &[
+            "walk",
+            path,
+            "--walks",
+            "4000000000",
+            "--steps",
+            "4000000000",
+        ],
+        1,
+        "raise --max-memory",
+    );
     let heavy = format!("a b {}\nb c 1\n", u64::MAX);
     let (_folder, heavy) = file("heavy.tsv", &heavy);
     fails(&["sssp", text(&heavy)], 1, "2^64 - 1 or longer");

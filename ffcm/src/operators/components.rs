@@ -21,7 +21,11 @@ const PIECE: usize = 1 << 11;
 /// The smallest node of each node's component. `into` is there when it costs nothing: without it all edges are followed.
 pub(super) fn components(out: &Csr, into: Option<&Csr>) -> Vec<u32> {
     // The first edge of a node leads to the smallest of its targets, which may be its parent as it is.
-    let first = |node| out.row(node).first().map_or(node, |&target| node.min(target));
+    let first = |node| {
+        out.row(node)
+            .first()
+            .map_or(node, |&target| node.min(target))
+    };
     let parents: Vec<AtomicU32> = (0..out.nodes())
         .into_par_iter()
         .with_min_len(PIECE)
@@ -31,7 +35,9 @@ pub(super) fn components(out: &Csr, into: Option<&Csr>) -> Vec<u32> {
     each(&parents, |node| {
         let row = out.row(node);
         let first = &row[..row.len().min(FIRST)];
-        let others = first.iter().filter(|&&target| target > node || target != first[0]);
+        let others = first
+            .iter()
+            .filter(|&&target| target > node || target != first[0]);
         others.for_each(|&target| link(&parents, node, target));
     });
     each(&parents, |node| compress(&parents, node));

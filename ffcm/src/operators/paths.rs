@@ -62,13 +62,12 @@ impl Weighted {
     }
 }
 
-/// log2 of the width of a bucket: about the mean weight over the mean out-degree, times four.
+/// log2 of the width of a bucket: about twice the mean weight over the mean out-degree.
 fn width(graph: &Graph, sum: u128) -> u32 {
     let edges = u128::from(graph.edge_count().max(1));
     let nodes = u128::from(graph.node_count().max(1));
     let mean = sum / edges;
-    let width = (4 * mean * nodes / edges).max(1);
-    if let Ok(v) = std::env::var("OPS_SHIFT") { return v.parse().unwrap(); }
+    let width = (2 * mean * nodes / edges).max(1);
     // The mean is below 2^64, and only a graph with fewer edges than nodes makes it wider.
     width.ilog2().min(63)
 }

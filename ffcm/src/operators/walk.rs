@@ -1,6 +1,6 @@
 //! Random walks whose every step is a function of the seed.
 
-use std::iter;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -72,14 +72,16 @@ impl Urns {
         let nodes = graph.node_count();
         let starts = starts((0..nodes).map(|node| graph.out_degree(node) as usize));
         let mut edges = vec![Edge::default(); graph.edge_count() as usize];
-        pieces(&starts, &mut edges).into_par_iter().for_each(|(first, mut rest)| {
-            for node in (first..nodes).take(ROWS) {
-                let (targets, weights) = graph.row(node);
-                let own;
-                (own, rest) = rest.split_at_mut(targets.len());
-                fill(own, targets, weights);
-            }
-        });
+        pieces(&starts, &mut edges)
+            .into_par_iter()
+            .for_each(|(first, mut rest)| {
+                for node in (first..nodes).take(ROWS) {
+                    let (targets, weights) = graph.row(node);
+                    let own;
+                    (own, rest) = rest.split_at_mut(targets.len());
+                    fill(own, targets, weights);
+                }
+            });
         let sum = |node: usize| match edges[starts[node]..starts[node + 1]].last() {
             Some(last) => last.sum,
             None => 0,
@@ -127,25 +129,12 @@ fn fill(row: &mut [Edge], targets: &[u32], weights: &[u64]) {
 }
 
 /// All walks one after another, and where each ends.
-pub(super) fn walks(
-    urns: &Urns,
-    starts: &[u32],
-    options: &WalkOptions,
-) -> (Vec<u32>, Vec<usize>) {
+pub(super) fn walks(urns: &Urns, starts: &[u32], options: &WalkOptions) -> (Vec<u32>, Vec<usize>) {
     let count = starts.len() * options.per_start as usize;
-    let piece = |first: usize| {
-        let (mut nodes, mut ends) = (Vec::new(), Vec::new());
-        for walk in first..count.min(first + PIECE) {
-            let mut random = SplitMix64::of_walk(options.seed, walk as u64);
-            let start = starts[walk / options.per_start as usize];
-            let next = |&node: &u32| urns.step(node, &mut random);
-            nodes.extend(iter::successors(Some(start), next).take(options.steps as usize + 1));
-            ends.push(nodes.len());
-        }
-        (nodes, ends)
-    };
-    let firsts = (0..count.div_ceil(PIECE)).into_par_iter();
-    let pieces: Vec<(Vec<u32>, Vec<usize>)> = firsts.map(|index| piece(index * PIECE)).collect();
+    let firsts = (0..count).into_par_iter().step_by(PIECE);
+    let pieces: Vec<(Vec<u32>, Vec<usize>)> = firsts
+        .map(|first| side_by_side(urns, starts, options, first..count.min(first + PIECE)))
+        .collect();
     let (mut nodes, mut ends) = (Vec::new(), Vec::with_capacity(count));
     nodes.reserve_exact(pieces.iter().map(|(nodes, _)| nodes.len()).sum());
     for (more, own) in pieces {
@@ -153,6 +142,48 @@ pub(super) fn walks(
         nodes.extend(more);
     }
     (nodes, ends)
+}
+
+/// Some walks, one after another, and where each ends. All make a step before any makes the next: a step waits for memory
+/// that the steps of others do not.
+fn side_by_side(
+    urns: &Urns,
+    starts: &[u32],
+    options: &WalkOptions,
+    walks: Range<usize>,
+) -> (Vec<u32>, Vec<usize>) {
+    let (count, width) = (walks.len(), options.steps as usize + 1);
+    let mut visited = vec![0; count * width];
+    let mut lengths = vec![1; count];
+    let mut going: Vec<(usize, u32, SplitMix64)> = Vec::with_capacity(count);
+    for (index, walk) in walks.enumerate() {
+        let start = starts[walk / options.per_start as usize];
+        visited[index * width] = start;
+        going.push((index, start, SplitMix64::of_walk(options.seed, walk as u64)));
+    }
+    for step in 1..width {
+        going.retain_mut(|(index, node, random)| {
+            let Some(next) = urns.step(*node, random) else {
+                return false;
+            };
+            *node = next;
+            visited[*index * width + step] = next;
+            lengths[*index] = step + 1;
+            true
+        });
+        if going.is_empty() {
+            break;
+        }
+    }
+    let mut end = 0;
+    let ends = lengths.into_iter().enumerate().map(|(index, length)| {
+        visited.copy_within(index * width..index * width + length, end);
+        end += length;
+        end
+    });
+    let ends = ends.collect();
+    visited.truncate(end);
+    (visited, ends)
 }
 
 #[cfg(test)]

@@ -45,7 +45,9 @@ enum Operator {
     #[command(after_help = "Example:\n  focus graph wcc Cargo.lock --top 5")]
     Wcc(Common),
     /// Shortest paths from the source by sums of weights; prints the farthest nodes
-    #[command(after_help = "Example:\n  focus graph sssp roads.tsv --source 17 --out distances.tsv")]
+    #[command(
+        after_help = "Example:\n  focus graph sssp roads.tsv --source 17 --out distances.tsv"
+    )]
     Sssp {
         #[command(flatten)]
         source: Source,
@@ -66,8 +68,10 @@ enum Operator {
     #[command(after_help = "Example:\n  focus graph lcc links.tsv --out coefficients.tsv")]
     Lcc(Common),
     /// Random walks, equal for equal seeds; prints the nodes visited most
-    #[command(after_help = "Example:\n  focus graph walk links.tsv --walks 10 --steps 80 --seed 7\n  \
-                            focus graph walk links.tsv --source ana --out walks.tsv")]
+    #[command(
+        after_help = "Example:\n  focus graph walk links.tsv --walks 10 --steps 80 --seed 7\n  \
+                            focus graph walk links.tsv --source ana --out walks.tsv"
+    )]
     Walk {
         /// Label of the node where all walks start; every node is a start without it
         #[arg(long, value_name = "LABEL")]
@@ -291,7 +295,11 @@ impl Answer {
             self.words,
         );
         let lines = &self.lines[..top.min(self.lines.len())];
-        let width = lines.iter().map(|(value, ..)| value.len()).max().unwrap_or(0);
+        let width = lines
+            .iter()
+            .map(|(value, ..)| value.len())
+            .max()
+            .unwrap_or(0);
         for (place, (value, _, node)) in (1..).zip(lines) {
             let label = &labeled.labels[*node as usize];
             text += &format!("{place:>6}  {value:>width$}  {label}\n");
@@ -312,7 +320,10 @@ fn bfs(source: u32, labels: &[String], levels: &[i64]) -> Answer {
     let reached = levels.iter().copied().filter(|&level| level != UNREACHABLE);
     let (count, depth) = (reached.clone().count(), reached.max().unwrap_or(0));
     let source = &labels[source as usize];
-    let words = format!("{} nodes reached from {source}, depth {depth}", grouped(count as u64));
+    let words = format!(
+        "{} nodes reached from {source}, depth {depth}",
+        grouped(count as u64)
+    );
     let facts = json!({"source": source, "reached": count, "depth": depth});
     let nodes = (0..).zip(levels.iter().copied());
     let farthest = falling(nodes.filter(|(_, level)| *level != UNREACHABLE));
@@ -324,7 +335,10 @@ fn bfs(source: u32, labels: &[String], levels: &[i64]) -> Answer {
 }
 
 fn sssp(source: u32, labels: &[String], distances: &[u64]) -> Answer {
-    let reached = distances.iter().copied().filter(|&distance| distance != UNREACHED);
+    let reached = distances
+        .iter()
+        .copied()
+        .filter(|&distance| distance != UNREACHED);
     let (count, longest) = (reached.clone().count(), reached.max().unwrap_or(0));
     let source = &labels[source as usize];
     let nodes = grouped(count as u64);
@@ -332,9 +346,8 @@ fn sssp(source: u32, labels: &[String], distances: &[u64]) -> Answer {
     let facts = json!({"source": source, "reached": count, "longest": longest.to_string()});
     let nodes = (0..).zip(distances.iter().copied());
     let farthest = falling(nodes.filter(|(_, distance)| *distance != UNREACHED));
-    let line = |(node, distance): (u32, u64)| {
-        (distance.to_string(), json!(distance.to_string()), node)
-    };
+    let line =
+        |(node, distance): (u32, u64)| (distance.to_string(), json!(distance.to_string()), node);
     // Graphalytics' word for it.
     let value = |&distance: &u64| match distance {
         UNREACHED => "infinity".to_owned(),
@@ -378,8 +391,11 @@ fn lcc(coefficients: &[Fraction]) -> Answer {
     let mut nodes: Vec<(u32, Fraction)> = (0..).zip(coefficients.iter().copied()).collect();
     // Equal fractions: who has more pairs of neighbours first, then the lower node.
     nodes.sort_by(|(_, a), (_, b)| {
-        let cross = |a: &Fraction, b: &Fraction| u128::from(a.numerator) * u128::from(b.denominator);
-        cross(b, a).cmp(&cross(a, b)).then(b.denominator.cmp(&a.denominator))
+        let cross =
+            |a: &Fraction, b: &Fraction| u128::from(a.numerator) * u128::from(b.denominator);
+        cross(b, a)
+            .cmp(&cross(a, b))
+            .then(b.denominator.cmp(&a.denominator))
     });
     let text = |c: &Fraction| format!("{}/{}", c.numerator, c.denominator);
     let line = |(node, c): (u32, Fraction)| {
@@ -407,7 +423,11 @@ fn triangles(counts: &[u64]) -> Answer {
 
 fn visits(visits: Vec<u64>, walks: ffcm::operators::Walks) -> Answer {
     let steps = visits.iter().sum::<u64>() - walks.len() as u64;
-    let words = format!("{} walks, {} steps", grouped(walks.len() as u64), grouped(steps));
+    let words = format!(
+        "{} walks, {} steps",
+        grouped(walks.len() as u64),
+        grouped(steps)
+    );
     let facts = json!({"walks": walks.len(), "steps": steps});
     let line = |(node, count): (u32, u64)| (grouped(count), json!(count), node);
     let most = falling((0..).zip(visits));

@@ -12,6 +12,6 @@ pub mod gpu;
 pub mod record;
 
 pub use ffcm_suite::{
-    bandwidth, deltas, failure, focus, hash, incremental, jit, machine, memory, nets, options,
-    pagerank, programs, random, rmat, signatures, state, table, timing, weights,
+    bandwidth, deltas, failure, focus, hash, incremental, jit, machine, memory, nets, operators,
+    options, pagerank, programs, random, rmat, signatures, state, table, timing, weights,
 };

@@ -7,7 +7,7 @@ use ffcm_benches::failure::Failure;
 use ffcm_benches::gpu::Backend;
 use ffcm_benches::{
     blocks, conformance, deltas, devices, dump, focus, gpu, hash, incremental, jit, memory, nets,
-    record, signatures, weights,
+    operators, record, signatures, weights,
 };
 
 /// Measures this project's engines. Every result is verified; no time ever decides the exit code.
@@ -34,6 +34,8 @@ enum Suite {
     Incremental(incremental::Arguments),
     /// A batch of edge deltas into a large graph, against building it anew.
     Deltas(deltas::Arguments),
+    /// Search, components, paths, communities, clustering, triangles and walks, against textbook programs.
+    Operators(operators::Arguments),
     /// A batch of Memory Arithmetic against one operation at a time, and the memory-bandwidth floor.
     Memory(OnBackend<memory::Arguments>),
     /// BLAKE3 and SHA-256 of batches, and a nonce search.
@@ -67,12 +69,13 @@ struct OnBackend<A: clap::Args> {
 }
 
 /// The suites that `tiny` runs.
-const SUITES: [&str; 10] = [
+const SUITES: [&str; 11] = [
     "nets",
     "jit",
     "focus",
     "incremental",
     "deltas",
+    "operators",
     "memory",
     "hash",
     "signatures",
@@ -113,6 +116,7 @@ fn run(suite: &Suite) -> Result<(), Failure> {
         Suite::Jit(arguments) => jit::run(arguments),
         Suite::Incremental(arguments) => incremental::run(arguments),
         Suite::Deltas(arguments) => deltas::run(arguments),
+        Suite::Operators(arguments) => operators::run(arguments, |_, _| Vec::new()),
         Suite::Signatures(arguments) => signatures::run(arguments),
         Suite::Weights(arguments) => weights::run(arguments),
         Suite::Blocks(arguments) => blocks::run(arguments),

@@ -5,7 +5,8 @@ use ffcm::focus::{FocusParams, MASS};
 use ffcm::graph::{EdgeDelta, Graph};
 use ffcm::net::{Book, Limits};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// Runs it.
+pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let device = Accelerator::Auto.open(0, &[])?.coprocessor;
 
     let book = Book::parse("@main = r & 20 ~ $([+] $(22 r))")?;

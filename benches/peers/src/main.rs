@@ -8,6 +8,7 @@ mod golden;
 mod hvm2;
 mod hvm2_c;
 mod nets;
+mod operators;
 mod random_net;
 mod state;
 
@@ -46,6 +47,11 @@ enum Command {
     /// Times π on a seeded RMAT graph: exact, f32 pull, and the memory-bandwidth floor.
     #[command(after_help = "Example: cargo run --release -p peers -- focus --scale 20 --degree 16")]
     Focus(ffcm_suite::focus::Arguments),
+    /// Times graph operators on a seeded RMAT graph: crate graph and textbook programs against the operators.
+    #[command(
+        after_help = "Example: cargo run --release -p peers -- operators --scale 18 --degree 16"
+    )]
+    Operators(ffcm_suite::operators::Arguments),
     /// One table: every CPU engine against its peers and floors, interleaved, with the bars.
     #[command(
         after_help = "Example: HVM_BIN=target/hvm/bin/hvm cargo run --release -p peers -- cpu --json cpu.json\n\n\
@@ -74,6 +80,7 @@ fn main() -> ExitCode {
         Command::Differential(arguments) => differential::run(&arguments),
         Command::Nets(arguments) => nets::run(&arguments),
         Command::Focus(arguments) => focus::run(&arguments),
+        Command::Operators(arguments) => operators::run(&arguments),
         Command::Cpu(arguments) => cpu::run(&arguments),
         Command::State(arguments) => state::run(&arguments),
         Command::One(arguments) => nets::one(&arguments),

@@ -1,6 +1,6 @@
 //! Measure the CPU engines, verifier included, without a node or a device.
 //!
-//! The suites ([`nets`], [`jit`], [`focus`], [`incremental`], [`deltas`], [`memory`], [`mod@hash`], [`signatures`], [`state`],
+//! The suites ([`nets`], [`jit`], [`focus`], [`incremental`], [`deltas`], [`operators`], [`memory`], [`mod@hash`], [`signatures`], [`state`],
 //! [`weights`]) and what they share: interleaved timing, seeded inputs, plain reference implementations to be compared
 //! with, memory-bandwidth floors, tables and the description of the machine. [`cpu`] makes one table of them. A suite
 //! fails when a result is wrong, never because of a time.
@@ -17,6 +17,7 @@ pub mod kernels;
 pub mod machine;
 pub mod memory;
 pub mod nets;
+pub mod operators;
 pub mod options;
 pub mod pagerank;
 pub mod programs;

@@ -160,6 +160,37 @@ impl Ranker {
         Ok(())
     }
 
+    /// Has teleport go to `interests`, pairs of node and stake, as if these were all stakes of the graph, until the next
+    /// [`Ranker::refresh`]. Stakes of a node named twice add up. What was prepared of the edges stays, so this costs
+    /// about an iteration.
+    ///
+    /// # Errors
+    ///
+    /// [`FocusError::InvalidParameter`] for a node that does not exist, for no stake at all, and for stakes of a node that sum
+    /// to more than `u64::MAX`. Teleport stays as it was.
+    pub fn personalise(&mut self, interests: &[(u32, u64)]) -> Result<(), FocusError> {
+        let refuse = |what: String| Err(FocusError::InvalidParameter(what));
+        let mut stakes = vec![0u64; self.order.len()];
+        for &(node, stake) in interests {
+            let Some(own) = stakes.get_mut(node as usize) else {
+                let nodes = stakes.len();
+                return refuse(format!("node {node} of {nodes} cannot be of interest"));
+            };
+            let Some(sum) = own.checked_add(stake) else {
+                return refuse(format!(
+                    "the stakes of node {node} sum to more than 2^64 - 1"
+                ));
+            };
+            *own = sum;
+        }
+        let total: u128 = stakes.iter().copied().map(u128::from).sum();
+        if total == 0 {
+            return refuse("no node of interest has a stake".to_owned());
+        }
+        self.teleport = Teleport::by_stake(total, |node| stakes[node as usize], &self.order);
+        Ok(())
+    }
+
     /// Nodes whose rows in `graph`, which has no fewer nodes, differ from the base.
     fn stale(&self, graph: &Graph) -> Vec<u32> {
         let mut stale = Vec::new();

@@ -48,15 +48,25 @@ impl Teleport {
                 more: (MASS % count) as u32,
             };
         }
-        let scale =
-            |node| (u128::from(graph.stake(node)) * u128::from(MASS) / graph.stake_total()) as u64;
+        Teleport::by_stake(graph.stake_total(), |node| graph.stake(node), order)
+    }
+
+    /// τ by these stakes of as many nodes as `order` has, which sum to `total`, not 0.
+    pub(super) fn by_stake(
+        total: u128,
+        stake: impl Fn(u32) -> u64 + Sync,
+        order: &[u32],
+    ) -> Teleport {
+        // As many nodes as a graph has.
+        let nodes = order.len() as u32;
+        let scale = |node| (u128::from(stake(node)) * u128::from(MASS) / total) as u64;
         let mut by_node: Vec<u64> = (0..nodes).into_par_iter().map(scale).collect();
         let mut units = MASS - by_node.par_iter().sum::<u64>();
         for (node, teleport) in (0..nodes).zip(&mut by_node) {
             if units == 0 {
                 break;
             }
-            if graph.stake(node) > 0 {
+            if stake(node) > 0 {
                 *teleport += 1;
                 units -= 1;
             }

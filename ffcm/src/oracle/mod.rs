@@ -3,5 +3,6 @@
 pub mod focus;
 pub mod memory;
 mod net;
+pub mod operators;
 
 pub use net::reduce;

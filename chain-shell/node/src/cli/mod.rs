@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod failure;
 mod feed;
+mod graph;
 mod jit;
 mod keys;
 mod output;
@@ -41,6 +42,7 @@ enum Verb {
     Up(up::Arguments),
     Run(run::Arguments),
     Rank(rank::Arguments),
+    Graph(graph::Arguments),
     Replay(replay::Arguments),
     Genesis(keys::GenesisArguments),
     Keygen(keys::KeygenArguments),
@@ -68,6 +70,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Up(arguments) => up::up(&arguments),
         Verb::Run(arguments) => run::run(&arguments),
         Verb::Rank(arguments) => rank::rank(&arguments),
+        Verb::Graph(arguments) => graph::graph(&arguments),
         Verb::Replay(arguments) => replay::replay(&arguments),
         Verb::Genesis(arguments) => keys::genesis(&arguments),
         Verb::Keygen(arguments) => keys::keygen(&arguments),

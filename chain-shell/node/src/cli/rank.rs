@@ -84,7 +84,8 @@ pub(crate) fn rank(arguments: &Arguments) -> Result<(), Failure> {
     let fusing = Fusing::start(&arguments.jit)?;
     let opened = backend::open(arguments.backend, arguments.threads, &fusing)?;
     let coprocessor = opened.coprocessor.as_ref();
-    let mut labeled = spinning(|| "reading".to_owned(), || read(arguments))?;
+    let read = || read(&arguments.files, arguments.format);
+    let mut labeled = spinning(|| "reading".to_owned(), read)?;
     if let Some(net) = net {
         let graph = &mut labeled.graph;
         let weigh = || weights::apply(graph, &net, coprocessor);
@@ -124,9 +125,10 @@ pub(crate) fn rank(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-fn read(arguments: &Arguments) -> Result<LabeledGraph, Failure> {
-    let read = |path: &PathBuf| read_path(path, arguments.format, &Limits::default());
-    let [first, rest @ ..] = &arguments.files[..] else {
+/// Reads files as one graph: equal labels are one node, weights of equal edges add up.
+pub(crate) fn read(files: &[PathBuf], format: Option<Format>) -> Result<LabeledGraph, Failure> {
+    let read = |path: &PathBuf| read_path(path, format, &Limits::default());
+    let [first, rest @ ..] = files else {
         return Err(Failure::new("no file given"));
     };
     let mut labeled = read(first)?;

@@ -30,6 +30,8 @@ impl Shape {
 
 /// Undirected edges drawn per node, about.
 const DEGREE: u64 = 16;
+/// Nodes from which on a degree of 16 is sparse enough.
+const SPARSE_NODES: u64 = 1 << 10;
 /// Most edges that are generated, both directions counted: nodes keep 32 bits in every shape.
 pub const EDGES_MAX: u64 = 1 << 33;
 
@@ -63,16 +65,19 @@ pub fn nodes(shape: Shape, edges: u64) -> u64 {
     }
 }
 
-/// log2 of the number of nodes: 16 to 32 undirected edges each.
+/// log2 of the number of nodes: 16 to 32 undirected edges each; fewer in small graphs, where at most one pair of nodes in
+/// eight is drawn, or nearly everything would be drawn twice.
 fn scale(edges: u64) -> u32 {
-    (edges / (2 * DEGREE)).max(4).ilog2()
+    let sparse = (8 * edges).isqrt();
+    let nodes = (edges / (2 * DEGREE)).max(sparse.min(SPARSE_NODES));
+    nodes.max(4).ilog2()
 }
 
 fn rmat(edges: u64, seed: u64) -> Arcs {
     let scale = scale(edges);
     let rmat = Rmat {
         scale,
-        // At most 63: the division undoes what rounding the nodes down to a power of two did.
+        // The division undoes what rounding the nodes down to a power of two did.
         degree: ((edges / 2) >> scale).max(1) as u32,
         seed,
     };

@@ -7,7 +7,7 @@ use super::history::History;
 use super::plot::{Axis, Bar, Scale, Series, Strip, bars, lines, strips};
 use super::schema::{Report, Row, State, Told};
 use super::svg::{SERIES, Svg, escape};
-use super::text::{bytes, percent, si};
+use super::text::{bytes, percent, si, si_short};
 use crate::timing::seconds;
 
 const STYLE: &str = include_str!("style.css");
@@ -96,10 +96,15 @@ fn legend(report: &Report) -> String {
     for (number, name) in report.contenders().iter().enumerate() {
         let row = report.rows.iter().find(|row| row.contender() == *name);
         let device = row.map_or("", |row| &row.device);
+        let is_ok = |row: &&Row| row.contender() == *name && row.state == State::Ok;
+        let absent = match report.rows.iter().find(is_ok) {
+            Some(_) => "",
+            None => " (no row was measured)",
+        };
         put(
             &mut text,
             format_args!(
-                "<span title=\"{}\">{} {}</span> ",
+                "<span title=\"{}\">{} {}{absent}</span> ",
                 escape(device),
                 swatch(number),
                 escape(name)
@@ -197,7 +202,7 @@ fn by_size(report: &Report) -> Pictures {
         let x = Axis {
             label: &item,
             scale: Scale::Log,
-            show: si,
+            show: si_short,
         };
         let y = Axis {
             label: "seconds",
@@ -387,7 +392,7 @@ fn roofline(report: &Report) -> Pictures {
         let y = Axis {
             label: &up,
             scale: Scale::Log,
-            show: si,
+            show: si_short,
         };
         Some((suite.to_owned(), lines(suite, x, y, &series)?))
     };

@@ -18,7 +18,7 @@ pub struct Axis<'a> {
     pub label: &'a str,
     /// How it is divided.
     pub scale: Scale,
-    /// Writes a number.
+    /// Writes a number; nothing where a line would say nothing.
     pub show: fn(f64) -> String,
 }
 
@@ -40,7 +40,7 @@ const WIDTH: f64 = 440.0;
 const HEIGHT: f64 = 270.0;
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = 16.0;
-const TOP: f64 = 14.0;
+const TOP: f64 = 24.0;
 const BOTTOM: f64 = 44.0;
 
 /// An axis with its range, as positions from 0 to 1.
@@ -142,15 +142,19 @@ pub fn lines(title: &str, x: Axis<'_>, y: Axis<'_>, series: &[Series]) -> Option
         svg.text("tick", (LEFT - 6.0, py + 4.0), Anchor::End, &(y.show)(tick));
     }
     for tick in across.ticks() {
+        let words = (x.show)(tick);
+        if words.is_empty() {
+            continue;
+        }
         let (px, _) = at((tick, up.least));
         svg.line("grid", (px, TOP), (px, TOP + height));
         let below = (px, TOP + height + 16.0);
-        svg.text("tick", below, Anchor::Middle, &(x.show)(tick));
+        svg.text("tick", below, Anchor::Middle, &words);
     }
     svg.rect("frame", (LEFT, TOP), (width, height));
     let middle = (LEFT + width / 2.0, HEIGHT - 8.0);
     svg.text("axis", middle, Anchor::Middle, x.label);
-    svg.text("axis", (4.0, TOP - 3.0), Anchor::Start, y.label);
+    svg.text("axis", (LEFT, TOP - 9.0), Anchor::Start, y.label);
     for series in series {
         let places: Vec<(f64, f64)> = series.points.iter().copied().map(at).collect();
         let class = match series.marked {

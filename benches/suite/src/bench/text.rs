@@ -23,6 +23,17 @@ pub fn si(value: f64) -> String {
     format!("{scaled:.digits$}{}", PREFIXES[at])
 }
 
+/// The same without zeros at its end, for axes.
+pub fn si_short(value: f64) -> String {
+    let text = si(value);
+    let (number, prefix) = text.split_once(' ').unwrap_or((&text, ""));
+    let number = match number.contains('.') {
+        true => number.trim_end_matches('0').trim_end_matches('.'),
+        false => number,
+    };
+    format!("{number} {prefix}").trim_end().to_owned()
+}
+
 /// Bytes with a binary prefix.
 pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -41,6 +52,9 @@ pub fn bytes(bytes: u64) -> String {
 /// A share as per cent.
 pub fn percent(share: f64) -> String {
     let percent = share * 100.0;
+    if percent != 0.0 && percent.abs() < 0.05 {
+        return "<0.1 %".to_owned();
+    }
     match percent.abs() < 9.95 {
         true => format!("{percent:.1} %"),
         false => format!("{percent:.0} %"),
@@ -78,16 +92,40 @@ pub fn report(report: &Report) -> String {
     );
     put(&mut text, format_args!("{}\n", ceilings(report)));
     put(&mut text, format_args!("{}", rows(report)));
-    for row in report.rows.iter().filter(|row| row.state != State::Ok) {
-        let why = row.why.as_deref().unwrap_or("no reason");
-        let (suite, workload, who) = (&row.suite, &row.workload, row.contender());
-        put(
-            &mut text,
-            format_args!("{suite} {workload} {who}: {}: {why}\n", row.state),
-        );
+    for (words, rows) in reasons(report) {
+        let rows = if rows == 1 {
+            "1 row".to_owned()
+        } else {
+            format!("{rows} rows")
+        };
+        put(&mut text, format_args!("{words} ({rows})\n"));
     }
     text += &footnotes(report);
     text
+}
+
+/// Why rows are not `ok`: each reason once for a contender, with how many rows have it.
+fn reasons(report: &Report) -> Vec<(String, usize)> {
+    let mut found: Vec<(String, usize)> = Vec::new();
+    for row in report.rows.iter().filter(|row| row.state != State::Ok) {
+        let why = row.why.as_deref().unwrap_or("no reason");
+        let words = match row.state {
+            // The same for whatever it is asked to do.
+            State::Unavailable => format!("{}: {}: {why}", row.contender(), row.state),
+            _ => format!(
+                "{} {} {}: {}: {why}",
+                row.contender(),
+                row.suite,
+                row.workload,
+                row.state
+            ),
+        };
+        match found.iter_mut().find(|(other, _)| *other == words) {
+            Some((_, rows)) => *rows += 1,
+            None => found.push((words, 1)),
+        }
+    }
+    found
 }
 
 /// A string takes everything.
@@ -125,12 +163,29 @@ fn ceilings(report: &Report) -> Table {
     table
 }
 
+/// Columns up to the parity; those of transfers only where something is transferred.
+const HEADS: [&str; 8] = [
+    "work",
+    "items",
+    "backend",
+    "median",
+    "min … max",
+    "± MAD",
+    "first",
+    "rate",
+];
+
 fn rows(report: &Report) -> Table {
-    let mut table = Table::new([
-        "work", "items", "backend", "median", "min", "max", "± MAD", "first", "rate", "GB/s",
-        "of copy", "up", "compute", "down", "parity",
-    ])
-    .left(&[0, 2, 14]);
+    let mut figures = report.rows.iter().filter_map(|row| row.figures.as_ref());
+    let has_wire = figures.any(|f| f.transfers.told != Told::None);
+    let mut heads = HEADS.to_vec();
+    heads.extend(["B/s", "of copy"]);
+    if has_wire {
+        heads.extend(["up", "compute", "down"]);
+    }
+    let columns = heads.len();
+    heads.push("parity");
+    let mut table = Table::new(heads).left(&[0, 2, columns]);
     for row in &report.rows {
         let mut cells = vec![
             format!("{} {}", row.suite, row.workload),
@@ -138,10 +193,15 @@ fn rows(report: &Report) -> Table {
             row.contender(),
         ];
         match &row.figures {
-            Some(figures) => cells.extend(figure_cells(figures)),
+            Some(figures) => {
+                cells.extend(figure_cells(figures));
+                if has_wire {
+                    cells.extend(transfer_cells(figures));
+                }
+            }
             None => {
                 cells.push(row.state.to_string());
-                cells.resize(14, String::new());
+                cells.resize(columns, String::new());
             }
         }
         cells.push(parity(row));
@@ -150,7 +210,22 @@ fn rows(report: &Report) -> Table {
     table
 }
 
-fn figure_cells(figures: &Figures) -> Vec<String> {
+fn figure_cells(figures: &Figures) -> [String; 7] {
+    let Figures {
+        seconds: spread, ..
+    } = figures;
+    [
+        seconds(spread.median),
+        format!("{} … {}", seconds(spread.min), seconds(spread.max)),
+        percent(spread.mad / spread.median.max(1e-9)),
+        seconds(figures.first),
+        format!("{} {}/s", si(figures.rate), figures.operation),
+        or_none(figures.bytes_per_second, si),
+        or_none(figures.of_copy, percent),
+    ]
+}
+
+fn transfer_cells(figures: &Figures) -> [String; 3] {
     let transfers = &figures.transfers;
     // A transfer is calculated from counted bytes, which the mark says.
     let told = |value: Option<f64>| match transfers.told {
@@ -162,17 +237,7 @@ fn figure_cells(figures: &Figures) -> Vec<String> {
         Told::None => or_none(transfers.compute_seconds, seconds),
         _ => told(transfers.compute_seconds),
     };
-    vec![
-        seconds(figures.seconds.median),
-        seconds(figures.seconds.min),
-        seconds(figures.seconds.max),
-        percent(figures.seconds.mad / figures.seconds.median.max(1e-9)),
-        seconds(figures.first),
-        format!("{} {}/s", si(figures.rate), figures.operation),
-        or_none(figures.bytes_per_second, |rate| {
-            format!("{:.2}", rate / 1e9)
-        }),
-        or_none(figures.of_copy, percent),
+    [
         told(transfers.upload_seconds),
         compute,
         told(transfers.download_seconds),
@@ -206,6 +271,10 @@ fn footnotes(report: &Report) -> String {
     if rows().any(told(Told::Calculated)) {
         text += "\n~ transfers are bytes counted over the rate measured for such transfers: a coprocessor \
                  hides them behind its work, so that no clock goes around one\n";
+    }
+    let cached = |row: &Row| row.figures.as_ref().is_some_and(|f| f.of_copy > Some(1.0));
+    if rows().any(cached) {
+        text += "\nof copy: above 100 % the data stays in a cache, which copying large arrays does not show\n";
     }
     let beyond = rows().filter_map(|row| Some((row, row.parity.as_ref()?)));
     let mut beyond = beyond.filter(|(_, parity)| parity.against != "oracle");
@@ -249,6 +318,10 @@ mod tests {
             "0.00", "1.23", "12.3", "1.00 k", "1.23 k", "123 k", "1.00 M", "10.0 G", "1000 T",
         ];
         assert_eq!(shown, expected);
+        assert_eq!(
+            [0.0, 1500.0, 1e6, 100.0].map(si_short),
+            ["0", "1.5 k", "1 M", "100"]
+        );
         assert_eq!(bytes(1023), "1023 B");
         assert_eq!(bytes(3 << 29), "1.5 GiB");
         assert_eq!(percent(0.0512), "5.1 %");

@@ -61,7 +61,7 @@ impl Suite {
         match self {
             Suite::Nets => 20_000,
             Suite::Focus => 10_000,
-            Suite::Memory => 512,
+            Suite::Memory => 2000,
             Suite::Hash => 1 << 16,
             Suite::Rows => 1000,
         }

@@ -27,7 +27,7 @@ const QUICK: u64 = 1000;
 
 /// Arguments of the matrix.
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct MatrixArguments {
     /// Suites to run; all of them if absent
     #[arg(long, value_name = "SUITE,…", value_delimiter = ',')]
     suite: Vec<Suite>,
@@ -208,7 +208,7 @@ fn writable(path: &Path) -> Result<(), Failure> {
 }
 
 /// Runs the matrix.
-pub(super) fn matrix(arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn matrix(arguments: &MatrixArguments) -> Result<(), Failure> {
     let options = &arguments.options;
     options.check_outputs()?;
     let mut plan = options.plan();
@@ -251,7 +251,7 @@ pub(super) fn matrix(arguments: &Arguments) -> Result<(), Failure> {
     measure(plan, options)
 }
 
-fn workloads(arguments: &Arguments) -> Vec<Workload> {
+fn workloads(arguments: &MatrixArguments) -> Vec<Workload> {
     let asked = |suite: &Suite| arguments.suite.is_empty() || arguments.suite.contains(suite);
     let of = |suite: Suite| match suite {
         Suite::Nets => arguments
@@ -274,7 +274,7 @@ fn workloads(arguments: &Arguments) -> Vec<Workload> {
 }
 
 /// A graph from a file. The reader stops where the graph would no longer fit.
-fn read(path: &Path, arguments: &Arguments) -> Result<Case, Failure> {
+fn read(path: &Path, arguments: &MatrixArguments) -> Result<Case, Failure> {
     let options = &arguments.options;
     let engines = options.engines() as u64;
     let mut limits = ReadLimits::default();

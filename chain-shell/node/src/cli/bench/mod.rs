@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     #[command(subcommand)]
     what: Option<What>,
     #[command(flatten)]
-    matrix: matrix::Arguments,
+    matrix: matrix::MatrixArguments,
 }
 
 #[derive(Debug, Subcommand)]

@@ -65,19 +65,20 @@ impl History {
         let mut lines: Vec<Line> = Vec::new();
         for (at, report) in reports.iter().enumerate() {
             for row in &report.rows {
-                let is_same = |line: &&mut Line| {
+                let contender = row.contender();
+                let is_same = |line: &Line| {
                     (&line.suite, &line.workload, line.size)
                         == (&row.suite, &row.workload, row.size)
-                        && line.contender == row.contender()
+                        && line.contender == contender
                 };
-                let found = match lines.iter_mut().position(|mut line| is_same(&&mut line)) {
+                let found = match lines.iter().position(is_same) {
                     Some(found) => found,
                     None => {
                         lines.push(Line {
                             suite: row.suite.clone(),
                             workload: row.workload.clone(),
                             size: row.size,
-                            contender: row.contender(),
+                            contender: contender.clone(),
                             medians: vec![None; reports.len()],
                             mads: vec![None; reports.len()],
                             change: None,

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::compare::signed;
 use super::history::History;
-use super::plot::{Axis, Bar, Scale, Series, Strip, bars, lines, strips};
+use super::plot::{Axis, Bar, Scale, Series, Strip, bars, decades, lines, strips};
 use super::schema::{Report, Row, State, Told};
 use super::svg::{SERIES, Svg, escape};
 use super::text::{bytes, percent, si, si_short};
@@ -49,7 +49,7 @@ pub fn report(report: &Report) -> String {
     let spread = spread(report).into_iter().collect();
     body += &section(
         "Spread",
-        "Every timed run of every row, by its distance from the row's median. Runs further away than the axis lie at its end.",
+        "Every timed run at the largest size, by its distance from the row's median. Runs further away than the axis lie at its end.",
         spread,
     );
     body += &table(report);
@@ -352,12 +352,7 @@ fn roofline(report: &Report) -> Pictures {
             return None;
         }
         // As far as the axis goes.
-        let (least, most) = (
-            10f64.powf(least.log10().floor()),
-            10f64
-                .powf(most.log10().ceil())
-                .max(10f64.powf(least.log10().floor() + 1.0)),
-        );
+        let (least, most) = decades(least, most);
         let roofs: Vec<Series> = rows
             .iter()
             .filter(|row| row.state == State::Ok)
@@ -422,8 +417,13 @@ fn spread(report: &Report) -> Option<(String, String)> {
             shares: seconds.samples.iter().map(share).collect(),
         })
     };
-    let all: Vec<Strip> = report.rows.iter().filter_map(strip).collect();
-    let caption = "all timed runs".to_owned();
+    let is_largest = |row: &&Row| {
+        let same = of_workload(report, (&row.suite, &row.workload));
+        row.size == largest(&same)
+    };
+    let rows = report.rows.iter().filter(is_largest);
+    let all: Vec<Strip> = rows.filter_map(strip).collect();
+    let caption = "timed runs at the largest size".to_owned();
     Some((caption.clone(), strips(&caption, &all)?))
 }
 

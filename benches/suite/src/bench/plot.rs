@@ -43,6 +43,15 @@ const RIGHT: f64 = 16.0;
 const TOP: f64 = 24.0;
 const BOTTOM: f64 = 44.0;
 
+/// Whole decades around two numbers; where they are one, it lies in the middle.
+pub fn decades(least: f64, most: f64) -> (f64, f64) {
+    let (low, high) = (least.log10().floor(), most.log10().ceil());
+    match least == most && low == high {
+        true => (10f64.powf(low - 1.0), 10f64.powf(high + 1.0)),
+        false => (10f64.powf(low), 10f64.powf(high.max(low + 1.0))),
+    }
+}
+
 /// An axis with its range, as positions from 0 to 1.
 struct Range {
     scale: Scale,
@@ -69,13 +78,8 @@ impl Range {
                 most: if most > 0.0 { most * 1.08 } else { 1.0 },
             },
             Scale::Log => {
-                let (low, high) = (least.log10().floor(), most.log10().ceil());
-                let high = if high > low { high } else { low + 1.0 };
-                Range {
-                    scale,
-                    least: 10f64.powf(low),
-                    most: 10f64.powf(high),
-                }
+                let (least, most) = decades(least, most);
+                Range { scale, least, most }
             }
         })
     }
@@ -237,7 +241,8 @@ const FAR: f64 = 0.5;
 pub fn strips(title: &str, strips: &[Strip]) -> Option<String> {
     let shares = || strips.iter().flat_map(|strip| &strip.shares);
     let largest = shares().fold(0.01f64, |most, share| most.max(share.abs()));
-    let span = largest.min(FAR) * 1.1;
+    let steps = [0.01, 0.02, 0.05, 0.1, 0.2, FAR].into_iter();
+    let span = { steps }.find(|step| *step >= largest).unwrap_or(FAR);
     if strips.is_empty() {
         return None;
     }
@@ -269,7 +274,7 @@ pub fn strips(title: &str, strips: &[Strip]) -> Option<String> {
     }
     let axis = (STRIP_NAMES + plot / 2.0, height + 31.0);
     svg.text("axis", axis, Anchor::Middle, "distance from the median");
-    Some(svg.finish(title))
+    Some(svg.finish_as("strip", title))
 }
 
 #[cfg(test)]
@@ -296,6 +301,9 @@ mod tests {
 
     #[test]
     fn ticks_are_few_and_cover_the_range() {
+        assert_eq!(decades(1.0, 1.0), (0.1, 10.0));
+        assert_eq!(decades(1.0, 10.0), (1.0, 10.0));
+        assert_eq!(decades(2.0, 2.0), (1.0, 10.0));
         let range = Range::around(Scale::Log, [3e2, 7e9].into_iter()).unwrap();
         assert_eq!((range.least, range.most), (1e2, 1e10));
         assert!(

@@ -133,10 +133,15 @@ impl Svg {
 
     /// The element, with a title for those who cannot see it.
     pub fn finish(self, title: &str) -> String {
+        self.finish_as("plot", title)
+    }
+
+    /// The same with a class of its own.
+    pub fn finish_as(self, class: &str, title: &str) -> String {
         let title = escape(title);
         let (width, height) = (self.width, self.height);
         format!(
-            "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" \
+            "<svg class=\"{class}\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" \
              xmlns=\"http://www.w3.org/2000/svg\"><title>{title}</title>{}</svg>",
             self.body
         )

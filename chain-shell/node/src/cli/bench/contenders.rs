@@ -75,12 +75,15 @@ pub(super) fn contenders(wanted: &[Wanted], threads: &[usize]) -> Result<Vec<Con
 fn every(threads: &[usize]) -> Vec<Contender> {
     use ffcm::coprocessor::Provider;
     let mut all = one(Accelerator::Cpu, threads);
-    let families: [(&dyn Provider, fn() -> String); 2] =
-        [(&WgpuProvider, no_adapter), (&CudaProvider, no_cuda)];
-    for (family, why) in families {
+    let families: [&dyn Provider; 2] = [&WgpuProvider, &CudaProvider];
+    for family in families {
         let devices = family.devices();
         if devices.is_empty() {
-            all.push(missing(family.name().to_owned(), why()));
+            let why = match family.name() {
+                "cuda" => no_cuda(),
+                _ => format!("no adapter was found; {}", ffcm_wgsl::device::INSTALL_HINT),
+            };
+            all.push(missing(family.name().to_owned(), why));
         }
         for device in devices {
             let name = format!("{}:{}", family.name(), device.index);
@@ -93,10 +96,6 @@ fn every(threads: &[usize]) -> Vec<Contender> {
         }
     }
     all
-}
-
-fn no_adapter() -> String {
-    format!("no adapter was found; {}", ffcm_wgsl::device::INSTALL_HINT)
 }
 
 fn no_cuda() -> String {

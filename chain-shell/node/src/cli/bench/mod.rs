@@ -33,13 +33,13 @@ pub(crate) struct Arguments {
     #[command(subcommand)]
     what: Option<What>,
     #[command(flatten)]
-    matrix: matrix::MatrixArguments,
+    matrix: Box<matrix::MatrixArguments>,
 }
 
 #[derive(Debug, Subcommand)]
 enum What {
-    Cpu(cpu::Cpu),
-    Run(matrix::RunArguments),
+    Cpu(Box<cpu::Cpu>),
+    Run(Box<matrix::RunArguments>),
     Compare(compare::Compare),
     History(compare::HistoryArguments),
 }

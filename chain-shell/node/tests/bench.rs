@@ -152,6 +152,7 @@ fn the_report_has_the_fields_of_its_schema_and_every_row_its_parity() {
                 "bytes",
                 "bytes_per_second",
                 "first",
+                "of_atomics",
                 "of_copy",
                 "operation",
                 "operations",
@@ -366,7 +367,7 @@ fn report(path: &Path, commit: &str, created: u64, rows: &[(&str, [f64; 5], &str
                     "min": sorted[0], "median": median, "max": sorted[4], "mad": distances[2],
                     "cpu": null, "samples": samples,
                 },
-                "rate": 1.0, "bytes_per_second": 1.0, "of_copy": null,
+                "rate": 1.0, "bytes_per_second": 1.0, "of_copy": null, "of_atomics": null,
                 "transfers": {
                     "told": "none", "uploaded": 0, "read_back": 0, "upload_seconds": null,
                     "download_seconds": null, "compute_seconds": null,

@@ -60,17 +60,21 @@ pub fn arcs(shape: Shape, edges: u64, seed: u64) -> Arcs {
 pub fn nodes(shape: Shape, edges: u64) -> u64 {
     match shape {
         Shape::Rmat => 1 << scale(edges),
-        Shape::Communities => (edges / (2 * DEGREE)).max(4),
+        Shape::Communities => sparse(edges),
         Shape::Grid => side(edges) * side(edges),
     }
 }
 
-/// log2 of the number of nodes: 16 to 32 undirected edges each; fewer in small graphs, where at most one pair of nodes in
-/// eight is drawn, or nearly everything would be drawn twice.
+/// Nodes of [`DEGREE`] undirected edges each; fewer edges in small graphs, where at most one pair of nodes in eight is
+/// drawn, or nearly everything would be drawn twice.
+fn sparse(edges: u64) -> u64 {
+    let least = (8 * edges).isqrt().min(SPARSE_NODES);
+    (edges / (2 * DEGREE)).max(least).max(4)
+}
+
+/// log2 of the number of nodes.
 fn scale(edges: u64) -> u32 {
-    let sparse = (8 * edges).isqrt();
-    let nodes = (edges / (2 * DEGREE)).max(sparse.min(SPARSE_NODES));
-    nodes.max(4).ilog2()
+    sparse(edges).ilog2()
 }
 
 fn rmat(edges: u64, seed: u64) -> Arcs {

@@ -179,7 +179,7 @@ fn throughput(report: &Report) -> Pictures {
             named.0,
             named.1,
             figures.operation,
-            si(items as f64)
+            si_short(items as f64)
         );
         Some((caption.clone(), bars(&caption, &all)?))
     };
@@ -303,7 +303,7 @@ fn by_threads(report: &Report) -> Pictures {
         let y = Axis {
             label: "times as fast",
             scale: Scale::Linear,
-            show: tenth,
+            show: si_short,
         };
         all.extend(lines(&caption, x, y, &series).map(|picture| (caption, picture)));
     }
@@ -318,10 +318,6 @@ fn whole(value: f64) -> String {
         true => format!("{value:.0}"),
         false => String::new(),
     }
-}
-
-fn tenth(value: f64) -> String {
-    format!("{value:.1}")
 }
 
 fn suites(report: &Report) -> Vec<&str> {
@@ -411,7 +407,7 @@ fn spread(report: &Report) -> Option<(String, String)> {
                 "{} {} {} {}",
                 row.suite,
                 row.workload,
-                si(row.items.unwrap_or(row.size) as f64),
+                si_short(row.items.unwrap_or(row.size) as f64),
                 row.contender()
             ),
             shares: seconds.samples.iter().map(share).collect(),
@@ -439,13 +435,13 @@ fn crossovers(report: &Report) -> String {
 
 fn table(report: &Report) -> String {
     let mut text = "<section>\n<h2>Rows</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>work</th><th>input</th><th>backend</th>\
-                    <th>median</th><th>± MAD</th><th>first</th><th>rate</th><th>of copy</th><th>up / compute / down</th>\
+                    <th>median</th><th>± MAD</th><th>first</th><th>rate</th><th>of ceiling</th><th>up / compute / down</th>\
                     <th>digest</th></tr></thead>\n<tbody>\n"
         .to_owned();
     for row in &report.rows {
         let input = format!(
             "{} {}; {}",
-            si(row.items.unwrap_or(row.size) as f64),
+            si_short(row.items.unwrap_or(row.size) as f64),
             row.item,
             row.input
         );
@@ -469,7 +465,10 @@ fn table(report: &Report) -> String {
                     percent(figures.seconds.mad / figures.seconds.median.max(1e-9)),
                     seconds(figures.first),
                     format!("{} {}/s", si(figures.rate), figures.operation),
-                    figures.of_copy.map_or_else(none, percent),
+                    match figures.of_atomics {
+                        Some(share) => format!("{} of atomics", percent(share)),
+                        None => figures.of_copy.map_or_else(none, percent),
+                    },
                     transfers(figures),
                 ];
                 for cell in cells {
@@ -498,7 +497,8 @@ fn table(report: &Report) -> String {
         });
         put(&mut text, format_args!("<td>{parity}</td></tr>\n"));
     }
-    text += "</tbody></table></div>\n<p>A transfer marked ~ is calculated: bytes counted, over the rate measured for such \
+    text += "</tbody></table></div>\n<p>The ceiling is the backend's own copy bandwidth, above which \
+             the data stays in a cache, or the rate of its atomic additions. A transfer marked ~ is calculated: bytes counted, over the rate measured for such \
              transfers. A coprocessor hides transfers behind its work, so that no clock goes around one. A digest is \
              compared with the oracle's where the oracle can do the size; beyond that with that of the CPU on one thread, \
              and the oracle's on a smaller input.</p>\n</section>\n";
@@ -582,7 +582,7 @@ pub fn history(history: &History) -> String {
                 marked: true,
             })
             .collect();
-        let caption = format!("{suite} {workload}, {}", si(size as f64));
+        let caption = format!("{suite} {workload}, {}", si_short(size as f64));
         let x = Axis {
             label: "report",
             scale: Scale::Linear,

@@ -475,6 +475,7 @@ fn figures(case: &Case, turn: &Turn<'_>, ceiling: &Ceiling) -> Option<Figures> {
     let seconds = Spread::of(&turn.samples)?;
     // A clock may show nothing for the smallest of jobs.
     let median = seconds.median.max(1e-9);
+    let rate = first.operations as f64 / median;
     let bytes = case.least_bytes();
     let bytes_per_second = bytes.map(|bytes| bytes as f64 / median);
     Some(Figures {
@@ -482,11 +483,15 @@ fn figures(case: &Case, turn: &Turn<'_>, ceiling: &Ceiling) -> Option<Figures> {
         operation: case.operation().to_owned(),
         bytes,
         first: first.sample.wall,
-        rate: first.operations as f64 / median,
+        rate,
         bytes_per_second,
         of_copy: bytes_per_second
             .zip(ceiling.copy)
             .map(|(rate, copy)| rate / copy),
+        of_atomics: match case.suite {
+            Suite::Nets => ceiling.atomics.map(|most| rate / most),
+            _ => None,
+        },
         transfers: transfers(turn, ceiling, median),
         seconds,
     })

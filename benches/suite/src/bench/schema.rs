@@ -162,7 +162,8 @@ pub struct Figures {
     pub operation: String,
     /// Least bytes that one run has to move, where there is such a number.
     pub bytes: Option<u64>,
-    /// Seconds of the first run, which compiles, prepares and uploads.
+    /// Seconds of the first run on this input, which prepares and uploads it. Kernels were compiled before, by the small
+    /// input of the oracle.
     pub first: f64,
     /// Seconds of the timed runs, transfers included.
     pub seconds: Spread,
@@ -172,6 +173,9 @@ pub struct Figures {
     pub bytes_per_second: Option<f64>,
     /// Share of the contender's own copy bandwidth.
     pub of_copy: Option<f64>,
+    /// Interactions over atomic additions of the same threads, for nets: above one, wires are made and used up without
+    /// any.
+    pub of_atomics: Option<f64>,
     /// What one timed run sends to the device and back.
     pub transfers: Transfers,
 }

@@ -179,7 +179,7 @@ fn rows(report: &Report) -> Table {
     let mut figures = report.rows.iter().filter_map(|row| row.figures.as_ref());
     let has_wire = figures.any(|f| f.transfers.told != Told::None);
     let mut heads = HEADS.to_vec();
-    heads.extend(["B/s", "of copy"]);
+    heads.extend(["B/s", "of ceiling"]);
     if has_wire {
         heads.extend(["up", "compute", "down"]);
     }
@@ -221,7 +221,10 @@ fn figure_cells(figures: &Figures) -> [String; 7] {
         seconds(figures.first),
         format!("{} {}/s", si(figures.rate), figures.operation),
         or_none(figures.bytes_per_second, si),
-        or_none(figures.of_copy, percent),
+        match figures.of_atomics {
+            Some(share) => format!("{} of atomics", percent(share)),
+            None => or_none(figures.of_copy, percent),
+        },
     ]
 }
 
@@ -274,7 +277,7 @@ fn footnotes(report: &Report) -> String {
     }
     let cached = |row: &Row| row.figures.as_ref().is_some_and(|f| f.of_copy > Some(1.0));
     if rows().any(cached) {
-        text += "\nof copy: above 100 % the data stays in a cache, which copying large arrays does not show\n";
+        text += "\nof ceiling: above 100 % of the copy bandwidth the data stays in a cache, which copying large arrays does not show\n";
     }
     let beyond = rows().filter_map(|row| Some((row, row.parity.as_ref()?)));
     let mut beyond = beyond.filter(|(_, parity)| parity.against != "oracle");

@@ -97,7 +97,7 @@ struct Options {
     /// Timed runs of each row, in turns
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = value_parser!(u32).range(5..=1000))]
     runs: u32,
-    /// Runs between the first, which compiles and uploads, and the timed ones
+    /// Runs between the first, which prepares and uploads, and the timed ones
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(..=1000))]
     warmup: u32,
     /// Sizes that check the results and say nothing about speed

@@ -13,9 +13,9 @@ use super::failure::Failure;
 
 /// Measure suites on every backend, results checked first
 ///
-/// Each suite runs in every size on every backend: a first run that compiles and uploads, a warm-up, then timed runs in
+/// Each suite runs in every size on every backend: a first run that prepares and uploads, a warm-up, then timed runs in
 /// turns. A row shows the median with its spread, transfers apart where they can be told, the share of the backend's own
-/// copy bandwidth, and a digest that is compared with the oracle's; one that differs is exit code 3. A device that is
+/// ceiling, and a digest that is compared with the oracle's; one that differs is exit code 3. A device that is
 /// missing or lost is a row that says so.
 #[derive(Debug, Args)]
 #[command(

@@ -2,10 +2,12 @@
 //!
 //! The suites ([`nets`], [`jit`], [`focus`], [`incremental`], [`deltas`], [`operators`], [`memory`], [`mod@hash`], [`signatures`], [`state`],
 //! [`weights`]) and what they share: interleaved timing, seeded inputs, plain reference implementations to be compared
-//! with, memory-bandwidth floors, tables and the description of the machine. [`cpu`] makes one table of them. A suite
+//! with, memory-bandwidth floors, tables and the description of the machine. [`cpu`] makes one table of them, and [`mod@bench`] holds coprocessors of any
+//! kind against each other and the oracle. A suite
 //! fails when a result is wrong, never because of a time.
 
 pub mod bandwidth;
+pub mod bench;
 pub mod cpu;
 pub mod deltas;
 pub mod failure;

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::process::Command;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The machine and the source a run belongs to. A fact that cannot be read is the word `unknown`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// Processor model.
     pub cpu: String,
@@ -49,6 +49,17 @@ impl fmt::Display for Machine {
             self.cpu, self.cores, self.system, self.commit, self.rustc
         )
     }
+}
+
+/// Bytes of memory that new work may take without others losing theirs, where the system tells (Linux).
+pub fn available_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let kib: u64 = field(&text, "MemAvailable")?
+        .split(' ')
+        .next()?
+        .parse()
+        .ok()?;
+    kib.checked_mul(1024)
 }
 
 fn unknown() -> String {

@@ -293,7 +293,7 @@ fn touched_bytes((_, op): &Operation) -> usize {
 }
 
 /// Bytes that must move whatever the order of work: operations, vectors and results once, slots once in and once out.
-fn floor_bytes(operations: &[Operation]) -> usize {
+pub fn floor_bytes(operations: &[Operation]) -> usize {
     let own = size_of::<Operation>() + size_of::<Result<(), MemoryError>>();
     let mut bytes = operations.len() * own;
     let (mut read, mut written) = (BTreeSet::new(), BTreeSet::new());

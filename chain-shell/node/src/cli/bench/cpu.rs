@@ -1,28 +1,14 @@
-//! `focus bench`: the engines of this machine, measured.
+//! `focus bench cpu`: the CPU engines against peers and floors of the same run.
 
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use ffcm_suite::cpu::{Plan, Report, rows};
-use ffcm_suite::failure::Failure as SuiteFailure;
 
-use super::failure::Failure;
-use super::output::{print, print_json, spinning, write_whole};
-
-/// Measure the engines, results checked first
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  focus bench cpu --quick\n  \
-                        focus bench cpu --only nets,focus --json cpu.json")]
-pub(crate) struct Arguments {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Debug, Subcommand)]
-enum What {
-    Cpu(Cpu),
-}
+use super::super::failure::Failure;
+use super::super::output::{print, print_json, spinning, write_whole};
+use super::failure;
 
 /// The CPU engines side by side, each against a peer or a floor of the same run
 ///
@@ -34,7 +20,7 @@ enum What {
     after_help = "Example:\n  focus bench cpu\n  focus bench cpu --quick\n  \
                         focus bench cpu --only nets --threads 1,2 --json nets.json"
 )]
-struct Cpu {
+pub(super) struct Cpu {
     #[command(flatten)]
     plan: Plan,
     /// Also write the rows to FILE; without FILE, print JSON instead of the table
@@ -42,14 +28,8 @@ struct Cpu {
     json: Option<Option<PathBuf>>,
 }
 
-/// Runs the verb.
-pub(crate) fn bench(arguments: &Arguments) -> Result<(), Failure> {
-    match &arguments.what {
-        What::Cpu(arguments) => cpu(arguments),
-    }
-}
-
-fn cpu(arguments: &Cpu) -> Result<(), Failure> {
+/// Measures and prints.
+pub(super) fn cpu(arguments: &Cpu) -> Result<(), Failure> {
     let plan = &arguments.plan;
     let words = Mutex::new(String::new());
     let now = || words.lock().map(|words| words.clone()).unwrap_or_default();
@@ -74,28 +54,5 @@ fn cpu(arguments: &Cpu) -> Result<(), Failure> {
             write_whole(path, |out| out.write_all(text.as_bytes()))?;
             print(&report)
         }
-    }
-}
-
-fn failure(failure: SuiteFailure) -> Failure {
-    match failure {
-        SuiteFailure::Mismatch(_) => Failure::mismatch(failure),
-        SuiteFailure::Failed(_) => Failure::new(failure),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::process::ExitCode;
-
-    use super::*;
-
-    #[test]
-    fn a_wrong_result_is_not_any_failure() {
-        let code = |inner| format!("{:?}", failure(inner).report());
-        let wrong = code(SuiteFailure::Mismatch("x".into()));
-        assert_eq!(wrong, format!("{:?}", ExitCode::from(3)));
-        let failed = code(SuiteFailure::Failed("x".into()));
-        assert_eq!(failed, format!("{:?}", ExitCode::from(1)));
     }
 }

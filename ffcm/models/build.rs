@@ -14,8 +14,9 @@ struct Fault {
     says: &'static str,
 }
 
-const FILES: [&str; 10] = [
-    "compile", "exec", "fused", "heap", "misses", "pool", "program", "template", "wires", "worker",
+const FILES: [&str; 12] = [
+    "compile", "exec", "fused", "heap", "misses", "order", "pool", "program", "share", "template",
+    "wires", "worker",
 ];
 
 const FAULTS: &[Fault] = &[
@@ -72,7 +73,7 @@ const FAULTS: &[Fault] = &[
         file: "wires",
         from: "            self.let_go(term);",
         to: "",
-        found_by: "arrival_at_a_cell_that_was_ones_own",
+        found_by: "arrival_behind_a_term_that_was_let_go",
         says: "panicked",
     },
     Fault {
@@ -80,7 +81,7 @@ const FAULTS: &[Fault] = &[
         file: "wires",
         from: "self.disown(at, met);",
         to: "",
-        found_by: "arrival_at_a_cell_that_was_ones_own",
+        found_by: "arrival_behind_a_term_that_was_let_go",
         says: "panicked",
     },
     Fault {

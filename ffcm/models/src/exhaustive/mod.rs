@@ -10,6 +10,8 @@ mod fused;
 mod heap;
 #[path = "../../../src/cpu/net/misses.rs"]
 mod misses;
+#[path = "../../../src/cpu/net/order.rs"]
+mod order;
 #[path = "../../../src/cpu/net/pool.rs"]
 mod pool;
 #[path = "../../../src/cpu/net/program.rs"]
@@ -17,6 +19,8 @@ mod program;
 #[path = "../reduction.rs"]
 mod reduction;
 mod scenarios;
+#[path = "../../../src/cpu/net/share.rs"]
+mod share;
 mod sync;
 #[path = "../../../src/cpu/net/template.rs"]
 mod template;

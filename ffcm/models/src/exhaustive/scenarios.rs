@@ -83,8 +83,8 @@ pub(super) fn arrival_against_opening() {
     reduce(3, "@main = r & (x *) ~ ($([*] $(3 r)) *) & (2 *) ~ (x *)");
 }
 
-/// A worker makes cells in its own period, and then gives a redex with an end of one away, or leaves a node with an end
-/// of one where the other worker finds it.
+/// A worker makes cells in its own period, and then gives a redex with an end of one away, or puts off leaving a node with
+/// an end of one where the other worker finds it.
 pub(super) fn arrival_at_a_cell_that_was_ones_own() {
     let callees = "@g = (n r) & n ~ $([+1] r)\n@h = (x r) & x ~ $([*] $(x2 r)) & x2 ~ 5";
     for f in ["@g ~ (n x) & @h ~ (x r)", "@h ~ (x r) & @g ~ (n x)"] {

@@ -16,6 +16,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::order;
 use super::program::{Entry, NONE, NOTHING, Op, Program};
 use crate::net::Definition;
 use crate::net::partial::{
@@ -231,6 +232,8 @@ pub(super) struct Compiler<'b> {
     queue: VecDeque<(u32, u32, Shape)>,
     /// Whether a definition leads to no recursion.
     pub(super) finite: Vec<bool>,
+    /// The elements of each definition's argument that other calls make.
+    inputs: Vec<u8>,
     /// Definitions that are small trees of constructors.
     pub(super) constructors: Vec<u32>,
     pub(super) misses: Vec<Miss>,
@@ -262,6 +265,7 @@ impl<'b> Compiler<'b> {
             shapes: vec![0; definitions.len()],
             queue: VecDeque::new(),
             finite: finite(definitions),
+            inputs: order::inputs(definitions),
             constructors,
             misses: Vec::new(),
             matching: true,
@@ -291,6 +295,7 @@ impl<'b> Compiler<'b> {
                 at: 0,
                 nodes: 0,
                 arguments: shape.leaves() as u8,
+                inputs: order::leaves(&shape, self.inputs[definition as usize]),
             });
             self.queue.push_back((entry, definition, shape));
         }
@@ -729,6 +734,7 @@ impl<'b> Compiler<'b> {
             shape.take_apart(&path.net, Value::Node(call.node), &mut leaves);
             calls.push((self.entry(definition, shape), leaves));
         }
+        let calls = order::makers_last(calls);
         let net = &path.net;
         let applications: Vec<(u8, [Value; 2])> = path
             .applications

@@ -27,7 +27,6 @@
 
 use std::ffi::c_void;
 
-use super::exec::{frame, pairs};
 use super::pool::QUANTUM_MAX;
 use super::worker::{Halt, Worker, class, is_num, is_var};
 use crate::cpu::native::{Context, Function, Fused, Pair, Runtime};
@@ -331,7 +330,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         // To look up at once, with all that waited natively on the stack.
         self.ticks = self.ticks.min(0);
         if std::mem::take(&mut self.native.for_others) {
-            let rest = match self.oldest() {
+            let rest = match self.oldest().len() {
                 0 => (2 * self.native.rest.1 + 1).min(REST_MAX),
                 _ => 0,
             };
@@ -345,9 +344,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         let mut at = from;
         // What was the last pair of a frame is its first one now.
         while let Some(&(_, last)) = self.stack.get(at) {
-            let size = frame(last).map_or(1, |entry| {
-                pairs(self.program.entries[entry as usize].arguments)
-            });
+            let size = self.size(last);
             self.stack[at..at + size].reverse();
             at += size;
         }

@@ -69,6 +69,7 @@
 //! | steps on u24 decoded by whole meta words, instructions read in place | sum_rec 22 %, sum_tree 16 % |
 //! | slots read without bounds checks | 3 to 8 % |
 //! | constructors matched where a pattern begins only, so that entries stay small enough to be compiled | radix 26 % |
+//! | calls that make arguments before those that take them ([`order`]) | bitonic 59 % |
 //! | no duplicator for an atom it would copy next ([`worker`]) | cnots 39 %, and half the memory |
 //!
 //! Calls that are left for later are *frames* on the stack of redexes: the entry and the leaves of its argument, between
@@ -112,7 +113,8 @@
 //! # Scheduling
 //! Each worker reduces its newest redex first and reuses the node it freed last. Workers without work ask through one
 //! word that busy workers read every 256 interactions; who sees it hands over the oldest eighth of its stack, one redex or
-//! frame at least and 64 pairs of words at most, under the pool's lock. More would be too much: the older half of what a
+//! frame at least and 64 pairs of words at most, under the pool's lock, of which all must be there that it works on
+//! ([`share`]). More would be too much: the older half of what a
 //! recursion has left belongs to calls that the newer half is in the middle of, and the two workers would move most of
 //! their nodes to each other's caches. Who got too little to do for it to be worth the trouble, or met the others at
 //! every other step, asks again only after a while. The word also tells a busy worker that all others wait. Termination is
@@ -146,11 +148,13 @@ mod heap;
 #[cfg(test)]
 mod mirror;
 mod misses;
+mod order;
 mod pool;
 mod profile;
 mod program;
 mod rows;
 mod shapes;
+mod share;
 mod sync;
 pub(crate) mod template;
 #[cfg(test)]

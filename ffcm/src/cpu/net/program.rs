@@ -132,6 +132,9 @@ pub(super) struct Entry {
     pub(super) nodes: u32,
     /// Leaves of the shape.
     pub(super) arguments: u8,
+    /// A bit for each leaf that others make before the call, as far as can be told, see [`super::order`]. Only speed depends on
+    /// it.
+    pub(super) inputs: u8,
 }
 
 /// A book compiled.

@@ -14,6 +14,12 @@
 //!   the exchange that releases them. Where a term leads to much, the period ends instead, which is as good, but leaves no
 //!   older cell its own.
 //!
+//! A node whose contents are still being made would take all of that with it: cells that are nobody's, at which each part
+//! arrives by an exchange, letting go of what is to come to *it*. So the arrival of a node that has an absent cell of its
+//! worker's own is *put off* once: as a redex of a wire's end and a node it goes onto the stack, below the calls that the
+//! entry being run will leave. When it is reached they are through, and the node is most often whole. In `sum_tree`, two
+//! workers made 10^6 exchanges each, and make 30.
+//!
 //! It follows that a worker which reduces a part of the net by itself makes about as many exchanges as there are wires
 //! between that part and the rest. If the period ended at each of them, every cell that was waiting then would be under
 //! suspicion, and each arrival there would put the next ones there: in `sort_bitonic` three times as many exchanges.
@@ -106,11 +112,25 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
     #[cold]
     #[inline(never)]
     fn arrive_shared(&mut self, at: u32, term: Term) -> Term {
+        if self.puts_off && self.is_unfinished(term) && self.stack.len() < self.stack.capacity() {
+            self.stack.push((Term::var(at), term.without_sub()));
+            return Term::ABSENT;
+        }
         if leads_on(term) {
             self.let_go(term);
         }
         self.exchanged += 1;
         self.heap.exchange(at, term)
+    }
+
+    /// Whether something is still to come to a node from this worker.
+    fn is_unfinished(&self, term: Term) -> bool {
+        class(term) > 3 && {
+            let slots = [term.offset(), term.offset() + 1].map(|at| self.heap.load(at));
+            slots
+                .iter()
+                .any(|slot| slot.is_absent() && self.owns(*slot))
+        }
     }
 
     /// Makes the cells that `term` leads to nobody's own, or all cells, by ending the period, if it leads to much.

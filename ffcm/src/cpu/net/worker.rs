@@ -1,6 +1,6 @@
 //! One worker: a stack of redexes, a list of free nodes, and the interactions.
 
-use super::exec::{frame, pairs};
+use super::exec::frame;
 use super::fused::Native;
 use super::heap::Heap;
 use super::pool::{Patience, Pool, Redex, Stop};
@@ -14,8 +14,6 @@ use crate::spec::word::{Class, Term, variant};
 
 /// Interactions after which a worker among others looks up from its work. In tests small nets are to be shared, too.
 const STEP: i64 = if cfg!(test) { 1 } else { 256 };
-/// Part of the stack that is handed over at once, and most pairs of words of it.
-const BAG: (usize, usize) = (8, 64);
 /// Free nodes fetched at once: the first time, and at most.
 const FETCH: (u32, u32) = (8, 1024);
 /// A worker that holds more free nodes than this gives half of them back, if there are others.
@@ -79,7 +77,7 @@ pub(super) struct Worker<'w, const SHARED: bool> {
     pub(super) free: Vec<u32>,
     /// Redexes and frames, newest last. Those below `bottom` have been given away.
     pub(super) stack: Vec<Redex>,
-    bottom: usize,
+    pub(super) bottom: usize,
     /// Redexes that the entry being run has led to.
     pub(super) pending: Vec<Redex>,
     pub(super) registers: Box<[Term; REGISTERS]>,
@@ -98,6 +96,10 @@ pub(super) struct Worker<'w, const SHARED: bool> {
     /// Whether another worker may have redexes. As long as none has, an arrival at a cell needs no atomic exchange.
     pub(super) others: bool,
     pub(super) period: Period,
+    /// Whether arrivals may be put off, see [`wires`](super::wires).
+    pub(super) puts_off: bool,
+    /// How often in a row it had nothing ripe for others.
+    pub(super) refusals: u32,
     /// Exchanges made since the last report.
     pub(super) exchanged: u64,
     pub(super) native: Native<'w>,
@@ -161,6 +163,8 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             patience: Patience::default(),
             others: false,
             period: Period::NONE,
+            puts_off: true,
+            refusals: 0,
             exchanged: 0,
             native: Native::NONE,
         }
@@ -182,6 +186,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         self.patience = Patience::default();
         self.others = false;
         self.period = Period::NONE;
+        self.refusals = 0;
         self.exchanged = 0;
         self.native.reset();
     }
@@ -301,77 +306,6 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         };
         self.quantum -= step;
         self.ticks += step;
-    }
-
-    #[cold]
-    fn share(&mut self) -> Result<(), Halt> {
-        if self.pool.stopped() {
-            return Err(Halt);
-        }
-        if self.offers() {
-            self.offer();
-        }
-        Ok(())
-    }
-
-    /// Who has nothing to give goes on without a look at the board, unless to learn that it is alone.
-    pub(super) fn offers(&self) -> bool {
-        self.oldest() > 0 || self.others && self.pool.calls_alone()
-    }
-
-    pub(super) fn offer(&mut self) {
-        let pool = self.pool;
-        if pool.offer(|| self.give()) {
-            self.others = false;
-        }
-    }
-
-    /// Pairs of words of the oldest redexes and frames, which are to be handed over: a small part of the stack, but at
-    /// least one of them, if as much is left. The oldest one usually leads to as much work as all the newer ones together;
-    /// those next to it belong to what the newest ones are busy with.
-    pub(super) fn oldest(&self) -> usize {
-        let live = &self.stack[self.bottom..];
-        let most = (live.len() / BAG.0).min(BAG.1);
-        let mut end = 0;
-        while let Some(&(word, _)) = live.get(end) {
-            let size = frame(word).map_or(1, |entry| {
-                pairs(self.program.entries[entry as usize].arguments)
-            });
-            let fits = if end == 0 {
-                size <= live.len() / 2
-            } else {
-                end + size <= most
-            };
-            if !fits {
-                break;
-            }
-            end += size;
-        }
-        end
-    }
-
-    /// The oldest redexes, for another worker.
-    pub(super) fn give(&mut self) -> Vec<Redex> {
-        let end = self.bottom + self.oldest();
-        let bag = self.stack[self.bottom..end].to_vec();
-        self.bottom = end;
-        if !bag.is_empty() {
-            self.others = true;
-            self.end_period();
-        }
-        // The dead entries below `bottom` never outgrow the live ones.
-        if self.bottom > self.stack.len() / 2 {
-            self.stack.drain(..self.bottom);
-            self.bottom = 0;
-        }
-        bag
-    }
-
-    /// Takes over what another worker gave.
-    pub(super) fn accept(&mut self, bag: Vec<Redex>) {
-        self.stack.extend(bag);
-        self.others = true;
-        self.end_period();
     }
 
     #[cold]
@@ -542,6 +476,15 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         }
     }
 
+    /// Connects what has been put off, see [`wires`](super::wires).
+    #[cold]
+    fn join_now(&mut self, a: Term, b: Term) -> Option<Redex> {
+        self.puts_off = false;
+        let redex = self.join(a, b);
+        self.puts_off = true;
+        redex
+    }
+
     /// Connects a term that is no wire end with another and returns the redex that results, if any. Meetings that need
     /// no memory beyond the nodes at hand, two atoms or an arithmetic step, are made at once.
     #[inline(always)]
@@ -603,7 +546,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         }
         let code = CODES[((class(a) << 3) | class(b)) as usize];
         match code {
-            LINK => Ok(self.join(a, b)),
+            LINK => Ok(self.join_now(a, b)),
             APPLY => self.annihilate(Opcode::Apply, a, b),
             DUPLICATE => self.copy(Opcode::Duplicate, a, b),
             COLLAPSE => self.copy(Opcode::Collapse, a, b),

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use ffcm::coprocessor::{
-    Coprocessor, EvaluateJob, FocusJob, HashJob, HashOutput, JobError, RewriteJob, evaluate_digest,
-    hash_digest, memory_digest, ranking_digest, rewrite_digest,
+    Columns, Coprocessor, EvaluateJob, FocusJob, HashJob, HashOutput, JobError, RewriteJob,
+    evaluate_digest, hash_digest, memory_digest, ranking_digest, rewrite_digest,
 };
 use ffcm::focus::FocusParams;
 use ffcm::graph::Graph;
@@ -214,10 +214,12 @@ impl Workload {
                 let book = Arc::new(book.map_err(Failure::failed)?);
                 let entry = book.find("weight");
                 let entry = entry.ok_or_else(|| Failure::failed("age-decay has no @weight"))?;
+                let terms = arguments(size, seed)?;
                 let job = Job::Rows {
                     book,
                     entry,
-                    arguments: arguments(size, seed)?,
+                    rows: terms.len() / ARITY,
+                    arguments: Columns::of_rows(&terms, ARITY),
                 };
                 named(size, "stake, age and kind a row".into(), job)
             }
@@ -315,7 +317,8 @@ enum Job {
     Rows {
         book: Arc<Book>,
         entry: u32,
-        arguments: Vec<Term>,
+        rows: usize,
+        arguments: Columns,
     },
 }
 
@@ -425,9 +428,7 @@ impl Case {
             Job::Memory { operations, .. } => Some(floor_bytes(operations) as u64),
             Job::Hash { data, .. } => Some(data.len() as u64),
             // The arguments read, number and interactions written.
-            Job::Rows { arguments, .. } => {
-                Some((size_of_val(&arguments[..]) + arguments.len() / ARITY * 16) as u64)
-            }
+            Job::Rows { rows, .. } => Some((rows * (ARITY * size_of::<u32>() + 16)) as u64),
         }
     }
 
@@ -498,18 +499,19 @@ impl Case {
             Job::Rows {
                 book,
                 entry,
+                rows,
                 arguments,
             } => {
+                let arguments = arguments.arguments();
                 let job = EvaluateJob {
                     book: Arc::clone(book),
                     entry: *entry,
-                    arity: ARITY,
-                    arguments,
+                    arguments: &arguments,
                     limits: ROW_LIMITS,
                 };
                 let (output, sample) = time(|| device.evaluate(&job));
                 let output = output?;
-                done(sample, output.rows.len() as u64, evaluate_digest(&output))
+                done(sample, *rows as u64, evaluate_digest(&output))
             }
         })
     }

@@ -16,7 +16,7 @@ struct Fault {
 
 const FILES: [&str; 15] = [
     "compile", "copy", "exec", "fused", "heap", "misses", "order", "pool", "program", "select",
-    "share", "template", "wires", "worker",
+    "shapes", "share", "template", "wires", "worker",
 ];
 
 const FAULTS: &[Fault] = &[

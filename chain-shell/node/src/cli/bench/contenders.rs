@@ -76,10 +76,8 @@ fn every(threads: &[usize]) -> Vec<Contender> {
     use ffcm::coprocessor::Provider;
     let mut all = one(Accelerator::Cpu, threads);
     let row_kernels = true;
-    let families: [&dyn Provider; 2] = [
-        &WgpuProvider { row_kernels },
-        &CudaProvider { row_kernels },
-    ];
+    let families: [&dyn Provider; 2] =
+        [&WgpuProvider { row_kernels }, &CudaProvider { row_kernels }];
     for family in families {
         let devices = family.devices();
         if devices.is_empty() {

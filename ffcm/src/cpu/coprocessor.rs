@@ -277,10 +277,11 @@ mod tests {
                         };
                         // The last row is short.
                         let terms = &arguments[..1 + 300 * round as usize];
+                        let columns = Columns::of_rows(terms, 2);
                         let job = EvaluateJob {
                             book: Arc::clone(book),
                             entry,
-                            arguments: &Columns::of_rows(terms, 2).arguments(),
+                            arguments: &columns.arguments(),
                             limits,
                         };
                         let found = cpu.evaluate(&job).unwrap();

@@ -53,10 +53,11 @@ fn check(book: &Arc<Book>, program: &Program, entry: u32, row: &[Term]) -> bool 
     let Lane::Number { term, counts } = program.run(&words(row, &program.columns)) else {
         return false;
     };
+    let columns = Columns::of_rows(row, row.len());
     let job = EvaluateJob {
         book: Arc::clone(book),
         entry,
-        arguments: &Columns::of_rows(row, row.len()).arguments(),
+        arguments: &columns.arguments(),
         limits: Limits::default(),
     };
     let expected = evaluate_by_rewriting(&OracleCoprocessor, &job).unwrap();

@@ -264,6 +264,7 @@ mod tests {
             })
             .collect();
         let mut endings = std::collections::BTreeSet::new();
+        let mut used = EvaluateOutput::default();
         for threads in [1, 2, 4] {
             let cpu = CpuCoprocessor::new(threads).unwrap();
             for (round, result_bytes) in [(0, 1 << 10), (1, 13), (2, 4)] {
@@ -284,6 +285,10 @@ mod tests {
                             limits,
                         };
                         let found = cpu.evaluate(&job).unwrap();
+                        // Whatever the memory was used for before.
+                        cpu.evaluate_into(&job, &mut used).unwrap();
+                        assert_eq!(used, found);
+                        used.numbers.push(Term::ERA);
                         let engine = NetEngine::new(book);
                         let mut expected = EvaluateOutput::default();
                         for row in 0..job.count() {

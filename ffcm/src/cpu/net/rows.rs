@@ -94,7 +94,8 @@ impl Rest {
 }
 
 impl NetEngine<'_> {
-    /// Reduces the rows of a job, on all threads of the current rayon pool if `shared`. Uses the memory of `output`, whatever is in it.
+    /// Reduces the rows of a job, on all threads of the current rayon pool if `shared`. Uses the memory of `output`, whatever
+    /// is in it.
     pub(crate) fn reduce_rows(
         &self,
         job: &EvaluateJob<'_>,
@@ -109,8 +110,9 @@ impl NetEngine<'_> {
             interactions,
             ..
         } = output;
-        numbers.truncate(count);
-        interactions.truncate(count);
+        let kept = count.min(numbers.len()).min(interactions.len());
+        numbers.truncate(kept);
+        interactions.truncate(kept);
         let mut rest = Rest::default();
         let run = |first, numbers: &mut [Term], interactions: &mut [u64]| {
             let places = Places {

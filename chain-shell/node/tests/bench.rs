@@ -491,6 +491,8 @@ fn comparisons_tell_changes_from_noise_and_other_results() {
         1,
         "`focus-bench/2`",
     );
+    #[cfg(unix)]
+    assert_fails(&run(&["bench", "history", "/dev/zero"]), 1, "longer than");
     assert_fails(&run(&["bench", "history", text(&none)]), 1, "none.json");
     assert_fails(
         &run(&["bench", "compare", "/nowhere/a.json", text(&other)]),

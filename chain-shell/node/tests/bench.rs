@@ -509,6 +509,11 @@ fn a_software_adapter_is_a_contender_with_transfers_where_there_is_one() {
     let output = focus_with_adapters(&words).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for ceiling in report["ceilings"].as_array().unwrap() {
+        let measured = !ceiling["copy"].is_null();
+        assert_eq!(measured, ceiling["atomics"].is_f64(), "{ceiling:#}");
+        assert_eq!(measured, ceiling["why"].is_null(), "{ceiling:#}");
+    }
     for row in report["rows"].as_array().unwrap() {
         let backend = row["backend"].as_str().unwrap();
         if backend == "cpu" || row["state"] != "ok" {

@@ -491,6 +491,8 @@ fn comparisons_tell_changes_from_noise_and_other_results() {
         1,
         "`focus-bench/2`",
     );
+    #[cfg(unix)]
+    assert_fails(&run(&["bench", "history", "/dev/zero"]), 1, "longer than");
     assert_fails(&run(&["bench", "history", text(&none)]), 1, "none.json");
     assert_fails(
         &run(&["bench", "compare", "/nowhere/a.json", text(&other)]),
@@ -507,6 +509,11 @@ fn a_software_adapter_is_a_contender_with_transfers_where_there_is_one() {
     let output = focus_with_adapters(&words).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for ceiling in report["ceilings"].as_array().unwrap() {
+        let measured = !ceiling["copy"].is_null();
+        assert_eq!(measured, ceiling["atomics"].is_f64(), "{ceiling:#}");
+        assert_eq!(measured, ceiling["why"].is_null(), "{ceiling:#}");
+    }
     for row in report["rows"].as_array().unwrap() {
         let backend = row["backend"].as_str().unwrap();
         if backend == "cpu" || row["state"] != "ok" {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::compare::signed;
-use super::history::History;
+use super::history::{History, Line};
 use super::plot::{Axis, Bar, Scale, Series, Strip, bars, decades, lines, strips};
 use super::schema::{Report, Row, State, Told};
 use super::svg::{SERIES, Svg, escape};
@@ -539,6 +539,16 @@ fn references(report: &Report) -> String {
     text + "</ul>\n</section>\n"
 }
 
+/// Numbers of reports, from one, and medians over the first of them.
+fn of_first(line: &Line) -> Vec<(f64, f64)> {
+    let first = line.medians.iter().flatten().next();
+    let of_first = |(at, median): (i32, &Option<f64>)| {
+        let share = (*median)? / first?.max(1e-9);
+        Some((f64::from(at), share))
+    };
+    (1..).zip(&line.medians).filter_map(of_first).collect()
+}
+
 /// The page of a history: a picture for each workload and size.
 pub fn history(history: &History) -> String {
     let mut contenders: Vec<&str> = Vec::new();
@@ -574,10 +584,7 @@ pub fn history(history: &History) -> String {
                     .position(|name| *name == line.contender)
                     .unwrap_or(0),
                 name: line.contender.clone(),
-                points: (1..)
-                    .zip(&line.medians)
-                    .filter_map(|(at, median)| Some((f64::from(at), (*median)?)))
-                    .collect(),
+                points: of_first(line),
                 joined: true,
                 marked: true,
             })
@@ -589,9 +596,9 @@ pub fn history(history: &History) -> String {
             show: whole,
         };
         let y = Axis {
-            label: "seconds",
-            scale: Scale::Log,
-            show: short_seconds,
+            label: "times the seconds of the first",
+            scale: Scale::Linear,
+            show: si_short,
         };
         Some((caption.clone(), lines(&caption, x, y, &series)?))
     };
@@ -607,7 +614,7 @@ pub fn history(history: &History) -> String {
     body += "</ol>\n";
     body += &section(
         "Median by report",
-        "In the order in which the reports were made.",
+        "Over the first report's, in the order in which the reports were made: 2 is twice as slow.",
         pictures,
     );
     body += "<section>\n<h2>Rows</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>work</th><th>size</th><th>backend</th>";

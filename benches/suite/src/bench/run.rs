@@ -38,6 +38,8 @@ pub struct Rates {
     pub upload: f64,
     /// From device to host.
     pub download: f64,
+    /// Atomic additions per second to random words of 8 MiB; none where there is no kernel for that.
+    pub atomics: Option<f64>,
 }
 
 /// What a device tells besides doing jobs.
@@ -220,7 +222,10 @@ fn ceiling(contender: &Contender, quick: bool) -> Result<Ceiling, Failure> {
                 ceiling.copy = Some(rates.copy);
                 ceiling.upload = Some(rates.upload);
                 ceiling.download = Some(rates.download);
-                ceiling.why = Some("atomics are measured on the CPU alone".into());
+                ceiling.atomics = rates.atomics;
+                if rates.atomics.is_none() {
+                    ceiling.why = Some("there is no kernel that measures its atomics".into());
+                }
             }
             Err(reason) => ceiling.why = Some(reason),
         },

@@ -1,6 +1,8 @@
 //! What a run of the matrix leaves: the types behind `focus-bench/1`, written and read with serde.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +16,7 @@ use crate::machine::Machine;
 pub const SCHEMA: &str = "focus-bench/1";
 
 /// Longest file that is read as a report, in bytes.
-const REPORT_BYTES: u64 = 256 << 20;
+const REPORT_BYTES: u64 = 64 << 20;
 
 /// A run of the matrix.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -275,14 +277,16 @@ struct Head {
 impl Report {
     /// Reads a report. A file of another format or version is an error that says so.
     pub fn read(path: &Path) -> Result<Report, Failure> {
-        let long = std::fs::metadata(path).map_err(|error| Failure::file(path, &error))?;
-        if long.len() > REPORT_BYTES {
-            return Err(Failure::file(
-                path,
-                &format!("longer than {REPORT_BYTES} bytes"),
-            ));
+        let mut bytes = Vec::new();
+        let read = File::open(path).and_then(|file| {
+            let mut bounded = file.take(REPORT_BYTES + 1);
+            bounded.read_to_end(&mut bytes)
+        });
+        let read = read.map_err(|error| Failure::file(path, &error))?;
+        if read as u64 > REPORT_BYTES {
+            let long = format!("longer than {REPORT_BYTES} bytes");
+            return Err(Failure::file(path, &long));
         }
-        let bytes = std::fs::read(path).map_err(|error| Failure::file(path, &error))?;
         Report::parse(&bytes).map_err(|error| Failure::file(path, &error))
     }
 

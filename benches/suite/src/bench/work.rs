@@ -140,24 +140,24 @@ impl Workload {
     /// Bytes of host memory that making and running a size takes at the peak, about, and rather too many: inputs, what
     /// is sorted on the way, and what `contenders` engines keep prepared.
     pub fn bytes(&self, size: u64, contenders: usize) -> u64 {
-        let contenders = contenders.max(1) as u64;
-        let (each, kept) = match self {
+        let each = match self {
             // A node an interaction at the worst, of 16 bytes; the heap has a bound of its own.
             Workload::Net(_) => return size.saturating_mul(16).min(Limits::default().nodes * 16),
-            // Arcs twice while they are sorted, a batch of changes, the graph; what a ranker keeps.
+            // Arcs twice while they are sorted, a batch of changes, the graph; what each ranker keeps.
             Workload::Graph(shape) => {
                 let nodes = generate::nodes(*shape, size.min(generate::EDGES_MAX));
-                return graph_bytes(nodes, size, contenders)
-                    .saturating_add(size.saturating_mul(24));
+                let graph = graph_bytes(nodes, size, contenders.max(1) as u64);
+                return graph.saturating_add(size.saturating_mul(24));
             }
-            // The operation, its vector, its result.
-            Workload::Memory => (320, 320),
-            Workload::Blake3 | Workload::Sha256 => (1, 1),
+            // The operation, its vector and its result.
+            Workload::Memory => 400,
+            // The input, its digests and what points to it.
+            Workload::Blake3 | Workload::Sha256 => 2,
             Workload::Nonces => return 1 << 16,
-            // Three arguments, the answer.
-            Workload::AgeDecay => (24, 16 + 24),
+            // Three arguments, the answer, and both once more on the way.
+            Workload::AgeDecay => 80,
         };
-        size.saturating_mul(each + kept * contenders)
+        size.saturating_mul(each)
     }
 
     /// The job of a size.

@@ -79,6 +79,7 @@ impl Meter for Wire {
             copy: 1e9,
             upload: 1e9,
             download: 1e9,
+            atomics: None,
         })
     }
 }

@@ -366,6 +366,11 @@ fn publish(report: &Report, options: &Options) -> Result<(), Failure> {
         }
         None => print(text::report(report))?,
     }
+    verdict(report)
+}
+
+/// Exit code 3 if any row gave another result.
+fn verdict(report: &Report) -> Result<(), Failure> {
     match report.wrong().next() {
         None => Ok(()),
         Some(row) => Err(Failure::mismatch(format!(
@@ -380,6 +385,11 @@ fn publish(report: &Report, options: &Options) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::ExitCode;
+
+    use ffcm_suite::bench::Contender;
+    use ffcm_suite::bench::schema::State;
+
     use super::*;
 
     #[test]
@@ -399,6 +409,28 @@ mod tests {
         ] {
             assert!(size(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn one_wrong_row_is_exit_code_3() {
+        let options = Options {
+            backend: vec![Wanted::All],
+            threads: vec![1],
+            runs: 5,
+            warmup: 0,
+            quick: true,
+            seed: 1,
+            memory: None,
+            json: None,
+            html: None,
+        };
+        let mut plan = options.plan();
+        (plan.workloads, plan.sizes) = (vec![Workload::Sha256], vec![100]);
+        let mut report = run_matrix(plan, &[Contender::cpu(1)], &|_| ()).unwrap();
+        assert!(verdict(&report).is_ok());
+        report.rows[0].state = State::Wrong;
+        let code = verdict(&report).unwrap_err().report();
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(3)));
     }
 
     #[test]

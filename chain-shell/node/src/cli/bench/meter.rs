@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ffcm_suite::bench::{Meter, Rates, Sent};
 use ffcm_suite::timing::time;
+use ffcm_wgsl::device::{Binding, Groups, Source};
 
 /// Words of a transfer that is timed, 16 MiB, and of a quick one.
 const TRANSFER: [u64; 2] = [4 << 20, 1 << 16];
@@ -12,6 +13,57 @@ const TRANSFER: [u64; 2] = [4 << 20, 1 << 16];
 const ROUNDS: usize = 5;
 /// Copies that are submitted together.
 const COPIES: u32 = 16;
+
+/// Words that are added to, 8 MiB.
+const WORDS: u64 = 1 << 21;
+/// Invocations that add, and additions of each; a workgroup has as many as every device takes.
+const INVOCATIONS: u32 = 1 << 16;
+const ADDITIONS: u32 = 64;
+const WORKGROUP: u32 = 64;
+
+/// Additions to words in a pseudo-random order (a step of xorshift32 each), so that few meet.
+const ATOMICS: &str = "
+@group(0) @binding(0) var<storage, read_write> table: array<atomic<u32>>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    var at = id.x * 2654435769u + 1u;
+    for (var i = 0u; i < 64u; i++) {
+        at ^= at << 13u;
+        at ^= at >> 17u;
+        at ^= at << 5u;
+        atomicAdd(&table[at & 0x1fffffu], 1u);
+    }
+}
+";
+
+/// Atomic additions per second, launch and the wait for it included.
+fn atomics(gpu: &ffcm_wgsl::device::Gpu, quick: bool) -> Result<f64, String> {
+    let source = Source {
+        name: "bench: atomics",
+        text: ATOMICS.to_owned(),
+        entry: "main",
+        bindings: &[Binding::Write],
+    };
+    let kernel = gpu.unkept_kernel(&source).map_err(text)?;
+    let table = gpu.buffer("atomics", WORDS).map_err(text)?;
+    let bound = gpu.bind(&kernel, &[table.slice(0, WORDS)]).map_err(text)?;
+    let mut launches = 0u64;
+    let seconds = best(quick, || {
+        launches += 1;
+        let mut commands = gpu.commands("atomics");
+        commands.dispatch(&bound, Groups::Count(INVOCATIONS / WORKGROUP));
+        let done = commands.submit_and_read(&table, 0, 1);
+        done.map(|_| ()).map_err(text)
+    })?;
+    let additions = u64::from(INVOCATIONS) * u64::from(ADDITIONS);
+    let all = gpu.read(&table, 0, WORDS).map_err(text)?;
+    let found: u64 = all.iter().copied().map(u64::from).sum();
+    match found == additions * launches {
+        true => Ok(additions as f64 / seconds),
+        false => Err("an atomic addition on the device was lost".into()),
+    }
+}
 
 /// An adapter of WebGPU.
 pub(super) struct WgpuMeter(pub(super) Arc<ffcm_wgsl::device::Gpu>);
@@ -43,13 +95,17 @@ impl Meter for WgpuMeter {
         };
         let copy = best(quick, copy)?;
         let few = words.min(TRANSFER[0]);
-        transfers(
+        let rates = transfers(
             quick,
             copied(words, copy),
             &pattern(few),
             |data| gpu.upload(&to, 0, data).map_err(text),
             |start, words| gpu.read(&to, start, words).map_err(text),
-        )
+        )?;
+        Ok(Rates {
+            atomics: Some(atomics(gpu, quick)?),
+            ..rates
+        })
     }
 }
 
@@ -147,6 +203,7 @@ fn transfers(
         // Where a word takes as long as everything, the rate is not the wire's, and all of the time counts.
         upload: rate(if up > 2.0 * one { up - one } else { up }),
         download: rate(down),
+        atomics: None,
     })
 }
 

@@ -27,7 +27,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
         // A new page that a few others link to; one old link counts more, another is gone.
         let page = graph.node_count();
         graph.add_nodes(1)?;
-        let news = (0..5).map(|blog| link(blog * 1000 + day, page, 10));
+        let news = (1..=5).map(|blog| link(blog * 1000 + day, page, 10));
         let changes = [link(day, day + 1, 4), link(page - 1, 0, 0)];
         graph.apply(&news.chain(changes).collect::<Vec<_>>())?;
 

@@ -1,6 +1,5 @@
 //! `focus graph`: operators on a graph in a file.
 
-use std::cmp::Reverse;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;

@@ -24,18 +24,17 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{} iterations from nothing", ranking.iterations);
 
     for day in 1..=3 {
-        // A new page that a few others link to; one old link counts more, another is gone.
-        let page = graph.node_count();
-        graph.add_nodes(1)?;
-        let news = (0..5).map(|blog| link(blog * 1000 + day, page, 10));
-        let changes = [link(day, day + 1, 4), link(page - 1, 0, 0)];
+        // A few pages link to another one; one old link counts more, another is gone.
+        let page = 1000 * day + 500;
+        let news = (1..=5).map(|blog| link(page + 10 * blog, page, 1));
+        let changes = [link(page + 7, page + 8, 4), link(page, page + 1, 0)];
         graph.apply(&news.chain(changes).collect::<Vec<_>>())?;
 
         ranker.refresh(&graph)?;
         let (next, effort) = ranker.rank_counted(&params, Some(&ranking.mass))?;
         ranking = next;
         println!(
-            "day {day}: page {page} has {:.6}, after {} iterations over {} of {} edges each",
+            "day {day}: page {page} has {:.6}, after {} iterations over {} of {} edges on average",
             share(ranking.mass[page as usize]),
             ranking.iterations,
             effort.edge_visits / u64::from(ranking.iterations),

@@ -101,6 +101,14 @@ const FAULTS: &[Fault] = &[
         says: "panicked",
     },
     Fault {
+        name: "a_duplicator_is_left_before_its_cells_are_written",
+        file: "copy",
+        from: "self.pair(s, absent, b.1);\n                self.link_to(duplicator(x), a)?;",
+        to: "self.link_to(duplicator(x), a)?;\n                self.pair(s, absent, b.1);",
+        found_by: "a_spine_against_an_arrival",
+        says: "panicked",
+    },
+    Fault {
         name: "nobody_is_woken_for_a_bag",
         file: "pool",
         from: "self.wake.notify_one();",

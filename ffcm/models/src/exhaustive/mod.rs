@@ -55,6 +55,7 @@ hold! {
     arrival_at_a_cell_that_was_ones_own
     arrival_behind_a_term_that_was_let_go
     two_openings_along_a_chain
+    a_spine_against_an_arrival
     joined_wires
     a_freed_node_is_reused_by_another
     a_bag_reaches_who_waits

@@ -117,6 +117,14 @@ pub(super) fn two_openings_along_a_chain() {
     reduce(2, "@main = r & {x y} ~ {1 y} & {x z} ~ {w z} & w ~ r");
 }
 
+/// A duplicator goes down a spine, one of whose ports another worker arrives at.
+pub(super) fn a_spine_against_an_arrival() {
+    reduce(
+        2,
+        "@main = r & {(p *) (q *)} ~ (x *) & (x *) ~ (1 *) & p ~ $([+] $(q r))",
+    );
+}
+
 /// Both ends of two wires are joined by both workers, and there are loops.
 pub(super) fn joined_wires() {
     reduce(

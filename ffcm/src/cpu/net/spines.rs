@@ -113,8 +113,6 @@ fn selectors_are_applied() {
         "(@id (@yes (1 (@id (2 r)))))",
         "(1 s) & @id ~ (s (2 r))",
         "(s (t r)) & @id ~ (s (1 u)) & @id ~ (t @no) & u ~ *",
-        "(x (x r))",
-        "(x (x (@id r)))",
         "(1 r)",
         "r",
     ];

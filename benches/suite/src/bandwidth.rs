@@ -1,5 +1,8 @@
 //! The floor under every memory-bound kernel: streaming bandwidth, measured in the same run.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
 use rayon::prelude::*;
 
 use crate::timing::time;
@@ -49,9 +52,49 @@ pub fn floor(tiny: bool) -> f64 {
     }
 }
 
+/// A counter alone in its cache lines.
+#[repr(align(128))]
+struct Alone(AtomicU64);
+
+/// Seconds in which one thread sees what another has written, and answers: half of a turn of `turns` in which two threads
+/// count up in the same cache line, each what the other has counted. Two threads of one net meet at such lines. On a
+/// virtual machine it depends on which cores of the host are its own at the moment.
+pub fn handover(turns: u64) -> f64 {
+    let counter = Alone(AtomicU64::new(0));
+    let count = |first: u64| {
+        for turn in 0..turns {
+            let mine = 2 * turn + first;
+            let mut looks = 0_u32;
+            while counter.0.load(Ordering::Acquire) != mine {
+                looks += 1;
+                match looks.is_multiple_of(1 << 12) {
+                    // Perhaps there is only one core.
+                    true => thread::yield_now(),
+                    false => std::hint::spin_loop(),
+                }
+            }
+            counter.0.store(mine + 1, Ordering::Release);
+        }
+    };
+    let ((), sample) = time(|| {
+        thread::scope(|scope| {
+            scope.spawn(|| count(1));
+            count(0);
+        });
+    });
+    assert_eq!(counter.0.into_inner(), 2 * turns, "a turn was lost");
+    sample.wall / (2 * turns.max(1)) as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_turn_of_a_handover_is_taken() {
+        let seconds = handover(100);
+        assert!(seconds.is_finite() && seconds > 0.0);
+    }
 
     #[test]
     fn triad_checks_itself_and_gives_a_rate() {

@@ -1,6 +1,7 @@
 //! Rows of the net programs: one thread, further threads against it, and memory.
 
 use super::{Figure, Plan, Reading, Row, Work};
+use crate::bandwidth::handover;
 use crate::failure::Failure;
 use crate::nets::{ProgramReport, check_with_oracle, measure, reduce};
 use crate::programs::{PROGRAMS, Program};
@@ -9,6 +10,7 @@ use crate::resident::growth;
 /// Measures every program.
 pub fn rows(plan: &Plan) -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
+    rows.extend(handover_row(plan));
     for program in &PROGRAMS {
         let sizes = match plan.quick {
             true => program.tiny,
@@ -31,7 +33,17 @@ pub fn rows(plan: &Plan) -> Result<Vec<Row>, Failure> {
             None => Row::unavailable(Work::Nets, what, 1, "", "no /proc/self/clear_refs"),
         });
     }
+    rows.extend(handover_row(plan));
     Ok(rows)
+}
+
+/// What two threads pay for meeting, where rows of two threads are measured: before the programs and after them.
+fn handover_row(plan: &Plan) -> Option<Row> {
+    plan.more_threads().next()?;
+    let turns = if plan.quick { 1_000 } else { 200_000 };
+    let what = "a cache line from core to core";
+    let seconds = Figure::Seconds(handover(turns));
+    Some(Row::new(Work::Nets, what, 2, seconds, "every turn taken"))
 }
 
 /// What memory a program may add, in MiB.

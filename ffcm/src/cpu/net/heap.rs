@@ -16,6 +16,7 @@ const FREED: Term = Term(u64::MAX);
 /// The reservation is untouched zero pages until a node is first handed out, so its size costs address space only.
 /// Every slot is atomic: two owners of a wire may arrive at its cell at the same time, and everything else is ordered
 /// by those meetings (see the module documentation).
+#[repr(align(128))]
 pub(super) struct Heap {
     slots: Box<[AtomicU64]>,
     /// Nodes handed out by bumping so far; never beyond `nodes`.

@@ -36,6 +36,7 @@ pub(super) enum Stop {
 
 /// The meeting point of the workers. All scheduling decisions are made under one lock; busy workers only read
 /// `signal`.
+#[repr(align(128))]
 pub(super) struct Pool<'p> {
     /// Number of workers that want a bag, and [`ALONE`]; or [`STOP`]. Written under the lock only.
     signal: AtomicU32,

@@ -67,7 +67,9 @@ impl Buffers {
 /// The run must stop: a reason has been given to the pool.
 pub(super) struct Halt;
 
-/// One worker. `SHARED` says that there may be others on the same heap.
+/// One worker. `SHARED` says that there may be others on the same heap. It writes to itself at every step, so nothing that
+/// others read may be in the same cache line.
+#[repr(align(128))]
 pub(super) struct Worker<'w, const SHARED: bool> {
     pub(super) heap: &'w Heap,
     pub(super) lowered: &'w [Lowered],

@@ -37,9 +37,6 @@ const QUEUE_MAX: usize = 64;
 /// Images kept in memory, at most, and bytes of them (32 MiB). Code in use stays as long as it is.
 const IMAGES_MAX: usize = 256;
 const BYTES_MAX: usize = 32 << 20;
-/// Priority of the thread that compiles: a weight of a tenth of that of others.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 10;
 /// A book of more nodes is not copied for the background.
 const NODES_MAX: usize = 1 << 18;
 
@@ -410,15 +407,6 @@ unsafe impl Fused for Handle {
     }
 }
 
-/// Gives this thread a tenth of a core where all cores are busy, so that a first run takes hardly longer than without native
-/// code. Linux has a priority for each thread; elsewhere it would be that of the whole process.
-fn yield_to_others() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(%error, "the compiler's thread keeps its priority");
-    }
-}
-
 impl Shared {
     /// Starts the thread that compiles, if it does not run yet. Whether there is one; none after the end.
     fn start(self: &Arc<Shared>) -> bool {
@@ -439,7 +427,6 @@ impl Shared {
 
     /// What the thread does.
     fn work(&self) {
-        yield_to_others();
         let mut renderer = None;
         while let Some(job) = self.next() {
             // Nothing that a panic could leave half done is used again: the renderer is made anew.

@@ -72,7 +72,7 @@ pub(super) fn leaves(shape: &Shape, elements: u8) -> u8 {
     let (mut bits, mut leaf, mut rest, mut element) = (0, 0, shape, 0);
     while let Shape::Pair(first, second) = rest {
         for _ in 0..first.leaves() {
-            bits |= (element < ELEMENTS && elements >> element & 1 == 1) as u8 * (1 << leaf);
+            bits |= u8::from(element < ELEMENTS && elements >> element & 1 == 1) << leaf;
             leaf += 1;
         }
         element += 1;

@@ -135,7 +135,7 @@ pub fn direction(files: &[File]) -> Problems {
 }
 
 /// Everything `ffcm` may depend on: no crate of this repository, no runtime, no device, no I/O.
-const FFCM_MAY_USE: [&str; 5] = ["blake3", "libm", "rayon", "sha2", "thiserror"];
+const FFCM_MAY_USE: [&str; 6] = ["blake3", "libm", "rayon", "rustix", "sha2", "thiserror"];
 
 /// The embedder's crate stays small: a new dependency is a decision, made here.
 pub fn ffcm_alone(files: &[File]) -> Problems {

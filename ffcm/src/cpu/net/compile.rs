@@ -67,6 +67,10 @@ pub(super) fn compile_within(definitions: &[Definition], effort: usize) -> Progr
     compiler.compile_all();
     compiler.enter_calls();
     compiler.compile_all();
+    assert!(
+        compiler.program.is_closed(),
+        "no entry leads out of the instructions"
+    );
     compiler.program
 }
 

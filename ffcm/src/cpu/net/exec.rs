@@ -167,7 +167,6 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
     #[inline(never)]
     fn execute_as<const NATIVE: bool>(&mut self, mut entry: u32) -> Result<Option<Redex>, Halt> {
         let program = self.program;
-        let ops = &*program.ops;
         'entry: loop {
             if NATIVE {
                 self.sample(entry);
@@ -181,7 +180,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
             self.reserve(at.nodes as usize)?;
             let mut pc = at.at as usize;
             loop {
-                let op = &ops[pc];
+                let op = program.op(pc);
                 pc += 1;
                 match *op {
                     Op::Count { tally } => {

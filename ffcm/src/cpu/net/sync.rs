@@ -46,7 +46,32 @@ pub(super) fn zeroed_slots(len: usize) -> Option<Box<[AtomicU64]>> {
     if start.is_null() {
         return None;
     }
+    ask_for_large_pages(start.cast(), layout.size());
     // SAFETY: `start` is a fresh allocation of exactly `len` slots with the layout that the box frees it with, and
     // all-zero bytes are valid atomics.
     Some(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(start, len)) })
 }
+
+/// Bytes at the start of the slots that have pages of the usual size, so that small reductions do not wait for a large one to
+/// be zeroed.
+const SMALL: usize = 4 << 20;
+
+/// Asks for large pages for all but the first bytes of a fresh allocation. Only speed depends on whether they are given:
+/// looking up addresses and faults of small pages are a fifth of the time of `cnots` and an eighth of `sum_tree`.
+#[cfg(target_os = "linux")]
+fn ask_for_large_pages(start: *mut u8, size: usize) {
+    use rustix::mm::{Advice, madvise};
+    let page = rustix::param::page_size();
+    let skip = start.addr().wrapping_add(SMALL).wrapping_neg() % page + SMALL;
+    let Some(length) = size.checked_sub(skip).map(|rest| rest / page * page) else {
+        return;
+    };
+    let from = start.wrapping_add(skip);
+    debug_assert!(from.addr().is_multiple_of(page) && skip + length <= size);
+    // SAFETY: the pages are whole pages of an allocation of the caller's, and this advice changes no contents.
+    // A kernel without large pages refuses, and gives small ones.
+    let _ = unsafe { madvise(from.cast(), length, Advice::LinuxHugepage) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ask_for_large_pages(_start: *mut u8, _size: usize) {}

@@ -704,3 +704,45 @@ fn what_there_is_no_effort_left_for_expands_its_template() {
         assert_eq!(found.last(), Some(&0));
     }
 }
+
+#[test]
+fn a_program_that_leads_out_of_itself_is_noticed() {
+    use super::program::{Entry, Op, Program};
+    let closed = |ops: &[Op], entry: u32, table: u32| {
+        let entry = Entry {
+            at: entry,
+            nodes: 0,
+            arguments: 0,
+            inputs: 0,
+        };
+        let program = Program {
+            ops: ops.to_vec(),
+            entries: vec![entry],
+            tables: vec![table, super::program::NONE],
+            ..Program::default()
+        };
+        program.is_closed()
+    };
+    let open = |miss| Op::Open {
+        from: 0,
+        first: 0,
+        second: 1,
+        w0: 0,
+        miss,
+    };
+    let switch = |zero, miss| Op::Switch {
+        from: 0,
+        before: 1,
+        zero,
+        miss,
+    };
+    assert!(closed(&[open(1), switch(0, 2), Op::End], 2, 1));
+    assert!(!closed(&[open(1), switch(0, 2), Op::End], 3, 1));
+    assert!(!closed(&[open(1), switch(0, 2), Op::End], 2, 3));
+    assert!(!closed(&[open(3), Op::End], 0, 0));
+    assert!(!closed(&[switch(2, 0), Op::End], 0, 0));
+    assert!(!closed(&[switch(0, 2), Op::End], 0, 0));
+    assert!(!closed(&[Op::End, Op::Jump { to: 2 }], 0, 0));
+    assert!(!closed(&[Op::End, open(0)], 0, 0));
+    assert!(!closed(&[], 0, 0));
+}

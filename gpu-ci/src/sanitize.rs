@@ -1,4 +1,4 @@
-//! The tests of the crate with unsafe code on the CPU, under AddressSanitizer.
+//! The tests of the crates with unsafe code on the CPU, the engines and native code, under AddressSanitizer.
 //!
 //! What it can see: accesses outside of what was allocated, after it was freed, and memory that nobody frees. What it cannot
 //! see: a node of a net's heap used after it was freed, since that heap is one allocation and its nodes are handed out by
@@ -45,7 +45,19 @@ pub fn run(root: &Path) -> Result<String, String> {
             .map(|(name, value)| (name, OsString::from(value)))
             .to_vec(),
     };
-    let tests = ["test", "-p", "ffcm", "--lib", "--tests", "--target", TARGET];
+    let tests = [
+        "test",
+        "-p",
+        "ffcm",
+        "-p",
+        "ffcm-jit",
+        "--features",
+        "ffcm-jit/native",
+        "--lib",
+        "--tests",
+        "--target",
+        TARGET,
+    ];
     let tally: Tally = cargo.tests(&tests)?;
     Ok(format!("AddressSanitizer: {tally}"))
 }

@@ -15,6 +15,7 @@ pub mod schema;
 pub mod spread;
 mod svg;
 pub mod text;
+mod wire;
 pub mod work;
 
-pub use run::{Contender, Meter, Plan, Rates, Sent, Started, Step, run};
+pub use run::{Contender, Plan, Started, Step, run};

@@ -9,6 +9,7 @@ pub mod crossover;
 pub mod generate;
 pub mod history;
 pub mod html;
+mod operators;
 mod plot;
 mod run;
 pub mod schema;

@@ -13,6 +13,7 @@ use ffcm_suite::bench::schema::Report;
 use ffcm_suite::bench::work::{Case, Suite, Workload, graph_bytes};
 use ffcm_suite::bench::{Plan, Step, html, run as run_matrix, text};
 use ffcm_suite::machine::available_bytes;
+use ffcm_suite::operators::TASKS;
 use ffcm_suite::programs::{PROGRAMS, Program};
 
 use super::super::crossover::CrossoverFile;
@@ -272,6 +273,7 @@ fn workloads(arguments: &MatrixArguments) -> Vec<Workload> {
         Suite::Memory => vec![Workload::Memory],
         Suite::Hash => vec![Workload::Blake3, Workload::Sha256, Workload::Nonces],
         Suite::Rows => vec![Workload::AgeDecay],
+        Suite::Operators => TASKS.map(Workload::Operator).to_vec(),
     };
     Suite::ALL.into_iter().filter(asked).flat_map(of).collect()
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ffcm::coprocessor::{Accelerator, Provider};
+use ffcm::device::meter::Meter;
 use ffcm_cuda::CudaProvider;
 use ffcm_wgsl::WgpuProvider;
 use serde::Serialize;
@@ -78,7 +79,7 @@ impl Backend {
 }
 
 /// An open device, whoever drives it.
-pub trait Device {
+pub trait Device: Meter {
     /// How it is opened.
     type Options;
 
@@ -90,12 +91,6 @@ pub trait Device {
 
     /// What went over the wire since it was opened.
     fn sent(&self) -> Traffic;
-
-    /// Seconds of the fastest of `rounds` times `copies` copies of `words` words from buffer to buffer, each checked.
-    fn time_copies(&self, words: u64, copies: u32, rounds: u32) -> Result<f64, Failure>;
-
-    /// Most words that one copy may have.
-    fn most_words(&self) -> u64;
 }
 
 /// A device as a report shows it.
@@ -141,8 +136,9 @@ fn copy_bandwidth(device: &impl Device, tiny: bool) -> Result<f64, Failure> {
         false => (1 << 28, 16, 5),
     };
     let words = words.min(device.most_words());
-    let best = device.time_copies(words, copies, rounds)?;
-    Ok((2 * 4 * words * u64::from(copies)) as f64 / best)
+    let best = device.time_copies(words, copies, rounds);
+    let best = best.map_err(Failure::failed)?;
+    Ok((2 * 4 * words * u64::from(copies)) as f64 / best.as_secs_f64())
 }
 
 /// What went over the wire in one run.

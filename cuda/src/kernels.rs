@@ -5,7 +5,7 @@
 pub(crate) mod generated;
 
 use crate::device::Source;
-use crate::{focus, hash, memory, net, rows};
+use crate::{focus, hash, measure, memory, net, rows};
 
 /// The machine's specification as CUDA C++: word layout, rule table, opcodes, number kinds and constants.
 pub const RULES: &str = include_str!("kernels/generated/rules.cuh");
@@ -44,6 +44,7 @@ pub fn all() -> Vec<Source> {
         focus::sources(),
         memory::sources(),
         hash::sources(),
+        measure::sources(),
     ]
     .concat()
 }

@@ -9,6 +9,7 @@ pub mod device;
 pub mod focus;
 pub mod hash;
 pub mod kernels;
+mod measure;
 pub mod memory;
 pub mod net;
 mod rows;

@@ -2,6 +2,7 @@
 
 mod accelerator;
 mod calibrate;
+mod crossover;
 mod digest;
 mod evaluate;
 mod fallback;
@@ -18,6 +19,8 @@ use crate::memory::{Memory, MemoryError, MemoryOp, SlotId};
 use crate::net::{Book, Call, Limits, Outcome, ReduceError};
 
 pub use accelerator::{Accelerator, AcceleratorError, Opened, ProvidedDevice, Provider};
+pub use calibrate::{Known, measure_crossovers};
+pub use crossover::{BySize, Crossover, Crossovers, JobKind};
 pub use digest::{
     ending, evaluate_digest, hash_digest, memory_digest, ranking_digest, rewrite_digest,
 };

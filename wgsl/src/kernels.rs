@@ -1,7 +1,7 @@
 //! The kernels' text. A kernel is put together from parts, the generated specification first.
 
 use crate::device::Source;
-use crate::{focus, hash, memory, net, rows};
+use crate::{focus, hash, measure, memory, net, rows};
 
 /// The machine's specification as WGSL: word layout, rule table, opcodes, number kinds and constants.
 pub const RULES: &str = include_str!("kernels/generated/rules.wgsl");
@@ -21,6 +21,7 @@ pub fn all() -> Vec<Source> {
         focus::sources(),
         memory::sources(),
         hash::sources(),
+        measure::sources(),
     ]
     .concat()
 }

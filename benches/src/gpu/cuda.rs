@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ffcm_cuda::device::{Buffer, CudaError, Gpu, Options};
+use ffcm_cuda::device::{Gpu, Options};
 
 use super::{Description, Device, Traffic};
 use crate::failure::Failure;
@@ -38,33 +38,6 @@ impl Device for Gpu {
             uploaded: stats.uploaded,
             read_back: stats.read_back,
         }
-    }
-
-    fn most_words(&self) -> u64 {
-        // Two buffers, beside what the engines hold.
-        let left = self.memory_limit().saturating_sub(self.memory_in_use());
-        (left / 4 / 4).max(1)
-    }
-
-    fn time_copies(&self, words: u64, copies: u32, rounds: u32) -> Result<f64, Failure> {
-        let buffers = || -> Result<[Buffer<u32>; 2], CudaError> {
-            let pattern: Vec<u32> = (1..=words as u32).collect();
-            let from = self.buffer_of("copy: from", &pattern)?;
-            Ok([from, self.buffer("copy: to", words)?])
-        };
-        let [from, to] = buffers().map_err(Failure::failed)?;
-        let mut best = f64::INFINITY;
-        // One more, to warm up.
-        for _ in 0..=rounds {
-            let copied = || (0..copies).try_for_each(|_| self.copy((&from, 0), (&to, 0), words));
-            let ((), elapsed) = self.timed(copied).map_err(Failure::failed)?;
-            let last = self.read(&to, words - 1, 1).map_err(Failure::failed)?;
-            if last != [words as u32] {
-                return Err(Failure::Mismatch("a copy on the device".into()));
-            }
-            best = best.min(elapsed.as_secs_f64());
-        }
-        Ok(best)
     }
 }
 

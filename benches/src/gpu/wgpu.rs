@@ -6,7 +6,6 @@ use ffcm_wgsl::device::{Gpu, Options};
 
 use super::{Description, Device, Traffic};
 use crate::failure::Failure;
-use crate::timing::time;
 
 impl Device for Gpu {
     type Options = Options;
@@ -38,32 +37,5 @@ impl Device for Gpu {
             uploaded: stats.uploaded,
             read_back: stats.read_back,
         }
-    }
-
-    fn most_words(&self) -> u64 {
-        // What every implementation takes in one buffer with room to spare, and what a software driver copies soon.
-        self.profile().binding_bytes.min(64 << 20) / 4
-    }
-
-    fn time_copies(&self, words: u64, copies: u32, rounds: u32) -> Result<f64, Failure> {
-        let pattern: Vec<u32> = (1..=words as u32).collect();
-        let from = self
-            .buffer_of("copy: from", &pattern)
-            .map_err(Failure::failed)?;
-        let to = self.buffer("copy: to", words).map_err(Failure::failed)?;
-        let mut best = f64::INFINITY;
-        // One more, to warm up.
-        for _ in 0..=rounds {
-            let mut commands = self.commands("copy");
-            for _ in 0..copies {
-                commands.copy(&from, 0, &to, 0, words);
-            }
-            let (last, sample) = time(|| commands.submit_and_read(&to, words - 1, 1));
-            if last.map_err(Failure::failed)? != [words as u32] {
-                return Err(Failure::Mismatch("a copy on the device".into()));
-            }
-            best = best.min(sample.wall);
-        }
-        Ok(best)
     }
 }

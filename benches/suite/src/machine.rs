@@ -25,10 +25,9 @@ pub struct Machine {
 impl Machine {
     /// Reads this machine's facts; the commit is that of the source tree the binary was built from.
     pub fn here() -> Machine {
-        let cpu_info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let memory_info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
         Machine {
-            cpu: field(&cpu_info, "model name").unwrap_or_else(unknown),
+            cpu: cpu_model(),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             memory_mib: field(&memory_info, "MemTotal")
                 .and_then(|v| v.split(' ').next()?.parse::<u64>().ok())
@@ -49,6 +48,12 @@ impl fmt::Display for Machine {
             self.cpu, self.cores, self.system, self.commit, self.rustc
         )
     }
+}
+
+/// Processor model, as far as the system tells (Linux).
+pub fn cpu_model() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    field(&text, "model name").unwrap_or_else(unknown)
 }
 
 /// Bytes of memory that new work may take without others losing theirs, where the system tells (Linux).

@@ -41,7 +41,7 @@ pub struct Arguments {
 }
 
 /// Rounds of label propagation.
-const ROUNDS: u32 = 10;
+pub(crate) const ROUNDS: u32 = 10;
 /// Largest weight; all sums of weights fit the floats that rivals add.
 pub const WEIGHT_MAX: u64 = 255;
 
@@ -75,6 +75,21 @@ pub const TASKS: [Task; 7] = [
     Task::Triangles,
     Task::Walks,
 ];
+
+impl Task {
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Task::Bfs => "bfs",
+            Task::Wcc => "wcc",
+            Task::Sssp => "sssp",
+            Task::Cdlp => "cdlp",
+            Task::Lcc => "lcc",
+            Task::Triangles => "triangles",
+            Task::Walks => "walks",
+        }
+    }
+}
 
 /// What a task gives, a number a node or one number.
 pub type Answer = Vec<u64>;
@@ -189,12 +204,18 @@ impl Input {
         graph.add_nodes(nodes).map_err(Failure::failed)?;
         let deltas: Vec<EdgeDelta> = arcs.iter().map(delta).collect();
         graph.apply(&deltas).map_err(Failure::failed)?;
-        let source = (0..nodes).max_by_key(|&node| (graph.out_degree(node), Reverse(node)));
         Ok(Input {
-            source: source.unwrap_or(0),
+            source: busiest(&graph),
             graph,
         })
     }
+}
+
+/// The first node with most edges: where searches start.
+pub(crate) fn busiest(graph: &Graph) -> u32 {
+    let nodes = 0..graph.node_count();
+    let most = nodes.max_by_key(|&node| (graph.out_degree(node), Reverse(node)));
+    most.unwrap_or(0)
 }
 
 enum Contender<'a> {
@@ -215,7 +236,7 @@ fn measure(
     for &threads in threads {
         let operators = Operators::builder().threads(threads).prepare(&input.graph);
         let operators = operators.map_err(Failure::failed)?;
-        let (made, sample) = time(|| operators.warm_up(operator(task, input)));
+        let (made, sample) = time(|| operators.warm_up(operator(task, input.graph.node_count())));
         made.map_err(Failure::failed)?;
         if task == Task::Wcc {
             // The same edges as a rival that keeps both directions: an undirected graph.
@@ -273,13 +294,15 @@ impl Contender<'_> {
     }
 }
 
-const WALKS: WalkOptions = WalkOptions {
+/// A walk of 20 steps from each node.
+pub(crate) const WALKS: WalkOptions = WalkOptions {
     steps: 20,
     per_start: 1,
     seed: 1,
 };
 
-fn operator(task: Task, input: &Input) -> Operator {
+/// The operator of a task on a graph of `nodes`.
+pub(crate) fn operator(task: Task, nodes: u32) -> Operator {
     match task {
         Task::Bfs => Operator::Bfs,
         Task::Wcc => Operator::Wcc,
@@ -288,13 +311,18 @@ fn operator(task: Task, input: &Input) -> Operator {
         Task::Lcc => Operator::Lcc,
         Task::Triangles => Operator::Triangles,
         Task::Walks => Operator::Walks {
-            count: input.graph.node_count().into(),
+            count: nodes.into(),
             steps: WALKS.steps,
         },
     }
 }
 
-fn ours(operators: &Operators, task: Task, source: u32) -> Result<(Answer, Sample), Failure> {
+/// Our answer to a task, and the time for it.
+pub(crate) fn ours(
+    operators: &Operators,
+    task: Task,
+    source: u32,
+) -> Result<(Answer, Sample), Failure> {
     fn timed<T>(
         run: impl FnOnce() -> Result<T, ffcm::operators::OperatorError>,
         answer: impl FnOnce(T) -> Answer,

@@ -177,6 +177,7 @@ fn the_report_has_the_fields_of_its_schema_and_every_row_its_parity() {
         ("memory", 1),
         ("hash", 3),
         ("rows", 1),
+        ("operators", 7),
     ];
     for (suite, workloads) in expected {
         for backend in ["cpu", "wgpu", "cuda"] {
@@ -306,6 +307,46 @@ fn files_and_programs_of_ones_own_are_measured() {
         (&"my.tsv".into(), &3.into())
     );
     assert_eq!(row["parity"]["against"], "oracle");
+    // Every format that is read, told from name and content.
+    let matrix = "%%MatrixMarket matrix coordinate pattern general\n3 3 2\n1 2\n2 3\n";
+    let package = "[[package]]\nname = \"a\"\nversion = \"1.0.0\"\ndependencies = [\"b\"]\n\n\
+                   [[package]]\nname = \"b\"\nversion = \"2.0.0\"\n";
+    let lock = format!("version = 4\n\n{package}");
+    let debian = "Package: a\nVersion: 1\nDepends: b, c\n\nPackage: b\nVersion: 1\n\nPackage: c\nVersion: 1\n";
+    let mut serialized = vec![0];
+    // Undirected: 2 neighbours, 2 nodes; where rows end; who is in them.
+    for number in [2i64, 2, 0, 1, 2] {
+        serialized.extend(number.to_le_bytes());
+    }
+    for neighbour in [1i32, 0] {
+        serialized.extend(neighbour.to_le_bytes());
+    }
+    let files: [(&str, &[u8], u64); 4] = [
+        ("my.mtx", matrix.as_bytes(), 2),
+        ("Cargo.lock", lock.as_bytes(), 1),
+        ("Packages", debian.as_bytes(), 2),
+        ("my.sg", &serialized, 2),
+    ];
+    let mut words = Vec::new();
+    for (name, content, _) in files {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        words.extend(["--edges".to_owned(), text(&path).to_owned()]);
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let report = bench_json(&[&words[..], &["--backend", "cpu"]].concat());
+    let rows = report["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), files.len());
+    for (row, (name, _, edges)) in rows.iter().zip(files) {
+        assert_eq!(
+            (&row["workload"], &row["items"]),
+            (&name.into(), &edges.into())
+        );
+        assert_eq!(
+            (&row["state"], &row["parity"]["equal"]),
+            (&"ok".into(), &true.into())
+        );
+    }
     let report = bench_json(&["run", text(&net), "--backend", "cpu"]);
     let row = &report["rows"][0];
     assert_eq!(
@@ -521,7 +562,12 @@ fn a_software_adapter_is_a_contender_with_transfers_where_there_is_one() {
             assert!(backend == "cpu" || row["state"] == "unavailable", "{row:#}");
             continue;
         }
-        assert_eq!(row["figures"]["transfers"]["told"], "calculated", "{row:#}");
+        let transfers = &row["figures"]["transfers"];
+        assert_eq!(transfers["told"], "timed", "{row:#}");
+        assert_eq!(transfers["timed_runs"], 3, "{row:#}");
+        for part in ["upload_seconds", "compute_seconds", "download_seconds"] {
+            assert!(transfers[part].as_f64().unwrap() > 0.0, "{part}: {row:#}");
+        }
         assert!(
             row["figures"]["transfers"]["read_back"].as_u64().unwrap() > 0,
             "{row:#}"

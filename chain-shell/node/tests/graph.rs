@@ -218,8 +218,100 @@ fn what_cannot_be_done_is_one_line() {
 }
 
 #[test]
+fn a_personal_ranking_is_that_of_the_oracle_with_these_stakes() {
+    let (folder, path) = file("links.tsv", LINKS);
+    let seeds = folder.path().join("seeds.tsv");
+    fs::write(&seeds, "ben\t2\n\neve\n").unwrap();
+    let labeled = ffcm_formats::read_path(&path, None, &ffcm_formats::Limits::default()).unwrap();
+    let node = |label: &str| labeled.labels.iter().position(|own| own == label).unwrap() as u32;
+    let expected = |stakes: &[(&str, u64)]| {
+        let mut graph = labeled.graph.clone();
+        for (label, stake) in stakes {
+            graph.set_stake(node(label), *stake).unwrap();
+        }
+        let params = ffcm::focus::FocusParams::default();
+        ffcm::oracle::focus::rank(&graph, &params, None).unwrap()
+    };
+    for (arguments, stakes) in [
+        (&["--seed", "ana"][..], &[("ana", 1)][..]),
+        (&["--seeds", text(&seeds)], &[("ben", 2), ("eve", 1)]),
+        (
+            &["--seed", "eve", "--seeds", text(&seeds)],
+            &[("ben", 2), ("eve", 2)],
+        ),
+    ] {
+        let expected = expected(stakes);
+        for threads in ["1", "3"] {
+            let out = folder.path().join("out.tsv");
+            let words = [
+                "graph",
+                "ppr",
+                text(&path),
+                "--threads",
+                threads,
+                "--out",
+                text(&out),
+                "--json",
+            ];
+            let found = json(&[&words[..], arguments].concat());
+            assert_eq!(
+                found["found"]["digest"],
+                hex(&expected.digest()),
+                "{found:#}"
+            );
+            let mass: Vec<u64> = (fs::read_to_string(&out).unwrap().lines())
+                .map(|line| line.split_once('\t').unwrap().1.parse().unwrap())
+                .collect();
+            assert_eq!(mass, expected.mass);
+        }
+    }
+    let table = stdout(&["graph", "ppr", text(&path), "--seed", "eve", "--top", "2"]);
+    assert!(
+        table.contains("1 seeds") || table.contains("1 seed"),
+        "{table}"
+    );
+    assert!(
+        !table.contains("ana"),
+        "no path leads from eve to ana: {table}"
+    );
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn seeds_that_are_none_are_one_line() {
+    let (folder, path) = file("links.tsv", LINKS);
+    let seeds = |content: &str| {
+        let seeds = folder.path().join("seeds.tsv");
+        fs::write(&seeds, content).unwrap();
+        run(&["graph", "ppr", text(&path), "--seeds", text(&seeds)])
+    };
+    assert_fails(
+        &seeds("ana\nnobody\n"),
+        1,
+        "line 2: no node is called nobody",
+    );
+    assert_fails(&seeds("ana\t-1\n"), 1, "line 1: a stake is");
+    assert_fails(&seeds("ana\t0\n"), 1, "no node of interest has a stake");
+    assert_fails(&seeds(""), 1, "no node of interest has a stake");
+    let most = u64::MAX;
+    assert_fails(
+        &seeds(&format!("ana\t{most}\nana\t1\n")),
+        1,
+        "stakes of node 0",
+    );
+    let missing = run(&["graph", "ppr", text(&path), "--seeds", "/nowhere/seeds"]);
+    assert_fails(&missing, 1, "/nowhere/seeds");
+    let nobody = run(&["graph", "ppr", text(&path), "--seed", "nobody"]);
+    assert_fails(&nobody, 1, "no node is called nobody");
+    assert_eq!(run(&["graph", "ppr", text(&path)]).status.code(), Some(2));
+}
+
+#[test]
 fn every_operator_has_help_with_an_example() {
-    for operator in OPERATORS {
+    for operator in OPERATORS.into_iter().chain(["ppr"]) {
         let help = stdout(&["graph", operator, "--help"]);
         assert!(help.contains(&format!("focus graph {operator} ")), "{help}");
         assert!(help.contains("Example"), "{help}");

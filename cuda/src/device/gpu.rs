@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,9 @@ struct Counters {
     read_back: AtomicU64,
     launches: AtomicU64,
     round_trips: AtomicU64,
+    /// Nanoseconds of timed copies to the device and back.
+    upload_time: AtomicU64,
+    read_time: AtomicU64,
 }
 
 /// Memory of a device.
@@ -137,6 +140,8 @@ pub struct Gpu {
     memory_limit: u64,
     in_use: Arc<AtomicU64>,
     counters: Counters,
+    /// Whether copies between host and device are timed.
+    timing: AtomicBool,
     loaded: Mutex<Loaded>,
     compile_times: Mutex<Vec<(&'static str, Duration)>>,
 }
@@ -166,6 +171,7 @@ impl Gpu {
             memory_limit,
             in_use: Arc::default(),
             counters: Counters::default(),
+            timing: AtomicBool::new(false),
             loaded: Mutex::default(),
             compile_times: Mutex::default(),
         })
@@ -284,7 +290,13 @@ impl Gpu {
         self.counters
             .uploaded
             .fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        self.driver.upload(address, bytes)
+        let started = self.transfer_begins()?;
+        self.driver.upload(address, bytes)?;
+        if let Some(started) = started {
+            self.driver.wait()?;
+            add_time(&self.counters.upload_time, started);
+        }
+        Ok(())
     }
 
     /// Waits, and copies elements to the host.
@@ -309,8 +321,35 @@ impl Gpu {
             .read_back
             .fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.counters.round_trips.fetch_add(1, Ordering::Relaxed);
+        let started = self.transfer_begins()?;
         self.driver.download(address, bytes)?;
+        if let Some(started) = started {
+            add_time(&self.counters.read_time, started);
+        }
         Ok(data)
+    }
+
+    /// From now on each copy between host and device has the wire for itself and is timed, or no longer.
+    pub(crate) fn set_timing(&self, on: bool) {
+        self.timing.store(on, Ordering::Relaxed);
+    }
+
+    /// Time of the timed copies to the device and back, staging and waiting included.
+    pub(crate) fn transfer_times(&self) -> (Duration, Duration) {
+        let get = |time: &AtomicU64| Duration::from_nanos(time.load(Ordering::Relaxed));
+        (
+            get(&self.counters.upload_time),
+            get(&self.counters.read_time),
+        )
+    }
+
+    /// If copies are timed, waits for all that was queued, and says what time it is.
+    fn transfer_begins(&self) -> Result<Option<Instant>, CudaError> {
+        if !self.timing.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        self.driver.wait()?;
+        Ok(Some(Instant::now()))
     }
 
     /// Queues a copy of `count` elements between two buffers.
@@ -539,6 +578,13 @@ impl Gpu {
         let elapsed = self.driver.elapsed(from, to);
         Ok((result?, elapsed?))
     }
+}
+
+/// Adds the time since `started`.
+fn add_time(sum: &AtomicU64, started: Instant) {
+    // 2^64 nanoseconds are 584 years.
+    let time = started.elapsed().as_nanos() as u64;
+    sum.fetch_add(time, Ordering::Relaxed);
 }
 
 /// A share of the memory limit that nothing lies in yet.

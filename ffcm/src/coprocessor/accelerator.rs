@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use thiserror::Error;
 
+use super::calibrate::Known;
 use super::{Coprocessor, JobError, SelfTestError, calibrate, self_test};
 use crate::cpu::CpuCoprocessor;
 use crate::cpu::native::Fuser;
@@ -113,11 +114,23 @@ impl Accelerator {
         providers: &[&dyn Provider],
         fuser: Option<Arc<dyn Fuser>>,
     ) -> Result<Opened, AcceleratorError> {
+        self.open_known(threads, providers, fuser, &|_| None)
+    }
+
+    /// The same, knowing where devices were measured before to begin to win: where none is faster at the sizes that `auto`
+    /// times, one that wins on larger jobs is chosen, for a [`BySize`](super::BySize) to take.
+    pub fn open_known(
+        self,
+        threads: usize,
+        providers: &[&dyn Provider],
+        fuser: Option<Arc<dyn Fuser>>,
+        known: &Known<'_>,
+    ) -> Result<Opened, AcceleratorError> {
         let (name, index) = match self {
             Accelerator::Wgpu(index) => ("wgpu", index),
             Accelerator::Cuda(index) => ("cuda", index),
             Accelerator::Cpu | Accelerator::Auto => {
-                return self.open_cpu(threads, providers, fuser);
+                return self.open_cpu(threads, providers, fuser, known);
             }
         };
         let provider = providers.iter().find(|provider| provider.name() == name);
@@ -142,6 +155,7 @@ impl Accelerator {
         threads: usize,
         providers: &[&dyn Provider],
         fuser: Option<Arc<dyn Fuser>>,
+        known: &Known<'_>,
     ) -> Result<Opened, AcceleratorError> {
         let accelerator = Accelerator::Cpu;
         let cpu = match fuser {
@@ -163,7 +177,7 @@ impl Accelerator {
         }
         let start = Instant::now();
         let clock = || start.elapsed();
-        let (accelerator, coprocessor, line) = calibrate::choose(cpu, providers, &clock)?;
+        let (accelerator, coprocessor, line) = calibrate::choose(cpu, providers, &clock, known)?;
         Ok(Opened {
             accelerator,
             coprocessor,

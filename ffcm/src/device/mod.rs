@@ -4,4 +4,5 @@
 pub mod focus;
 pub mod hash;
 pub mod memory;
+pub mod meter;
 pub mod net;

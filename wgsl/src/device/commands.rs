@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use wgpu::{CommandEncoderDescriptor, ComputePassDescriptor, SubmissionIndex};
 
+use super::gpu::add_time;
 use super::readback::{self, Readback, Timer};
 use super::{Bound, Buffer, Gpu, GpuError};
 
@@ -182,7 +183,18 @@ impl<'a> Commands<'a> {
             true => Timer::new(gpu)?,
             false => None,
         };
-        let index = self.encode_and_submit(Some((buffer, start, &readback)), timer.as_ref())?;
+        let copied = (buffer, start, &readback);
+        // Timed, the copy is a submission of its own, made when what comes before is done.
+        let (index, started) = match gpu.is_timing() {
+            false => (self.encode_and_submit(Some(copied), timer.as_ref())?, None),
+            true => {
+                let label = self.label;
+                self.encode_and_submit(None, timer.as_ref())?;
+                let started = gpu.transfer_begins()?;
+                let copy = Commands::new(gpu, label);
+                (copy.encode_and_submit(Some(copied), None)?, started)
+            }
+        };
         let mapping = readback.request(gpu)?;
         let timer = match timer {
             Some(timer) => Some((timer.request(gpu)?, timer)),
@@ -190,6 +202,9 @@ impl<'a> Commands<'a> {
         };
         readback::wait(gpu, index)?;
         let data = readback.finish(gpu, &mapping)?;
+        if let Some(started) = started {
+            add_time(&gpu.counters.read_time, started);
+        }
         let time = match timer {
             Some((mapping, timer)) => timer.finish(gpu, &mapping)?,
             None => None,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -235,6 +235,9 @@ pub(super) struct Counters {
     pub(super) round_trips: AtomicU64,
     pub(super) uploaded: AtomicU64,
     pub(super) read_back: AtomicU64,
+    /// Nanoseconds of timed copies to the device and back.
+    pub(super) upload_time: AtomicU64,
+    pub(super) read_time: AtomicU64,
 }
 
 /// An open device. Threads may share it: an operation reports its own errors, and one that the driver reports outside
@@ -255,6 +258,8 @@ pub struct Gpu {
     /// Kept for readback, replaced by a larger one when needed.
     pub(super) staging: Mutex<Option<wgpu::Buffer>>,
     pub(super) counters: Counters,
+    /// Whether copies between host and device are timed.
+    timing: AtomicBool,
     /// Who does everything instead.
     #[cfg(feature = "remote")]
     pub(super) remote: Option<Arc<dyn super::Remote>>,
@@ -326,6 +331,7 @@ impl Gpu {
             kernels: Mutex::default(),
             staging: Mutex::default(),
             counters: Counters::default(),
+            timing: AtomicBool::new(false),
             #[cfg(feature = "remote")]
             remote: None,
         })
@@ -471,10 +477,56 @@ impl Gpu {
         if self.remote_upload(buffer, start, data)? {
             return Ok(());
         }
+        let started = self.transfer_begins()?;
         self.guarded(|| {
             self.queue
                 .write_buffer(&buffer.raw, start * 4, bytemuck::cast_slice(data));
-        })
+        })?;
+        if let Some(started) = started {
+            self.settle()?;
+            add_time(&self.counters.upload_time, started);
+        }
+        Ok(())
+    }
+
+    /// From now on each copy between host and device has the wire for itself and is timed, or no longer. False where
+    /// somebody else copies.
+    pub(crate) fn set_timing(&self, on: bool) -> bool {
+        #[cfg(feature = "remote")]
+        if self.remote.is_some() {
+            return false;
+        }
+        self.timing.store(on, Ordering::Relaxed);
+        true
+    }
+
+    /// Time of the timed copies to the device and back.
+    pub(crate) fn transfer_times(&self) -> (Duration, Duration) {
+        let get = |time: &AtomicU64| Duration::from_nanos(time.load(Ordering::Relaxed));
+        (
+            get(&self.counters.upload_time),
+            get(&self.counters.read_time),
+        )
+    }
+
+    pub(super) fn is_timing(&self) -> bool {
+        self.timing.load(Ordering::Relaxed)
+    }
+
+    /// If copies are timed, waits for all that was submitted, and says what time it is.
+    pub(super) fn transfer_begins(&self) -> Result<Option<Instant>, GpuError> {
+        if !self.is_timing() {
+            return Ok(None);
+        }
+        self.settle()?;
+        Ok(Some(Instant::now()))
+    }
+
+    /// Waits for everything, uploads included.
+    fn settle(&self) -> Result<(), GpuError> {
+        // A submission of nothing takes along what was written.
+        let index = self.guarded(|| self.queue.submit([]))?;
+        super::readback::poll(self, index)
     }
 
     /// Reads `words` words from word `start` on, after everything submitted so far.
@@ -622,6 +674,13 @@ impl Gpu {
     pub fn commands(&self, label: &'static str) -> Commands<'_> {
         Commands::new(self, label)
     }
+}
+
+/// Adds the time since `started`.
+pub(super) fn add_time(sum: &AtomicU64, started: Instant) {
+    // 2^64 nanoseconds are 584 years.
+    let time = started.elapsed().as_nanos() as u64;
+    sum.fetch_add(time, Ordering::Relaxed);
 }
 
 fn layout_entry(binding: u32, kind: Binding) -> BindGroupLayoutEntry {

@@ -90,9 +90,14 @@ impl Readback {
     }
 }
 
-/// Waits for a submission.
+/// Waits for a submission, and counts that.
 pub(super) fn wait(gpu: &Gpu, index: SubmissionIndex) -> Result<(), GpuError> {
     gpu.counters.round_trips.fetch_add(1, Ordering::Relaxed);
+    poll(gpu, index)
+}
+
+/// Waits for a submission.
+pub(super) fn poll(gpu: &Gpu, index: SubmissionIndex) -> Result<(), GpuError> {
     let started = Instant::now();
     let waited = gpu.guarded(|| {
         gpu.device.poll(PollType::Wait {

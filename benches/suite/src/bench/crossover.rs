@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use ffcm::coprocessor::Crossover::{From, Never, Unknown};
+use ffcm::coprocessor::{Crossovers, JobKind};
 use serde::{Deserialize, Serialize};
 
 use super::schema::{Row, State};
@@ -90,6 +92,36 @@ pub fn crossovers(rows: &[Row]) -> Vec<Crossover> {
     found
 }
 
+/// What a report says of a backend, for choosing where jobs run: only workloads of several sizes count. Where there are
+/// several of one kind of job, the device has to win all of them.
+pub fn known(all: &[Crossover], backend: &str) -> Crossovers {
+    let mut known = Crossovers::default();
+    let several = |one: &&Crossover| one.backend == backend && one.range.0 < one.range.1;
+    for one in all.iter().filter(several) {
+        let kind = match (one.suite.as_str(), one.workload.as_str()) {
+            ("nets", _) => JobKind::Rewrite,
+            ("rows", _) => JobKind::Evaluate,
+            ("focus", _) => JobKind::Focus,
+            ("memory", _) => JobKind::Memory,
+            ("hash", "nonces") => JobKind::Search,
+            ("hash", _) => JobKind::Hash,
+            _ => continue,
+        };
+        let from = match (one.standing, one.items) {
+            (Standing::Always, _) => From(one.range.0),
+            (Standing::From, Some(items)) => From(items.ceil() as u64),
+            _ => Never,
+        };
+        let from = match (known.get(kind), from) {
+            (From(one), From(other)) => From(one.max(other)),
+            (Unknown, from) => from,
+            _ => Never,
+        };
+        known.set(kind, from);
+    }
+    known
+}
+
 fn crossover(rows: &[&Row], device: &Row) -> Option<Crossover> {
     let is_cpu = |row: &&&Row| row.backend == "cpu" && row.state == State::Ok;
     let largest = rows
@@ -143,6 +175,43 @@ fn standing(gaps: &[(u64, f64)]) -> (Standing, Option<f64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_has_to_win_every_workload_of_a_kind_over_several_sizes() {
+        let one = |suite: &str, workload: &str, standing, items, range| Crossover {
+            suite: suite.into(),
+            workload: workload.into(),
+            backend: "wgpu:0".into(),
+            against: "cpu x2".into(),
+            standing,
+            items,
+            item: "items".into(),
+            range,
+        };
+        let (sizes, size) = ((100, 10_000), (100, 100));
+        let all = [
+            one("focus", "rmat", Standing::From, Some(1234.5), sizes),
+            one("focus", "grid", Standing::From, Some(99.0), sizes),
+            one("hash", "blake3", Standing::Always, None, sizes),
+            one("hash", "sha256", Standing::Mixed, None, sizes),
+            one("hash", "nonces", Standing::Always, None, sizes),
+            one("memory", "mixed", Standing::Always, None, size),
+            one("nets", "sum_rec", Standing::Never, None, sizes),
+        ];
+        let known = known(&all, "wgpu:0");
+        let expected = [
+            (JobKind::Focus, From(1235)),
+            (JobKind::Hash, Never),
+            (JobKind::Search, From(100)),
+            (JobKind::Memory, Unknown),
+            (JobKind::Rewrite, Never),
+            (JobKind::Evaluate, Unknown),
+        ];
+        for (kind, crossover) in expected {
+            assert_eq!(known.get(kind), crossover, "{kind:?}");
+        }
+        assert_eq!(super::known(&all, "wgpu:1"), Crossovers::default());
+    }
 
     #[test]
     fn the_crossover_lies_between_the_sizes_where_it_happens() {

@@ -498,8 +498,9 @@ fn table(report: &Report) -> String {
         put(&mut text, format_args!("<td>{parity}</td></tr>\n"));
     }
     text += "</tbody></table></div>\n<p>The ceiling is the backend's own copy bandwidth, above which \
-             the data stays in a cache, or the rate of its atomic additions. A transfer marked ~ is calculated: bytes counted, over the rate measured for such \
-             transfers. A coprocessor hides transfers behind its work, so that no clock goes around one. A digest is \
+             the data stays in a cache, or the rate of its atomic additions. Transfers and computing are told \
+             apart in runs of their own, in which each copy waits for what came before and is waited for: a job that hides \
+             copies behind its work takes less than their sum. What is marked ~ is calculated. A digest is \
              compared with the oracle's where the oracle can do the size; beyond that with that of the CPU on one thread, \
              and the oracle's on a smaller input.</p>\n</section>\n";
     text
@@ -510,8 +511,13 @@ fn transfers(figures: &super::schema::Figures) -> String {
     let shown = |value: Option<f64>| value.map_or_else(|| "?".to_owned(), seconds);
     match transfers.told {
         Told::None => "shared memory".to_owned(),
-        Told::Calculated => format!(
-            "~{} / {} / {}",
+        Told::Timed | Told::Calculated => format!(
+            "{}{} / {} / {}",
+            if transfers.told == Told::Timed {
+                ""
+            } else {
+                "~"
+            },
             shown(transfers.upload_seconds),
             shown(transfers.compute_seconds),
             shown(transfers.download_seconds)

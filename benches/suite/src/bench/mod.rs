@@ -9,12 +9,14 @@ pub mod crossover;
 pub mod generate;
 pub mod history;
 pub mod html;
+mod operators;
 mod plot;
 mod run;
 pub mod schema;
 pub mod spread;
 mod svg;
 pub mod text;
+mod wire;
 pub mod work;
 
-pub use run::{Contender, Meter, Plan, Rates, Sent, Started, Step, run};
+pub use run::{Contender, Plan, Started, Step, run};

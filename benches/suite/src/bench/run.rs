@@ -5,57 +5,28 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ffcm::coprocessor::{Coprocessor, OracleCoprocessor};
 use ffcm::cpu::CpuCoprocessor;
+use ffcm::device::meter::{Meter, Transfers};
 
 use super::ceilings;
 use super::crossover::crossovers;
 use super::generate::Shape;
 use super::schema::{
-    Ceiling, Figures, Parity, Report, Row, SCHEMA, Settings, State, Told, Transfers, contender,
-    references,
+    Ceiling, Figures, Parity, Report, Row, SCHEMA, Settings, State, contender, references,
 };
 use super::spread::Spread;
+use super::wire::{self, Timed};
 use super::work::{Broken, Case, Done, Suite, Workload};
 use crate::failure::Failure;
 use crate::machine::Machine;
 use crate::table::hex;
 use crate::timing::Sample;
 
-/// Bytes that have gone to a device and back since it was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sent {
-    /// To the device.
-    pub uploaded: u64,
-    /// Back.
-    pub read_back: u64,
-}
-
-/// Bytes per second of a device.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rates {
-    /// From buffer to buffer, read and written bytes counted.
-    pub copy: f64,
-    /// From host to device.
-    pub upload: f64,
-    /// From device to host.
-    pub download: f64,
-    /// Atomic additions per second to random words of 8 MiB; none where there is no kernel for that.
-    pub atomics: Option<f64>,
-}
-
-/// What a device tells besides doing jobs.
-pub trait Meter: Send + Sync {
-    /// What has gone over the wire so far.
-    fn sent(&self) -> Sent;
-    /// Measures it, with small buffers for a `quick` run.
-    fn rates(&self, quick: bool) -> Result<Rates, String>;
-}
-
 /// A backend that was started.
 pub struct Started {
     /// Runs the jobs.
     pub coprocessor: Arc<dyn Coprocessor>,
-    /// Counts and rates of a device; none for the CPU.
-    pub meter: Option<Box<dyn Meter>>,
+    /// Counts and times what a device does besides; none for the CPU.
+    pub meter: Option<Arc<dyn Meter>>,
 }
 
 /// Who takes part.
@@ -217,18 +188,7 @@ fn ceiling(contender: &Contender, quick: bool) -> Result<Ceiling, Failure> {
         Ok(Started { meter: None, .. }) => return ceilings::cpu(contender.threads, quick),
         Ok(Started {
             meter: Some(meter), ..
-        }) => match meter.rates(quick) {
-            Ok(rates) => {
-                ceiling.copy = Some(rates.copy);
-                ceiling.upload = Some(rates.upload);
-                ceiling.download = Some(rates.download);
-                ceiling.atomics = rates.atomics;
-                if rates.atomics.is_none() {
-                    ceiling.why = Some("there is no kernel that measures its atomics".into());
-                }
-            }
-            Err(reason) => ceiling.why = Some(reason),
-        },
+        }) => wire::ceilings(&**meter, quick, &mut ceiling),
     }
     Ok(ceiling)
 }
@@ -309,7 +269,9 @@ struct Turn<'a> {
     contender: &'a Contender,
     first: Option<Done>,
     samples: Vec<Sample>,
-    sent: Sent,
+    sent: Transfers,
+    /// Runs in which copies were timed.
+    timed: Vec<Timed>,
     broken: Option<Broken>,
     /// The first digest that differed from what was expected.
     wrong: Option<[u8; 32]>,
@@ -324,7 +286,13 @@ impl Turn<'_> {
         if self.broken.is_some() || self.wrong.is_some() {
             return;
         }
-        let sent = || started.meter.as_ref().map(|m| m.sent()).unwrap_or_default();
+        let sent = || {
+            started
+                .meter
+                .as_ref()
+                .map(|m| m.transfers())
+                .unwrap_or_default()
+        };
         let before = sent();
         match case.run(&*started.coprocessor) {
             Err(broken) => self.broken = Some(broken),
@@ -333,14 +301,35 @@ impl Turn<'_> {
                     self.wrong = Some(done.digest);
                 }
                 if timed {
-                    let after = sent();
-                    self.sent = Sent {
-                        uploaded: after.uploaded.saturating_sub(before.uploaded),
-                        read_back: after.read_back.saturating_sub(before.read_back),
-                    };
+                    self.sent = sent().since(before);
                     self.samples.push(done.sample);
                 }
                 self.first.get_or_insert(done);
+            }
+        }
+    }
+
+    /// Runs once more with each copy between host and device timed. These runs count for nothing else: they wait
+    /// where others overlap.
+    fn run_timed(&mut self, case: &Case, expected: &[u8; 32]) {
+        let Ok(Started {
+            coprocessor,
+            meter: Some(meter),
+        }) = &self.contender.started
+        else {
+            return;
+        };
+        if self.broken.is_some() || self.wrong.is_some() {
+            return;
+        }
+        match wire::run_timed(case, &**coprocessor, &**meter) {
+            None => {}
+            Some(Err(broken)) => self.broken = Some(broken),
+            Some(Ok((done, timed))) => {
+                if done.digest != *expected {
+                    self.wrong = Some(done.digest);
+                }
+                self.timed.push(timed);
             }
         }
     }
@@ -378,7 +367,8 @@ impl Matrix<'_> {
                 contender,
                 first: None,
                 samples: Vec::new(),
-                sent: Sent::default(),
+                sent: Transfers::default(),
+                timed: Vec::new(),
                 broken: None,
                 wrong: None,
             })
@@ -396,6 +386,11 @@ impl Matrix<'_> {
                 }
                 turn.run(case, &expected, round >= untimed);
             }
+        }
+        for turn in &mut turns {
+            let name = turn.contender.name();
+            self.say(&format!("{what} on {name}: timing its copies"));
+            (0..wire::RUNS).for_each(|_| turn.run_timed(case, &expected));
         }
         for (turn, (ceiling, small)) in turns.iter().zip(self.ceilings.iter().zip(&check.found)) {
             let digests = Digests {
@@ -497,29 +492,16 @@ fn figures(case: &Case, turn: &Turn<'_>, ceiling: &Ceiling) -> Option<Figures> {
             Suite::Nets => ceiling.atomics.map(|most| rate / most),
             _ => None,
         },
-        transfers: transfers(turn, ceiling, median),
+        transfers: transfers(turn, median),
         seconds,
     })
 }
 
-fn transfers(turn: &Turn<'_>, ceiling: &Ceiling, median: f64) -> Transfers {
+fn transfers(turn: &Turn<'_>, median: f64) -> super::schema::Transfers {
     let metered = turn.contender.started.as_ref();
-    let metered = metered.is_ok_and(|started| started.meter.is_some());
-    let seconds = |bytes: u64, rate: Option<f64>| rate.map(|rate| bytes as f64 / rate);
-    let up = seconds(turn.sent.uploaded, ceiling.upload);
-    let down = seconds(turn.sent.read_back, ceiling.download);
-    let (told, compute) = match (metered, up.zip(down)) {
-        (false, _) => (Told::None, Some(median)),
-        (true, Some((up, down))) => (Told::Calculated, Some((median - up - down).max(0.0))),
-        (true, None) => (Told::Counted, None),
-    };
-    Transfers {
-        told,
-        uploaded: turn.sent.uploaded,
-        read_back: turn.sent.read_back,
-        upload_seconds: up.filter(|_| metered),
-        download_seconds: down.filter(|_| metered),
-        compute_seconds: compute,
+    match metered.is_ok_and(|started| started.meter.is_some()) {
+        true => wire::transfers(turn.sent, &turn.timed),
+        false => wire::shared(median),
     }
 }
 

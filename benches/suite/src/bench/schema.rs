@@ -188,10 +188,11 @@ pub struct Figures {
 pub enum Told {
     /// Nothing is transferred: the memory is shared.
     None,
-    /// Bytes are counted and divided by the rate measured for such transfers. The coprocessor overlaps and hides
-    /// transfers, so no clock can be put around one.
+    /// Each copy was timed, in runs of their own in which it had the wire for itself.
+    Timed,
+    /// Bytes were counted and divided by the rate of such transfers, as earlier versions did.
     Calculated,
-    /// Bytes are counted, rates could not be measured.
+    /// Bytes are counted; where they end and computing begins was not measured.
     Counted,
 }
 
@@ -208,8 +209,12 @@ pub struct Transfers {
     pub upload_seconds: Option<f64>,
     /// Seconds for the latter.
     pub download_seconds: Option<f64>,
-    /// Median seconds without either.
+    /// Median seconds without either: of the timed runs, or of all where nothing is transferred.
     pub compute_seconds: Option<f64>,
+    /// Runs in which copies were timed; in them nothing overlaps, so that the three add up to more than the median of the
+    /// others where a job hides copies behind its work.
+    #[serde(default)]
+    pub timed_runs: u32,
 }
 
 /// What a result was held against.

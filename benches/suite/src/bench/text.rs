@@ -230,9 +230,10 @@ fn figure_cells(figures: &Figures) -> [String; 7] {
 
 fn transfer_cells(figures: &Figures) -> [String; 3] {
     let transfers = &figures.transfers;
-    // A transfer is calculated from counted bytes, which the mark says.
+    // What is calculated from counted bytes has a mark.
     let told = |value: Option<f64>| match transfers.told {
         Told::None => NONE.to_owned(),
+        Told::Timed => or_none(value, seconds),
         Told::Calculated => or_none(value, |value| format!("~{}", seconds(value))),
         Told::Counted => "?".to_owned(),
     };
@@ -271,9 +272,15 @@ fn footnotes(report: &Report) -> String {
                 .is_some_and(|f| f.transfers.told == told)
         }
     };
+    if rows().any(told(Told::Timed)) {
+        text += "\nup, compute, down: medians of runs of their own, in which each copy between host and device waits for \
+                 what came before and is waited for; a job that hides copies behind its work takes less than their sum\n";
+    }
+    if rows().any(told(Told::Counted)) {
+        text += "\n? bytes are counted, how long they take was not measured\n";
+    }
     if rows().any(told(Told::Calculated)) {
-        text += "\n~ transfers are bytes counted over the rate measured for such transfers: a coprocessor \
-                 hides them behind its work, so that no clock goes around one\n";
+        text += "\n~ transfers are bytes counted over the rate measured for such transfers\n";
     }
     let cached = |row: &Row| row.figures.as_ref().is_some_and(|f| f.of_copy > Some(1.0));
     if rows().any(cached) {

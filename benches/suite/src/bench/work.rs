@@ -14,8 +14,10 @@ use ffcm::net::{Book, Call, Limits};
 use ffcm::spec::word::Term;
 
 use super::generate::{self, Arcs, Shape};
+use super::operators::{self, Operation};
 use crate::failure::Failure;
-use crate::memory::{Operation, floor_bytes, operations};
+use crate::memory::{Operation as MemoryOperation, floor_bytes, operations};
+use crate::operators::Task;
 use crate::programs::Program;
 use crate::random::SplitMix64;
 use crate::timing::{Sample, time};
@@ -33,16 +35,19 @@ pub enum Suite {
     Hash,
     /// One definition applied to rows of numbers; a size is a number of rows.
     Rows,
+    /// Graph operators beside π; a size is a number of edges. The CPU's alone.
+    Operators,
 }
 
 impl Suite {
     /// All of them, in the order of the table.
-    pub const ALL: [Suite; 5] = [
+    pub const ALL: [Suite; 6] = [
         Suite::Nets,
         Suite::Focus,
         Suite::Memory,
         Suite::Hash,
         Suite::Rows,
+        Suite::Operators,
     ];
 
     /// As on the command line.
@@ -53,6 +58,7 @@ impl Suite {
             Suite::Memory => "memory",
             Suite::Hash => "hash",
             Suite::Rows => "rows",
+            Suite::Operators => "operators",
         }
     }
 
@@ -64,6 +70,7 @@ impl Suite {
             Suite::Memory => 2000,
             Suite::Hash => 1 << 16,
             Suite::Rows => 1000,
+            Suite::Operators => 5000,
         }
     }
 }
@@ -108,6 +115,8 @@ pub enum Workload {
     Nonces,
     /// The weight net `age-decay` on rows of numbers.
     AgeDecay,
+    /// An operator on a generated graph.
+    Operator(Task),
 }
 
 impl Workload {
@@ -121,6 +130,7 @@ impl Workload {
             Workload::Sha256 => (Suite::Hash, "sha256"),
             Workload::Nonces => (Suite::Hash, "nonces"),
             Workload::AgeDecay => (Suite::Rows, "age-decay"),
+            Workload::Operator(task) => (Suite::Operators, task.name()),
         }
     }
 
@@ -128,7 +138,7 @@ impl Workload {
     pub fn most(&self) -> u64 {
         match self {
             Workload::Net(_) => Limits::default().gas,
-            Workload::Graph(_) => generate::EDGES_MAX,
+            Workload::Graph(_) | Workload::Operator(_) => generate::EDGES_MAX,
             Workload::Memory
             | Workload::Blake3
             | Workload::Sha256
@@ -148,6 +158,15 @@ impl Workload {
                 let nodes = generate::nodes(*shape, size.min(generate::EDGES_MAX));
                 let graph = graph_bytes(nodes, size, contenders.max(1) as u64);
                 return graph.saturating_add(size.saturating_mul(24));
+            }
+            // The graph, and what each contender takes for layouts and answer, at most.
+            Workload::Operator(task) => {
+                let edges = size.min(generate::EDGES_MAX);
+                let nodes = generate::nodes(Shape::Rmat, edges);
+                let graph = graph_bytes(nodes, size, 0).saturating_add(size.saturating_mul(24));
+                let threads = std::thread::available_parallelism().map_or(1, usize::from);
+                let each = operators::bytes(*task, nodes, size, threads);
+                return graph.saturating_add(each.saturating_mul(contenders.max(1) as u64));
             }
             // The operation, its vector and its result.
             Workload::Memory => 400,
@@ -186,6 +205,13 @@ impl Workload {
                 let Arcs { nodes, arcs } = generate::arcs(*shape, size, seed);
                 let graph = crate::focus::graph(nodes, &arcs)?;
                 Case::graph(name, size, graph)
+            }
+            Workload::Operator(task) => {
+                let Arcs { nodes, arcs } = generate::arcs(Shape::Rmat, size, seed);
+                let graph = crate::focus::graph(nodes, &arcs)?;
+                let input = format!("rmat, {nodes} nodes, {} edges", graph.edge_count());
+                let edges = graph.edge_count();
+                named(edges, input, Job::Operator(Operation::new(graph, *task)))
             }
             Workload::Memory => {
                 let count = usize::try_from(size).map_err(Failure::failed)?;
@@ -302,9 +328,10 @@ pub struct Case {
 enum Job {
     Net(RewriteJob),
     Focus(Graph),
+    Operator(Operation),
     Memory {
         start: Memory,
-        operations: Vec<Operation>,
+        operations: Vec<MemoryOperation>,
     },
     Hash {
         data: Vec<u8>,
@@ -400,7 +427,7 @@ impl Case {
     pub fn item(&self) -> &'static str {
         match &self.job {
             Job::Net(_) => "interactions",
-            Job::Focus(_) => "edges",
+            Job::Focus(_) | Job::Operator(_) => "edges",
             Job::Memory { .. } => "operations",
             Job::Hash { .. } => "bytes",
             Job::Nonces { .. } => "nonces",
@@ -419,7 +446,7 @@ impl Case {
     /// Least bytes that a run has to move between memory and processor; none where the work decides.
     pub fn least_bytes(&self) -> Option<u64> {
         match &self.job {
-            Job::Net(_) | Job::Nonces { .. } => None,
+            Job::Net(_) | Job::Nonces { .. } | Job::Operator(_) => None,
             // In every iteration the target of each edge, and the mass of each node read and written.
             Job::Focus(graph) => Some(
                 (4 * graph.edge_count() + 16 * u64::from(graph.node_count()))
@@ -466,6 +493,10 @@ impl Case {
                 let (ranking, sample) = time(|| device.focus(&job));
                 let visited = graph.edge_count() * u64::from(ITERATIONS);
                 done(sample, visited, ranking_digest(&ranking?))
+            }
+            Job::Operator(operation) => {
+                let (sample, digest) = operation.run(&device.info())?;
+                done(sample, operation.graph().edge_count(), digest)
             }
             Job::Memory { start, operations } => {
                 let mut memory = start.clone();
@@ -545,6 +576,7 @@ mod tests {
     use ffcm::cpu::CpuCoprocessor;
 
     use super::*;
+    use crate::operators::TASKS;
     use crate::programs::PROGRAMS;
 
     fn workloads() -> Vec<Workload> {
@@ -559,6 +591,7 @@ mod tests {
             Workload::AgeDecay,
         ];
         all.extend(PROGRAMS.map(Workload::Net));
+        all.extend(TASKS.map(Workload::Operator));
         all
     }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ffcm::coprocessor::{
-    Accelerator, AcceleratorError, Coprocessor, DeviceInfo, FallbackEvent, FallbackState, Opened,
-    Provider, WithFallback,
+    Accelerator, AcceleratorError, BySize, Coprocessor, DeviceInfo, FallbackEvent, FallbackState,
+    Opened, Provider, WithFallback, measure_crossovers,
 };
 use ffcm_cuda::CudaProvider;
 use ffcm_wgsl::WgpuProvider;
 
+use super::crossover::CrossoverFile;
 use super::failure::Failure;
 use super::jit::Fusing;
 
@@ -23,11 +24,73 @@ pub(crate) fn open(
     let row_kernels = fusing.row_kernels();
     let providers: [&dyn Provider; 2] =
         [&WgpuProvider { row_kernels }, &CudaProvider { row_kernels }];
-    let opened = accelerator.open_fused(threads, &providers, fusing.fuser())?;
+    let file = CrossoverFile::of_user();
+    let known = |info: &DeviceInfo| file.load(info);
+    let mut opened = accelerator.open_known(threads, &providers, fusing.fuser(), &known)?;
+    if opened.choice.is_some() && opened.accelerator != Accelerator::Cpu {
+        opened = by_size(opened, cpu_behind(threads, fusing)?, &file);
+    }
     if let Some(choice) = &opened.choice {
         tracing::info!("{choice}");
     }
     Ok(opened)
+}
+
+/// The same for a node, which runs small jobs on the CPU whoever chose the device, if it is known which are small.
+pub(crate) fn open_node(
+    accelerator: Accelerator,
+    threads: usize,
+    fusing: &Fusing,
+) -> Result<Opened, AcceleratorError> {
+    let mut opened = open(accelerator, threads, fusing)?;
+    let is_named = opened.choice.is_none() && opened.accelerator != Accelerator::Cpu;
+    let known = is_named.then(|| CrossoverFile::of_user().load(&opened.coprocessor.info()));
+    if let Some(known) = known.flatten() {
+        tracing::info!("the CPU runs what is smaller than this: {known}");
+        let cpu = cpu_behind(threads, fusing)?;
+        opened.coprocessor = Arc::new(BySize::new(cpu, opened.coprocessor, known));
+    }
+    Ok(opened)
+}
+
+fn cpu_behind(threads: usize, fusing: &Fusing) -> Result<Arc<dyn Coprocessor>, AcceleratorError> {
+    let cpu = fusing
+        .cpu(threads)
+        .map_err(|source| AcceleratorError::Start {
+            accelerator: Accelerator::Cpu,
+            source,
+        })?;
+    Ok(Arc::new(cpu))
+}
+
+/// A device that `auto` chose, for large jobs, with `cpu` for small ones: by what is known of it, which is measured now and
+/// kept where nothing is. A device that turns out wrong or fails is not used.
+fn by_size(mut opened: Opened, cpu: Arc<dyn Coprocessor>, file: &CrossoverFile) -> Opened {
+    let info = opened.coprocessor.info();
+    let crossovers = match file.load(&info) {
+        Some(known) => Ok(known),
+        None => measure_crossovers(&*cpu, &*opened.coprocessor).inspect(|measured| {
+            file.keep(&info, measured);
+        }),
+    };
+    let choice = opened.choice.take().unwrap_or_default();
+    let (choice, accelerator, coprocessor) = match crossovers {
+        Ok(crossovers) => {
+            let choice = format!("{choice}; smaller jobs go to the CPU: {crossovers}");
+            let by_size = BySize::new(cpu, opened.coprocessor, crossovers);
+            (choice, opened.accelerator, Arc::new(by_size) as Arc<_>)
+        }
+        Err(error) => {
+            tracing::error!(%error, device = info.device, "the device is not used");
+            let choice = format!("auto chose cpu; {}: {error}", info.backend);
+            (choice, Accelerator::Cpu, cpu)
+        }
+    };
+    Opened {
+        accelerator,
+        coprocessor,
+        choice: Some(choice),
+    }
 }
 
 /// What runs the jobs of a node: the CPU, or a device with the CPU behind it.
@@ -116,6 +179,147 @@ fn log(event: &FallbackEvent<'_>, unsupported: &AtomicU64) {
                     "the CPU runs what the device does not take"
                 );
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ffcm::coprocessor::{
+        Crossover, Crossovers, FocusJob, HashJob, HashOutput, JobError, JobKind, OracleCoprocessor,
+        RewriteJob, RewriteOutput, ranking_digest,
+    };
+    use ffcm::focus::{FocusParams, Ranking};
+    use ffcm::graph::{EdgeDelta, Graph};
+    use ffcm::memory::{Memory, MemoryError, MemoryOp, SlotId};
+
+    use super::super::crossover::tests::file;
+    use super::*;
+
+    /// The oracle as a card that ranks graphs of at least so many edges, and no others, wrongly if told to.
+    struct Card {
+        least: u64,
+        wrong: bool,
+    }
+
+    impl Coprocessor for Card {
+        fn info(&self) -> DeviceInfo {
+            DeviceInfo {
+                backend: "wgpu:0".into(),
+                device: "a card".into(),
+                threads: 0,
+            }
+        }
+        fn rewrite(&self, job: &RewriteJob) -> Result<RewriteOutput, JobError> {
+            OracleCoprocessor.rewrite(job)
+        }
+        fn focus(&self, job: &FocusJob<'_>) -> Result<Ranking, JobError> {
+            if job.graph.edge_count() < self.least {
+                return Err(JobError::Device("too small for me".into()));
+            }
+            let mut ranking = OracleCoprocessor.focus(job)?;
+            ranking.mass[0] ^= u64::from(self.wrong);
+            Ok(ranking)
+        }
+        fn memory(
+            &self,
+            memory: &mut Memory,
+            ops: &[(SlotId, MemoryOp)],
+        ) -> Result<Vec<Result<(), MemoryError>>, JobError> {
+            OracleCoprocessor.memory(memory, ops)
+        }
+        fn hash(&self, job: &HashJob<'_>) -> Result<HashOutput, JobError> {
+            OracleCoprocessor.hash(job)
+        }
+    }
+
+    fn chosen(least: u64, wrong: bool) -> Opened {
+        Opened {
+            accelerator: Accelerator::Wgpu(Some(0)),
+            coprocessor: Arc::new(Card { least, wrong }),
+            choice: Some("auto chose wgpu:0".into()),
+        }
+    }
+
+    fn cpu() -> Arc<dyn Coprocessor> {
+        Arc::new(Fusing::default().cpu(1).unwrap())
+    }
+
+    fn rank(coprocessor: &dyn Coprocessor, edges: u32) -> Result<[u8; 32], JobError> {
+        let mut graph = Graph::new();
+        graph.add_nodes(edges + 1).unwrap();
+        let edge = |source| EdgeDelta {
+            source,
+            target: source + 1,
+            weight: 1,
+        };
+        graph
+            .apply(&(0..edges).map(edge).collect::<Vec<_>>())
+            .unwrap();
+        let job = FocusJob {
+            graph: &graph,
+            params: FocusParams::default(),
+            start: None,
+        };
+        Ok(ranking_digest(&coprocessor.focus(&job)?))
+    }
+
+    #[test]
+    fn the_choice_follows_the_table_and_the_answers_do_not() {
+        let (_folder, file) = file();
+        let mut known = Crossovers::default();
+        known.set(JobKind::Focus, Crossover::From(50));
+        file.keep(&chosen(0, false).coprocessor.info(), &known);
+        let opened = by_size(chosen(50, false), cpu(), &file);
+        assert_eq!(opened.accelerator, Accelerator::Wgpu(Some(0)));
+        let choice = opened.choice.unwrap();
+        assert!(
+            choice.ends_with("go to the CPU: focus from 50 edges"),
+            "{choice}"
+        );
+        for edges in [3, 49, 50, 80] {
+            let found = rank(&*opened.coprocessor, edges).unwrap();
+            assert_eq!(found, rank(&OracleCoprocessor, edges).unwrap());
+        }
+        // Without the table this card is asked for what it does not do.
+        assert!(
+            rank(
+                &Card {
+                    least: 50,
+                    wrong: false
+                },
+                49
+            )
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn what_nobody_knows_is_measured_and_kept() {
+        let (_folder, file) = file();
+        let opened = by_size(chosen(0, false), cpu(), &file);
+        assert_eq!(opened.accelerator, Accelerator::Wgpu(Some(0)));
+        let known = file.load(&opened.coprocessor.info()).unwrap();
+        for kind in JobKind::ALL {
+            assert_ne!(known.get(kind), Crossover::Unknown, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_device_that_is_wrong_or_fails_while_it_is_measured_is_not_used() {
+        for (card, words) in [
+            (chosen(0, true), "wrong focus result"),
+            (chosen(u64::MAX, false), "too small for me"),
+        ] {
+            let (_folder, file) = file();
+            let info = card.coprocessor.info();
+            let opened = by_size(card, cpu(), &file);
+            assert_eq!(opened.accelerator, Accelerator::Cpu);
+            let choice = opened.choice.unwrap();
+            assert!(choice.starts_with("auto chose cpu; wgpu:0: "), "{choice}");
+            assert!(choice.contains(words), "{choice}");
+            assert_eq!(file.load(&info), None);
+            assert_eq!(opened.coprocessor.info().backend, "cpu");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `focus graph`: operators on a graph in a file.
 
+mod personalised;
+
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -16,8 +18,9 @@ use serde_json::{Map, Value, json};
 use super::failure::Failure;
 use super::output::{grouped, print, print_json, spinning, write_whole};
 use super::rank::read;
+use personalised::Personal;
 
-/// Apply an operator to a graph: search, components, paths, communities, clustering, triangles, walks
+/// Apply an operator to a graph: search, components, paths, communities, clustering, triangles, walks, ranking
 ///
 /// Reads what `focus rank` reads and follows the definitions of LDBC Graphalytics, in whole numbers: the same answer for
 /// every number of threads.
@@ -84,6 +87,19 @@ enum Operator {
         /// Where all chance comes from
         #[arg(long, default_value_t = 0, value_name = "N")]
         seed: u64,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Personalised ranking: π for some nodes' eyes, teleport going to them only; prints the highest
+    ///
+    /// --out writes exact units of 2^-62.
+    #[command(
+        after_help = "Example:\n  focus graph ppr links.tsv --seed ana --seed ben\n  \
+                            focus graph ppr links.tsv --seeds mine.tsv --json"
+    )]
+    Ppr {
+        #[command(flatten)]
+        personal: Personal,
         #[command(flatten)]
         common: Common,
     },
@@ -178,7 +194,8 @@ impl Operator {
             Operator::Bfs { common, .. }
             | Operator::Sssp { common, .. }
             | Operator::Cdlp { common, .. }
-            | Operator::Walk { common, .. } => common,
+            | Operator::Walk { common, .. }
+            | Operator::Ppr { common, .. } => common,
         }
     }
 
@@ -204,6 +221,7 @@ impl Operator {
             }
             Operator::Lcc(_) => lcc(&operators.lcc()?),
             Operator::Triangles(_) => triangles(&operators.triangles()?),
+            Operator::Ppr { personal, .. } => personal.rank(operators, labeled)?,
             Operator::Walk {
                 source: from,
                 walks,

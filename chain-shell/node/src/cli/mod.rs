@@ -2,6 +2,7 @@
 
 mod backend;
 mod bench;
+mod crossover;
 mod decimal;
 mod demo;
 mod doctor;

@@ -54,7 +54,8 @@ pub(crate) struct Arguments {
     /// Data folder
     #[arg(long, default_value = "focus-data", value_name = "DIR")]
     data: PathBuf,
-    /// cpu, wgpu, wgpu:N, cuda, cuda:N or auto, which times them first; where a device fails, the CPU goes on
+    /// cpu, wgpu, wgpu:N, cuda, cuda:N or auto, which times them first; where a device fails, the CPU goes on, and it runs
+    /// jobs that are too small for the device to win, as far as that was measured
     #[arg(long, default_value = "auto")]
     backend: Accelerator,
     /// Worker threads; 0 takes one per core
@@ -85,7 +86,7 @@ pub(crate) fn up(arguments: &Arguments) -> Result<(), Failure> {
         .then(|| Feed::load(arguments.edges.as_deref()))
         .transpose()?;
     let fusing = Fusing::start(&arguments.jit)?;
-    let opened = backend::open(arguments.backend, arguments.threads, &fusing)?;
+    let opened = backend::open_node(arguments.backend, arguments.threads, &fusing)?;
     match &opened.choice {
         Some(choice) => eprintln!("{choice}"),
         None => eprintln!("backend {}", device_words(&opened.coprocessor.info())),

@@ -17,6 +17,7 @@ pub fn focus(arguments: &[&str]) -> Command {
         .stdin(Stdio::null())
         .env("VK_DRIVER_FILES", "/nowhere")
         .env("CUDA_VISIBLE_DEVICES", "")
+        .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"))
         .env_remove("FOCUS_LOG");
     command
 }

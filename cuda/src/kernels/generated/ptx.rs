@@ -15,4 +15,5 @@ pub(crate) const PTX: &[(&str, &str)] = &[
     ("hash-blake3-parents", include_str!("ptx/hash-blake3-parents.ptx")),
     ("hash-sha256-blocks", include_str!("ptx/hash-sha256-blocks.ptx")),
     ("hash-sha256-search", include_str!("ptx/hash-sha256-search.ptx")),
+    ("measure-atomics", include_str!("ptx/measure-atomics.ptx")),
 ];

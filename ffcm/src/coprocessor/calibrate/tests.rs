@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::coprocessor::{
-    DeviceInfo, HashOutput, OracleCoprocessor, ProvidedDevice, RewriteOutput,
+    Crossover, DeviceInfo, HashOutput, JobKind, OracleCoprocessor, ProvidedDevice, RewriteOutput,
 };
 use crate::focus::Ranking;
 use crate::memory::{Memory, MemoryError, MemoryOp, SlotId};
@@ -112,6 +112,14 @@ impl PartialEq for Priced {
 
 /// A CPU of 10 ms a job against devices with a price in microseconds and a fault.
 fn auto(devices: &[(u64, &'static str)]) -> (Accelerator, String, Vec<u64>) {
+    auto_known(devices, &|_| None)
+}
+
+/// The same with devices that were measured before.
+fn auto_known(
+    devices: &[(u64, &'static str)],
+    known: &Known<'_>,
+) -> (Accelerator, String, Vec<u64>) {
     let now = Now::default();
     let shelf = Shelf(
         devices
@@ -124,7 +132,7 @@ fn auto(devices: &[(u64, &'static str)]) -> (Accelerator, String, Vec<u64>) {
     );
     let cpu = Arc::new(Priced::new(&now, 10_000, ""));
     let clock = || Duration::from_micros(now.load(Ordering::Relaxed));
-    let (accelerator, coprocessor, line) = choose(cpu, &[&shelf], &clock).unwrap();
+    let (accelerator, coprocessor, line) = choose(cpu, &[&shelf], &clock, known).unwrap();
     assert_eq!(coprocessor.info().backend, "wgpu:9");
     let jobs = shelf.0.iter().flatten();
     let jobs = jobs.map(|device| device.jobs.load(Ordering::Relaxed));
@@ -188,4 +196,35 @@ fn a_provider_without_devices_leaves_the_cpu() {
     let (accelerator, line, _) = auto(&[]);
     assert_eq!(accelerator, Accelerator::Cpu);
     assert_eq!(line, "auto chose cpu: no GPU was found");
+}
+
+#[test]
+fn a_device_that_was_measured_to_win_on_larger_jobs_is_for_those() {
+    let mut large = Crossovers::default();
+    large.set(JobKind::Focus, Crossover::From(1_000_000));
+    let known = move |_: &DeviceInfo| Some(large);
+    let slow = (40_000, "");
+    let (accelerator, line, _) = auto_known(&[slow, slow, slow], &known);
+    assert_eq!(accelerator, Accelerator::Wgpu(Some(0)));
+    assert!(
+        line.starts_with(
+            "auto chose wgpu:0 for large jobs: focus from 1000000 edges; wgpu:0 (card 0): too slow"
+        ),
+        "{line}"
+    );
+    // Neither a wrong one nor one whose self-test fails; not software; who is faster now comes first.
+    for (devices, expected) in [
+        (&[(40_000, "wrong")][..], Accelerator::Cpu),
+        (&[(40_000, "self-test")], Accelerator::Cpu),
+        (&[(40_000, "refused"), slow], Accelerator::Cpu),
+        (
+            &[slow, (0, "refused"), (30, "")],
+            Accelerator::Wgpu(Some(2)),
+        ),
+    ] {
+        let (accelerator, line, _) = auto_known(devices, &known);
+        assert_eq!(accelerator, expected, "{line}");
+    }
+    let never = |_: &DeviceInfo| Some(Crossovers::default());
+    assert_eq!(auto_known(&[slow], &never).0, Accelerator::Cpu);
 }

@@ -1,4 +1,5 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use ffcm::coprocessor::{
     DeviceInfo, FocusJob, HashJob, HashOutput, JobError, RewriteJob, RewriteOutput,
@@ -7,6 +8,7 @@ use ffcm::focus::Ranking;
 use ffcm::memory::{Memory, MemoryError, MemoryOp, SlotId};
 
 use super::*;
+use crate::bench::schema::Told;
 
 /// The CPU, which hashes wrongly or fails after so many batches.
 struct Odd {
@@ -29,7 +31,11 @@ impl Odd {
             threads: 0,
             started: Ok(Started {
                 coprocessor: Arc::new(odd),
-                meter: Some(Box::new(Wire(AtomicU64::new(0)))),
+                meter: Some(Arc::new(Wire {
+                    looks: AtomicU64::new(0),
+                    timing: AtomicBool::new(false),
+                    tells: backend != "mute:0",
+                })),
             }),
         }
     }
@@ -63,24 +69,39 @@ impl Coprocessor for Odd {
     }
 }
 
-/// Ten bytes more at each look.
-struct Wire(AtomicU64);
+/// Ten bytes more at each look, and ten nanoseconds if copies are timed.
+struct Wire {
+    looks: AtomicU64,
+    timing: AtomicBool,
+    tells: bool,
+}
 
 impl Meter for Wire {
-    fn sent(&self) -> Sent {
-        let uploaded = self.0.fetch_add(10, Ordering::Relaxed);
-        Sent {
+    fn transfers(&self) -> Transfers {
+        let uploaded = self.looks.fetch_add(10, Ordering::Relaxed);
+        let timed = self.timing.load(Ordering::Relaxed);
+        Transfers {
             uploaded,
-            read_back: 0,
+            upload_time: Duration::from_nanos(if timed { uploaded } else { 0 }),
+            ..Transfers::default()
         }
     }
-    fn rates(&self, _: bool) -> Result<Rates, String> {
-        Ok(Rates {
-            copy: 1e9,
-            upload: 1e9,
-            download: 1e9,
-            atomics: None,
-        })
+    fn time_transfers(&self, on: bool) -> bool {
+        self.timing.store(on && self.tells, Ordering::Relaxed);
+        self.tells
+    }
+    fn most_words(&self) -> u64 {
+        1000
+    }
+    fn time_copies(&self, words: u64, copies: u32, _: u32) -> Result<Duration, JobError> {
+        Ok(Duration::from_nanos(2 * 4 * words * u64::from(copies)))
+    }
+    fn time_wire(&self, words: u64, _: u32) -> Result<(Duration, Duration), JobError> {
+        let time = Duration::from_nanos(4 * words);
+        Ok((time, 2 * time))
+    }
+    fn time_atomics(&self, _: u32, _: u32) -> Result<Duration, JobError> {
+        Err(JobError::Device("no atomics".into()))
     }
 }
 
@@ -126,8 +147,18 @@ fn what_is_missing_lost_or_wrong_is_a_row_and_the_others_go_on() {
     assert!(lost.figures.is_none() && wrong.figures.is_none());
     let figures = right.figures.as_ref().unwrap();
     assert_eq!(figures.seconds.samples.len(), 5);
-    assert_eq!(figures.transfers.told, Told::Calculated);
-    assert_eq!(figures.transfers.uploaded, 10);
+    let transfers = &figures.transfers;
+    assert_eq!((transfers.told, transfers.timed_runs), (Told::Timed, 3));
+    assert_eq!(transfers.uploaded, 10);
+    // Ten nanoseconds between two looks; what the clock showed in between, without them.
+    assert_eq!(transfers.upload_seconds, Some(1e-8));
+    assert_eq!(transfers.download_seconds, Some(0.0));
+    assert!(transfers.compute_seconds.unwrap() > 0.0);
+    let ceiling = report.ceiling(right).unwrap();
+    let rates = [ceiling.copy, ceiling.upload, ceiling.download];
+    assert_eq!(rates, [Some(1e9), Some(1e9), Some(5e8)]);
+    assert_eq!(ceiling.atomics, None);
+    assert_eq!(ceiling.why.as_deref(), Some("device: no atomics"));
     // The oracle did the smaller size itself; beyond it, the CPU stands in.
     let against = |row: &Row| row.parity.as_ref().unwrap().against.clone();
     assert_eq!((&*against(right), &*against(large)), ("oracle", "cpu x1"));
@@ -144,6 +175,39 @@ fn what_is_missing_lost_or_wrong_is_a_row_and_the_others_go_on() {
     };
     assert_eq!(shown(&read), shown(&report));
     assert_eq!(read.settings, report.settings);
+}
+
+#[test]
+fn times_that_are_not_measured_are_not_made_up() {
+    let contenders = [Odd::contender("mute:0", u64::MAX, false)];
+    let report = run(plan(vec![Workload::Blake3], &[4096]), &contenders, &|_| ()).unwrap();
+    let transfers = &report.rows[0].figures.as_ref().unwrap().transfers;
+    assert_eq!((transfers.told, transfers.timed_runs), (Told::Counted, 0));
+    assert_eq!(transfers.uploaded, 10);
+    let seconds = [
+        transfers.upload_seconds,
+        transfers.compute_seconds,
+        transfers.download_seconds,
+    ];
+    assert_eq!(seconds, [None; 3]);
+    let text = crate::bench::text::report(&report);
+    assert!(text.contains("was not measured"), "{text}");
+}
+
+#[test]
+fn a_device_that_goes_while_its_copies_are_timed_is_a_row_that_says_so() {
+    // One batch for the oracle's input, the first, five timed ones; the next is the first with timed copies.
+    let contenders = [
+        Odd::contender("lost:0", 7, false),
+        Odd::contender("right:0", u64::MAX, false),
+    ];
+    let report = run(plan(vec![Workload::Blake3], &[4096]), &contenders, &|_| ()).unwrap();
+    let [lost, right] = &report.rows[..] else {
+        panic!("a row each");
+    };
+    assert_eq!((lost.state, right.state), (State::Failed, State::Ok));
+    assert!(lost.figures.is_none());
+    assert_eq!(lost.why.as_deref(), Some("device: un- plugged"));
 }
 
 #[test]

@@ -12,7 +12,6 @@ use ffcm_wgsl::{WgpuCoprocessor, WgpuProvider};
 use super::super::backend;
 use super::super::failure::Failure;
 use super::super::jit::Fusing;
-use super::meter::{CudaMeter, WgpuMeter};
 
 /// What `--backend` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +127,7 @@ fn one(accelerator: Accelerator, threads: &[usize]) -> Vec<Contender> {
             WgpuCoprocessor::open(&options)
                 .map_err(|error| error.to_string())
                 .map(|device| Started {
-                    meter: Some(Box::new(WgpuMeter(Arc::clone(device.gpu())))),
+                    meter: Some(Arc::clone(device.gpu()) as _),
                     coprocessor: Arc::new(device),
                 })
         }
@@ -140,7 +139,7 @@ fn one(accelerator: Accelerator, threads: &[usize]) -> Vec<Contender> {
             CudaCoprocessor::open(&options)
                 .map_err(|error| error.to_string())
                 .map(|device| Started {
-                    meter: Some(Box::new(CudaMeter(Arc::clone(device.gpu())))),
+                    meter: Some(Arc::clone(device.gpu()) as _),
                     coprocessor: Arc::new(device),
                 })
         }

@@ -4,15 +4,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use clap::{Args, value_parser};
+use ffcm::coprocessor::{Crossovers, DeviceInfo};
 use ffcm::net::{Book, Limits};
 use ffcm_formats::{Format, Limits as ReadLimits, read_path};
+use ffcm_suite::bench::crossover::known;
 use ffcm_suite::bench::generate::Shape;
 use ffcm_suite::bench::schema::Report;
 use ffcm_suite::bench::work::{Case, Suite, Workload, graph_bytes};
 use ffcm_suite::bench::{Plan, Step, html, run as run_matrix, text};
 use ffcm_suite::machine::available_bytes;
+use ffcm_suite::operators::TASKS;
 use ffcm_suite::programs::{PROGRAMS, Program};
 
+use super::super::crossover::CrossoverFile;
 use super::super::failure::Failure;
 use super::super::output::{print, print_json, read_text, spinning, write_whole};
 use super::contenders::{Wanted, contenders};
@@ -269,6 +273,7 @@ fn workloads(arguments: &MatrixArguments) -> Vec<Workload> {
         Suite::Memory => vec![Workload::Memory],
         Suite::Hash => vec![Workload::Blake3, Workload::Sha256, Workload::Nonces],
         Suite::Rows => vec![Workload::AgeDecay],
+        Suite::Operators => TASKS.map(Workload::Operator).to_vec(),
     };
     Suite::ALL.into_iter().filter(asked).flat_map(of).collect()
 }
@@ -330,7 +335,30 @@ fn measure(plan: Plan, options: &Options) -> Result<(), Failure> {
         let contenders = contenders(&options.backend, &threads)?;
         run_matrix(plan, &contenders, &observer).map_err(failure)
     })?;
+    keep(&report, &CrossoverFile::of_user());
     publish(&report, options)
+}
+
+/// Keeps where devices begin to win, for `auto` and for nodes, if the report says so and can be trusted.
+fn keep(report: &Report, file: &CrossoverFile) {
+    if report.settings.quick || !report.settings.optimised || report.wrong().next().is_some() {
+        return;
+    }
+    for row in &report.ceilings {
+        let known = known(&report.crossovers, &row.backend);
+        let own = report
+            .rows
+            .iter()
+            .find(|other| other.backend == row.backend);
+        if let (Some(own), true) = (own, known != Crossovers::default()) {
+            let info = DeviceInfo {
+                backend: own.backend.clone(),
+                device: own.device.clone(),
+                threads: own.threads,
+            };
+            file.keep(&info, &known);
+        }
+    }
 }
 
 /// A bar, rows done, and what goes on.

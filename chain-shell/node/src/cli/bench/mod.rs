@@ -4,7 +4,6 @@ mod compare;
 mod contenders;
 mod cpu;
 mod matrix;
-mod meter;
 
 use clap::{Args, Subcommand};
 use ffcm_suite::failure::Failure as SuiteFailure;

@@ -7,7 +7,7 @@ use crate::hvm2::{self, Refusal};
 use ffcm_suite::failure::Failure;
 
 #[path = "../../../ffcm/tests/golden_nets/record.rs"]
-mod record;
+pub mod record;
 
 use record::Record;
 
@@ -25,7 +25,7 @@ pub struct Arguments {
 /// Checks or writes every record; a mismatch is an error after all programs were tried.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut mismatches = 0;
-    for path in programs(&arguments.folder)? {
+    for path in files(&arguments.folder, "hvm")? {
         let text = fs::read_to_string(&path).map_err(|error| Failure::file(&path, &error))?;
         let name = path
             .file_stem()
@@ -92,13 +92,13 @@ fn read(path: &Path) -> Result<Record, Failure> {
     Record::parse(&text).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
 }
 
-/// All `.hvm` files of a folder, by name.
-fn programs(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+/// All files of a folder that end so, by name.
+pub fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, Failure> {
     let entries = fs::read_dir(folder).map_err(|error| Failure::file(folder, &error))?;
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(|error| Failure::file(folder, &error))?.path();
-        if path.extension().is_some_and(|extension| extension == "hvm") {
+        if path.extension().is_some_and(|extension| extension == ending) {
             paths.push(path);
         }
     }

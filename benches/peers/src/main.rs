@@ -1,5 +1,6 @@
 //! Rival engines from the crate registry, held against this project's: equal results first, then time.
 
+mod bend;
 mod child;
 mod cpu;
 mod differential;
@@ -31,6 +32,9 @@ enum Command {
     /// Checks the golden records of the net programs against the published runtime (crate hvm).
     #[command(after_help = "Example: cargo run --release -p peers -- golden")]
     Golden(golden::Arguments),
+    /// Compiles programs of Bend and checks them on every engine, with results as Bend reads them.
+    #[command(after_help = "Example: cargo run --release -p peers -- bend")]
+    Bend(bend::Arguments),
     /// Runs random nets through the published runtime, the oracle and the CPU engine, and compares everything.
     #[command(
         after_help = "Example: cargo run --release -p peers -- differential --cases 2000 --seed 1"
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
     }));
     let result = match Cli::parse().command {
         Command::Golden(arguments) => golden::run(&arguments),
+        Command::Bend(arguments) => bend::run(&arguments),
         Command::Differential(arguments) => differential::run(&arguments),
         Command::Nets(arguments) => nets::run(&arguments),
         Command::Focus(arguments) => focus::run(&arguments),

@@ -79,6 +79,19 @@ fn integer(text: &str, body: &str, suffix: Option<Kind>, radix: u32) -> Result<T
     })
 }
 
+/// Reads the operand of a partial operator: a literal, or what HVM2 prints for a negative i24. It prints the payload of
+/// 27 bits, to which the number is sign-extended: `0x7FFFFF9` is -7.
+pub(super) fn operand(text: &str) -> Result<Number, String> {
+    let digits = text.strip_prefix("0x").unwrap_or_default();
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match u32::from_str_radix(digits, 16) {
+        Ok(payload) if is_hex && payload >> 23 == 0xf => {
+            Ok(Number::Plain(Kind::U24, payload & 0xff_ffff))
+        }
+        _ => literal(text),
+    }
+}
+
 /// Finds the cast at the start of `text`, which follows a `[`.
 pub(super) fn cast_prefix(text: &[u8]) -> Option<Kind> {
     Kind::ALL
@@ -154,6 +167,28 @@ mod tests {
         ] {
             assert_eq!(shown(text), want, "{text}");
         }
+    }
+
+    #[test]
+    fn operands_have_the_bits_of_negative_numbers() {
+        let bits = |text: &str| operand(text).map(|number| number.term());
+        for (payload, value) in [
+            ("0x7FFFFF9", -7),
+            ("0x7ffffff", -1),
+            ("0x7800000", -(1 << 23)),
+        ] {
+            let expected = Term::u24(value as u32 & 0xff_ffff);
+            assert_eq!(bits(payload), Ok(expected), "{payload}");
+        }
+        assert_eq!(bits("0x0000007"), Ok(Term::u24(7)));
+        assert_eq!(bits("0x0FFFFFF"), Ok(Term::u24(0xff_ffff)));
+        assert_eq!(bits("-7"), Ok(Term::i24(-7)));
+        // No sign extension of anything.
+        for text in ["0x7000000", "0x1000000", "0x77FFFFF", "0xFFFFFFF", "0x+7FFFFF9", "0x"] {
+            assert!(operand(text).is_err(), "{text}");
+        }
+        // A plain number has no such payload.
+        assert!(literal("0x7FFFFF9").is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! tree   ::= "(" tree tree ")"  |  "{" ["#" digits] tree tree "}"  |  "$" "(" tree tree ")"  |  "?" "(" tree tree ")"
 //!          | "@" name  |  "*"  |  number            number starts with one of 0-9 + - [
 //!          | name                                   a variable
-//! number ::= literal  |  "[" cast "]"  |  "[" operator [literal] "]"
+//! number ::= literal  |  "[" cast "]"  |  "[" operator [literal] "]"     in brackets also `0x7FFFFF9` for -7, as HVM2 prints it
 //! name   ::= one or more of A-Z a-z 0-9 _ . - / $
 //! trivia ::= ASCII whitespace  |  "//" to the end of the line; allowed between tokens
 //! ```
@@ -276,7 +276,7 @@ impl<'t> Parser<'t> {
                 Ok(Term::ERA)
             }
             Some(b'[') => self.symbol(),
-            Some(b'0'..=b'9' | b'+' | b'-') => Ok(self.literal()?.term()),
+            Some(b'0'..=b'9' | b'+' | b'-') => Ok(self.literal(numeral::literal)?.term()),
             _ => {
                 let name =
                     self.name("a tree: `(`, `{`, `$(`, `?(`, `@`, `*`, a number or a name")?;
@@ -298,7 +298,7 @@ impl<'t> Parser<'t> {
             if self.peek() == Some(b']') {
                 Number::Operator(operator)
             } else {
-                let (kind, bits): (Kind, u32) = self.literal()?.term().as_plain().expect("plain");
+                let (kind, bits): (Kind, u32) = self.literal(numeral::operand)?.term().as_plain().expect("plain");
                 Number::Partial {
                     operator,
                     bits,
@@ -312,7 +312,7 @@ impl<'t> Parser<'t> {
         Ok(number.term())
     }
 
-    fn literal(&mut self) -> Result<Number, LoadError> {
+    fn literal(&mut self, read: fn(&str) -> Result<Number, String>) -> Result<Number, LoadError> {
         let start = self.at;
         let text =
             self.take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
@@ -320,7 +320,7 @@ impl<'t> Parser<'t> {
             return Err(self.expected("a number"));
         }
         check_size("length of a number", text.len(), MAX_NAME)?;
-        numeral::literal(text).map_err(|message| self.error(start, message))
+        read(text).map_err(|message| self.error(start, message))
     }
 
     fn name(&mut self, what: &str) -> Result<&'t str, LoadError> {

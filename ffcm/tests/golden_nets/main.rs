@@ -1,4 +1,7 @@
-//! Every program of `golden/nets` gives its golden record, on every engine.
+//! Every program of `golden/nets` and `golden/bend` gives its golden record, on every engine.
+//!
+//! Those of `golden/bend` are what Bend's compiler makes of the sources beside them; `cargo run --release -p peers -- bend`
+//! compiles them again.
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p ffcm --test golden_nets` rewrites the records from the oracle. A record that the
 //! published runtime confirmed keeps that source as long as its facts stay; a changed one says `oracle` until
@@ -21,21 +24,29 @@ const LIMITS: Limits = Limits {
     result_bytes: 1 << 16,
 };
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/nets")
+/// Folders of programs, with how many there are at least.
+const FOLDERS: [(&str, usize); 2] = [("nets", 20), ("bend", 16)];
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden")
 }
 
-/// Names of all files with `extension`, without it, sorted.
+/// Folder and name of all files with `extension`, without it, sorted.
 fn names(extension: &str) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(folder())
-        .expect("golden/nets is there")
+    FOLDERS
+        .iter()
+        .flat_map(|(folder, _)| names_in(folder, extension))
+        .collect()
+}
+
+fn names_in(folder: &str, extension: &str) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(golden().join(folder))
+        .expect("the folder is there")
         .map(|entry| entry.expect("a readable entry").path())
         .filter(|path| path.extension().is_some_and(|e| e == extension))
         .map(|path| {
-            path.file_stem()
-                .expect("a name")
-                .to_string_lossy()
-                .into_owned()
+            let name = path.file_stem().expect("a name").to_string_lossy();
+            format!("{folder}/{name}")
         })
         .collect();
     names.sort();
@@ -43,7 +54,7 @@ fn names(extension: &str) -> Vec<String> {
 }
 
 fn read(name: &str, extension: &str) -> String {
-    let path = folder().join(format!("{name}.{extension}"));
+    let path = golden().join(format!("{name}.{extension}"));
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -93,21 +104,24 @@ fn update() {
     for name in names("hvm") {
         let book = Book::parse(&read(&name, "hvm")).unwrap_or_else(|e| panic!("{name}.hvm: {e}"));
         let outcome = oracle(&book).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let path = folder().join(format!("{name}.golden"));
+        let path = golden().join(format!("{name}.golden"));
         let old = fs::read_to_string(&path)
             .ok()
             .and_then(|text| Record::parse(&text).ok());
         let confirmed = old.filter(|old| record_of(&outcome, &old.source) == *old);
         let source = confirmed.map_or_else(|| "oracle".to_owned(), |old| old.source);
         fs::write(&path, record_of(&outcome, &source).to_string())
-            .expect("golden/nets is writable");
+            .expect("the folder is writable");
     }
 }
 
 #[test]
 fn every_program_has_a_record_and_every_record_a_program() {
+    for (folder, least) in FOLDERS {
+        let count = names_in(folder, "hvm").len();
+        assert!(count >= least, "{folder}: only {count} programs");
+    }
     let programs = names("hvm");
-    assert!(programs.len() >= 20, "only {} programs", programs.len());
     if std::env::var_os("UPDATE_GOLDEN").is_none() {
         assert_eq!(programs, names("golden"));
     }
@@ -133,7 +147,7 @@ fn cpu_engine_gives_the_golden_records() {
 
 #[test]
 fn a_record_survives_printing_and_rejects_damage() {
-    let text = read("sum_tree", "golden");
+    let text = read("nets/sum_tree", "golden");
     let record = Record::parse(&text).expect("a valid record");
     assert_eq!(record.to_string(), text);
     let wrong_sum = text.replace("interactions: ", "interactions: 1");

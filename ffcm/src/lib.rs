@@ -10,6 +10,28 @@
 //!   graphs;
 //! * [`memory`]: Memory Arithmetic, `int32` tensors under four bounded operations.
 //!
+//! [`Machine`] is the door to all of it: it chooses a device, and has a method for every job.
+//!
+//! ```
+//! use ffcm::Machine;
+//! use ffcm::focus::MASS;
+//! use ffcm::graph::{EdgeDelta, Graph};
+//! use ffcm::machine::Program;
+//!
+//! let machine = Machine::cpu()?;
+//!
+//! let mut graph = Graph::with_nodes(3)?;
+//! graph.apply(&[EdgeDelta::new(0, 2), EdgeDelta::new(1, 2), EdgeDelta::new(2, 0)])?;
+//! let ranking = machine.rank(&graph)?;
+//! assert_eq!(ranking.mass.iter().sum::<u64>(), MASS);
+//! assert_eq!(ranking.top(1)[0].0, 2);
+//!
+//! let program = Program::parse("@add = (a (b r)) & a ~ $([+] $(b r))")?;
+//! let sum: u32 = machine.call(&program, "add", (20u32, 22u32))?;
+//! assert_eq!(sum, 42);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Everything here is integer-exact and deterministic. No GPU API, no I/O, no chain type.
 
 #[cfg(feature = "conformance")]
@@ -20,6 +42,7 @@ pub mod device;
 pub mod focus;
 pub mod graph;
 pub mod hash;
+pub mod machine;
 pub mod memory;
 pub mod net;
 pub mod operators;
@@ -27,3 +50,5 @@ pub mod oracle;
 pub mod spec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod testing;
+
+pub use machine::Machine;

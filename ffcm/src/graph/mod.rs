@@ -32,6 +32,22 @@ pub struct EdgeDelta {
     pub weight: u64,
 }
 
+impl EdgeDelta {
+    /// An edge of weight 1.
+    pub const fn new(source: u32, target: u32) -> EdgeDelta {
+        EdgeDelta::weighted(source, target, 1)
+    }
+
+    /// An edge of this weight; 0 removes it.
+    pub const fn weighted(source: u32, target: u32, weight: u64) -> EdgeDelta {
+        EdgeDelta {
+            source,
+            target,
+            weight,
+        }
+    }
+}
+
 /// Why a graph refuses a change. The graph is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -77,6 +93,32 @@ impl Graph {
     /// The empty graph.
     pub fn new() -> Graph {
         Graph::default()
+    }
+
+    /// A graph of `count` nodes without edges, stake 0.
+    ///
+    /// ```
+    /// use ffcm::graph::{EdgeDelta, Graph};
+    ///
+    /// let mut graph = Graph::with_nodes(3)?;
+    /// graph.apply(&[EdgeDelta::new(0, 1), EdgeDelta::weighted(0, 2, 5)])?;
+    /// assert_eq!(graph.out_edges(0).collect::<Vec<_>>(), [(1, 1), (2, 5)]);
+    /// graph.apply(&[EdgeDelta::weighted(0, 1, 0)])?;
+    /// assert_eq!((graph.edge_count(), graph.edge_weight(0, 1)), (1, 0));
+    /// // All or nothing, and the error says what is wrong.
+    /// let error = graph.apply(&[EdgeDelta::new(0, 0), EdgeDelta::new(0, 3)]).unwrap_err();
+    /// assert_eq!(error.to_string(), "node 3 does not exist, the graph has 3 nodes");
+    /// assert_eq!(graph.edge_count(), 1);
+    /// # Ok::<(), ffcm::graph::GraphError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// None now: every `u32` is a possible number of nodes.
+    pub fn with_nodes(count: u32) -> Result<Graph, GraphError> {
+        let mut graph = Graph::new();
+        graph.add_nodes(count)?;
+        Ok(graph)
     }
 
     /// Appends `count` nodes without edges, stake 0.

@@ -57,7 +57,7 @@ impl Definition {
         core::iter::once(self.root).chain(redexes).chain(ports)
     }
 
-    fn terms_mut(&mut self) -> impl Iterator<Item = &mut Term> {
+    pub(super) fn terms_mut(&mut self) -> impl Iterator<Item = &mut Term> {
         let redexes = self.redexes.iter_mut().flat_map(|(a, b)| [a, b]);
         let ports = self.nodes.iter_mut().flatten();
         core::iter::once(&mut self.root).chain(redexes).chain(ports)
@@ -65,7 +65,7 @@ impl Definition {
 }
 
 /// Sorts the definitions, resolves their references and decides which may be copied.
-fn link(parsed: Unresolved<'_>) -> Result<Book, LoadError> {
+pub(super) fn link(parsed: Unresolved<'_>) -> Result<Book, LoadError> {
     let Unresolved {
         mut definitions,
         names,

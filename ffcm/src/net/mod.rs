@@ -1,6 +1,8 @@
 //! Nets: the text format, definitions as templates, limits, outcomes, errors, readback.
 
 mod book;
+mod build;
+pub mod data;
 mod error;
 mod load;
 mod numeral;
@@ -13,4 +15,5 @@ pub mod syntax;
 mod tests;
 
 pub use book::{Book, Call, Definition, Limits, Outcome};
+pub use build::{BookBuilder, BuildError, NetBuilder, Port};
 pub use error::{LoadError, ReduceError};

@@ -377,6 +377,10 @@ fn what_cannot_be_measured_is_refused_in_one_line() {
         "bytes)",
     );
     refused(
+        &["--size", "1e8", "--suite", "operators", "--memory", "1e9"],
+        "operators bfs of size 100000000 needs about",
+    );
+    refused(
         &["--size", "1e11", "--suite", "nets", "--memory", "1e11"],
         "the most is",
     );

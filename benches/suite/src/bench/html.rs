@@ -249,65 +249,72 @@ fn joined(
 fn by_threads(report: &Report) -> Pictures {
     let mut all = Vec::new();
     for suite in suites(report) {
-        let mut series = Vec::new();
-        let mut most = 1.0f64;
-        for (at, (_, workload)) in report
-            .workloads()
-            .into_iter()
+        let of_suite = report.workloads().into_iter();
+        let scaled: Vec<Scaled<'_>> = of_suite
             .filter(|named| named.0 == suite)
-            .enumerate()
-        {
-            let rows = of_workload(report, (suite, workload));
-            let size = largest(&rows);
-            let cpu = |row: &&&Row| row.backend == "cpu" && row.size == size;
-            let times: Vec<(f64, f64)> = rows
-                .iter()
-                .filter(cpu)
-                .filter_map(|row| Some((row.threads as f64, row.median()?)))
-                .collect();
-            let Some(&(fewest, base)) = times.iter().min_by(|a, b| a.0.total_cmp(&b.0)) else {
-                continue;
-            };
-            if times.len() < 2 {
-                continue;
-            }
-            most = times.iter().map(|(t, _)| t / fewest).fold(most, f64::max);
-            series.push(Series {
-                number: at,
-                name: workload.to_owned(),
-                points: times.iter().map(|(t, s)| (*t, base / s)).collect(),
-                joined: true,
-                marked: true,
-            });
-        }
-        let Some(first) = series.first().and_then(|s| s.points.first()).copied() else {
-            continue;
-        };
-        let names: Vec<String> = series
-            .iter()
-            .map(|s| format!("{} {}", SHAPES[s.number % SHAPES.len()], s.name))
+            .filter_map(|named| Some((named.1, speedups(report, named)?)))
             .collect();
-        series.push(Series {
-            number: SERIES - 1,
-            name: "in proportion".into(),
-            points: vec![first, (first.0 * most, most)],
-            joined: true,
-            marked: false,
-        });
-        let caption = format!("{suite}: {}", names.join(", "));
-        let x = Axis {
-            label: "threads",
-            scale: Scale::Linear,
-            show: whole,
-        };
-        let y = Axis {
-            label: "times as fast",
-            scale: Scale::Linear,
-            show: si_short,
-        };
-        all.extend(lines(&caption, x, y, &series).map(|picture| (caption, picture)));
+        // As many in a picture as there are marks, which the caption names.
+        for scaled in scaled.chunks(SHAPES.len()) {
+            let caption = scaled.iter().zip(SHAPES);
+            let caption = caption.map(|((name, _), shape)| format!("{shape} {name}"));
+            let caption = format!("{suite}: {}", caption.collect::<Vec<_>>().join(", "));
+            all.extend(threads_picture(&caption, scaled).map(|picture| (caption, picture)));
+        }
     }
     all
+}
+
+/// A workload, and how many times as fast it is with how many threads.
+type Scaled<'a> = (&'a str, Vec<(f64, f64)>);
+
+/// Threads and how many times as fast as the fewest; nothing of one number of threads.
+fn speedups(report: &Report, named: (&str, &str)) -> Option<Vec<(f64, f64)>> {
+    let rows = of_workload(report, named);
+    let size = largest(&rows);
+    let cpu = rows
+        .iter()
+        .filter(|row| row.backend == "cpu" && row.size == size);
+    let times: Vec<(f64, f64)> = cpu
+        .filter_map(|row| Some((row.threads as f64, row.median()?)))
+        .collect();
+    let &(_, base) = times.iter().min_by(|a, b| a.0.total_cmp(&b.0))?;
+    let faster = times.iter().map(|(threads, s)| (*threads, base / s));
+    (times.len() > 1).then(|| faster.collect())
+}
+
+fn threads_picture(title: &str, scaled: &[Scaled<'_>]) -> Option<String> {
+    let joined = |(number, (name, points)): (usize, &Scaled<'_>)| Series {
+        number,
+        name: (*name).to_owned(),
+        points: points.clone(),
+        joined: true,
+        marked: true,
+    };
+    let mut series: Vec<Series> = scaled.iter().enumerate().map(joined).collect();
+    let threads = || scaled.iter().flat_map(|(_, points)| points).map(|p| p.0);
+    let (fewest, most) = (
+        threads().fold(f64::INFINITY, f64::min),
+        threads().fold(0.0f64, f64::max),
+    );
+    series.push(Series {
+        number: SERIES - 1,
+        name: "in proportion".into(),
+        points: vec![(fewest, 1.0), (most, most / fewest)],
+        joined: true,
+        marked: false,
+    });
+    let x = Axis {
+        label: "threads",
+        scale: Scale::Linear,
+        show: whole,
+    };
+    let y = Axis {
+        label: "times as fast",
+        scale: Scale::Linear,
+        show: si_short,
+    };
+    lines(title, x, y, &series)
 }
 
 /// Marks in the order of series, as text.
@@ -391,8 +398,9 @@ fn roofline(report: &Report) -> Pictures {
 }
 
 fn plain(value: f64) -> String {
-    match value >= 0.001 {
-        true => format!("{value}"),
+    match value >= 0.0001 {
+        // Without the last bit's rounding: ticks are one digit and a power of ten.
+        true => format!("{}", (value * 1e6).round() / 1e6),
         false => format!("{value:e}"),
     }
 }

@@ -87,7 +87,8 @@ fn uses_extensions(text: &str) -> bool {
     })
 }
 
-fn read(path: &Path) -> Result<Record, Failure> {
+/// The record in a file.
+pub fn read(path: &Path) -> Result<Record, Failure> {
     let text = fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
     Record::parse(&text).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
 }

@@ -45,7 +45,10 @@ fn digests_are_equal_on_every_backend() {
         fs::write(&path, &found).expect("golden is writable");
     }
     let golden = fs::read_to_string(&path).expect("golden/conformance.txt");
-    assert_eq!(found, golden, "the suites changed, and so do records of devices");
+    assert_eq!(
+        found, golden,
+        "the suites changed, and so do records of devices"
+    );
 }
 
 /// The oracle, except that answers to one kind of job are a little wrong, or that it is missing.

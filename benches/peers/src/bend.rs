@@ -221,10 +221,7 @@ fn agreed(net: &str) -> Result<(Record, String), String> {
             theirs.counts.total(),
             counts.total()
         )),
-        Err(refusal) => Ok((
-            record("oracle"),
-            format!("; {}: {refusal}", hvm2::VERSION),
-        )),
+        Err(refusal) => Ok((record("oracle"), format!("; {}: {refusal}", hvm2::VERSION))),
     }
 }
 
@@ -237,6 +234,16 @@ mod tests {
         let path = folder.path().join("program.bend");
         fs::write(&path, source).expect("it is written");
         (folder, path)
+    }
+
+    #[test]
+    fn every_program_of_the_folder_gives_what_it_says() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ffcm/golden/bend");
+        let arguments = Arguments {
+            write: false,
+            folder,
+        };
+        assert_eq!(run(&arguments).map_err(|error| error.to_string()), Ok(()));
     }
 
     #[test]
@@ -269,17 +276,23 @@ mod tests {
         assert_eq!(run(&arguments).map_err(|error| error.code()), Err(1));
     }
 
+    /// `focus run` knows actions by this beginning.
     #[test]
     fn an_action_is_a_request_that_nothing_performs() {
-        let source = "# gives: -\ndef main() -> IO(None):\n  return IO/print(\"hello\")\n";
-        let (_folder, path) = program(source);
-        let compiled = Compiled::of(&path, source, CompileOpts::default()).expect("it compiles");
-        let (record, _) = agreed(&compiled.net).expect("all engines agree");
-        println!("{}", record.result);
-        assert!(record.result.starts_with("((@IO/Call/tag (@IO/MAGIC "), "{}", record.result);
-        let all = CompileOpts::default().set_all();
-        let compiled = Compiled::of(&path, source, all).expect("it compiles");
-        let (record, _) = agreed(&compiled.net).expect("all engines agree");
-        println!("{}", record.result);
+        let call = "IO/print(\"hello\")";
+        for (action, tags) in [
+            (call, ["@IO/Call/tag", "1"]),
+            ("IO/wrap(7)", ["@IO/Done/tag", "0"]),
+        ] {
+            let source = format!("def main() -> IO(Any):\n  return {action}\n");
+            let (_folder, path) = program(&source);
+            let options = [CompileOpts::default(), CompileOpts::default().set_all()];
+            for (options, tag) in options.into_iter().zip(tags) {
+                let compiled = Compiled::of(&path, &source, options).expect("it compiles");
+                let (record, _) = agreed(&compiled.net).expect("all engines agree");
+                let start = format!("(({tag} (@IO/MAGIC ");
+                assert!(record.result.starts_with(&start), "{}", record.result);
+            }
+        }
     }
 }

@@ -113,7 +113,9 @@ fn tree(files: &[File]) -> Result<Tree, String> {
         .and_then(|members| members.as_array());
     let is_member = |folder: &str| {
         let members = members.into_iter().flatten();
-        members.filter_map(|member| member.as_str()).any(|member| member == folder)
+        members
+            .filter_map(|member| member.as_str())
+            .any(|member| member == folder)
     };
     let expected = BACKENDS
         .iter()

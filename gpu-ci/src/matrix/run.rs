@@ -16,17 +16,10 @@ use crate::tidy;
 use crate::vulkan::{self, Kind as Driver};
 use crate::{cuda, wgsl};
 
-/// The test programs that run the suites, the one that compiles CUDA kernels, and what tells of devices and compilers.
-const TARGETS: [&str; 8] = [
-    "--test",
-    "conformance",
-    "--test",
-    "compile",
-    "--example",
-    "adapters",
-    "--example",
-    "ptx",
-];
+/// The test programs that run the suites, and the one that compiles CUDA kernels.
+const TESTS: [&str; 5] = ["--no-run", "--test", "conformance", "--test", "compile"];
+/// What tells of devices and compilers; `cargo test` would make test programs of them.
+const EXAMPLES: [&str; 4] = ["--example", "adapters", "--example", "ptx"];
 
 /// A package that takes minutes to build, and its folder: tried when asked for.
 const CUBECL: (&str, &str) = ("ffcm-cubecl", "wgsl/cubecl");
@@ -47,12 +40,13 @@ pub fn run(root: &Path, more: &[&str]) -> Result<String, String> {
         quiet: false,
         variables: vec![],
     };
-    let all = ["test", "--workspace", "--exclude", "peers"];
+    let all = ["--workspace", "--exclude", "peers"];
     let mut without: Vec<&str> = more.iter().flat_map(|name| ["--exclude", name]).collect();
     if root.join(CUBECL.1).is_dir() && !more.contains(&CUBECL.0) {
         without.extend(["--exclude", CUBECL.0]);
     }
-    let mut programs = cargo.built(&[&all[..], &without, &["--no-run"], &TARGETS].concat())?;
+    let mut programs = cargo.built(&[&["test"], &all[..], &without, &TESTS].concat())?;
+    programs.extend(cargo.built(&[&["build"], &all[..], &without, &EXAMPLES].concat())?);
     for package in more {
         let test = ["test", "-p", package, "--no-run", "--test", "conformance"];
         programs.extend(cargo.built(&test)?);
@@ -64,7 +58,10 @@ pub fn run(root: &Path, more: &[&str]) -> Result<String, String> {
         programs: &programs,
     };
     let mut rows = Vec::new();
-    for program in programs.iter().filter(|p| p.is_test && p.name == "conformance") {
+    for program in programs
+        .iter()
+        .filter(|p| p.is_test && p.name == "conformance")
+    {
         rows.extend(bench.rows(program));
     }
     rows.push(bench.compiled(super::kernels(&files)));
@@ -88,20 +85,24 @@ fn keep(root: &Path, record: &Record) -> Result<String, String> {
     // What cannot be read back would fail every later command.
     Record::parse(&name, text.as_bytes()).map_err(|error| format!("{path}: {error}"))?;
     let folder = root.join(format!("{FOLDER}{name}"));
-    let written = fs::create_dir_all(&folder)
-        .and_then(|()| fs::write(folder.join("record.json"), &text));
+    let written =
+        fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join("record.json"), &text));
     written.map_err(|error| format!("{path}: {error}"))?;
     let failed: Vec<String> = record.rows.iter().flat_map(failures).collect();
     match failed.is_empty() {
-        true => Ok(format!("{path}: written; `cargo xtask matrix --write` puts it into {README}")),
-        false => Err(format!("{path}: written, with failures:\n{}", failed.join("\n"))),
+        true => Ok(format!(
+            "{path}: written; `cargo xtask matrix --write` puts it into {README}"
+        )),
+        false => Err(format!(
+            "{path}: written, with failures:\n{}",
+            failed.join("\n")
+        )),
     }
 }
 
 fn failures(row: &Row) -> Vec<String> {
-    let line = |what: &str, reason: &str| {
-        format!("{} on {}{what}: {reason}", row.backend, row.driver)
-    };
+    let line =
+        |what: &str, reason: &str| format!("{} on {}{what}: {reason}", row.backend, row.driver);
     match &row.outcome {
         Outcome::Failed(reason) => vec![line("", reason)],
         Outcome::NotRun(_) | Outcome::Compiled(_) => vec![],
@@ -126,11 +127,17 @@ struct Bench<'a> {
 impl Bench<'_> {
     /// The rows of a conformance test: one for each backend that prints digests, on each driver where it needs one.
     fn rows(&self, program: &Program) -> Vec<Row> {
-        let folder = program.folder.strip_prefix(self.root).unwrap_or(&program.folder);
+        let folder = program
+            .folder
+            .strip_prefix(self.root)
+            .unwrap_or(&program.folder);
         if folder.starts_with("wgsl") {
             let family = match folder == Path::new("wgsl") {
                 true => "wgpu",
-                false => folder.file_name().and_then(|name| name.to_str()).unwrap_or("wgpu"),
+                false => folder
+                    .file_name()
+                    .and_then(|name| name.to_str())
+                    .unwrap_or("wgpu"),
             };
             let on = |(name, kind)| self.on_driver(program, family, name, kind);
             DRIVERS.into_iter().flat_map(on).collect()
@@ -142,13 +149,7 @@ impl Bench<'_> {
         }
     }
 
-    fn on_driver(
-        &self,
-        program: &Program,
-        family: &str,
-        name: &str,
-        kind: Driver,
-    ) -> Vec<Row> {
+    fn on_driver(&self, program: &Program, family: &str, name: &str, kind: Driver) -> Vec<Row> {
         let row = |device: &str, outcome| {
             vec![Row {
                 backend: family.into(),
@@ -192,7 +193,11 @@ impl Bench<'_> {
         let mut found = printed.finish();
         found.entry(family.into()).or_default();
         let row = |(backend, given): (String, BTreeMap<String, Given>)| Row {
-            outcome: outcome(self.suites, given, ended.as_ref().map_err(String::as_str).copied()),
+            outcome: outcome(
+                self.suites,
+                given,
+                ended.as_ref().map_err(String::as_str).copied(),
+            ),
             device: match backend.as_str() {
                 "oracle" => "the sequential reference".into(),
                 _ => device.into(),
@@ -225,7 +230,9 @@ fn outcome(
     mut given: BTreeMap<String, Given>,
     ended: Result<(), &str>,
 ) -> Outcome {
-    let differs = given.values().any(|given| matches!(given, Given::Failed(_)));
+    let differs = given
+        .values()
+        .any(|given| matches!(given, Given::Failed(_)));
     match ended {
         // A test that fails without a word about a suite casts doubt on all.
         Err(reason) if !differs => return Outcome::Failed(one_line(reason)),
@@ -243,7 +250,13 @@ fn outcome(
     };
     let names: Vec<&str> = suites.iter().map(|suite| suite.name.as_str()).collect();
     let cells = names.iter().copied().map(cell);
-    Outcome::Suites(names.iter().map(|name| name.to_string()).zip(cells).collect())
+    Outcome::Suites(
+        names
+            .iter()
+            .map(|name| name.to_string())
+            .zip(cells)
+            .collect(),
+    )
 }
 
 /// The commit, if what is built is what it says: only records and the README may differ.
@@ -252,11 +265,17 @@ fn commit(root: &Path) -> Result<String, String> {
     let changed = git(&["status", "--porcelain", "--untracked-files=no"])?;
     let other = |line: &&str| {
         // Two letters and a space stand before the path; a line at the start may have lost the first.
-        let path = line.trim_start().split_once(' ').map_or("", |(_, path)| path.trim_start());
+        let path = line
+            .trim_start()
+            .split_once(' ')
+            .map_or("", |(_, path)| path.trim_start());
         path != README && !path.starts_with(FOLDER)
     };
     if let Some(line) = changed.lines().find(other) {
-        return Err(format!("a record is of a commit, and files differ from it: {}", line.trim()));
+        return Err(format!(
+            "a record is of a commit, and files differ from it: {}",
+            line.trim()
+        ));
     }
     git(&["rev-parse", "--short=12", "HEAD"])
 }
@@ -264,7 +283,9 @@ fn commit(root: &Path) -> Result<String, String> {
 /// What a command prints, without the line's end.
 fn said(command: &mut Command) -> Result<String, String> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().map_err(|error| format!("{name}: {error}"))?;
+    let output = command
+        .output()
+        .map_err(|error| format!("{name}: {error}"))?;
     match output.status.success() {
         true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_string()),
         false => Err(format!(
@@ -282,13 +303,18 @@ fn cpu() -> String {
         (name.trim() == "model name").then(|| value.trim().to_string())
     });
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    one_line(&format!("{}, {cores} cores", model.as_deref().unwrap_or("unknown processor")))
+    one_line(&format!(
+        "{}, {cores} cores",
+        model.as_deref().unwrap_or("unknown processor")
+    ))
 }
 
 /// Processor, system and architecture; nothing that names the machine.
 fn machine() -> String {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    let name = release
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="));
     let system = name.map_or(std::env::consts::OS, |name| name.trim_matches('"'));
     one_line(&format!("{}, {system}, {}", cpu(), std::env::consts::ARCH))
 }
@@ -310,7 +336,9 @@ mod tests {
         };
         let given = |pairs: &[(&str, Given)]| -> BTreeMap<String, Given> {
             let pairs = pairs.iter().cloned();
-            pairs.map(|(name, given)| (name.to_string(), given)).collect()
+            pairs
+                .map(|(name, given)| (name.to_string(), given))
+                .collect()
         };
         let of = |given, ended| match outcome(&suites(), given, ended) {
             Outcome::Suites(cells) => cells,

@@ -104,7 +104,9 @@ impl Matrix {
                     .then(|| row.device.clone());
                 let key = (row.backend.clone(), row.driver.clone(), device);
                 if !keys.contains(&key) {
-                    let after = keys.iter().rposition(|(backend, ..)| *backend == row.backend);
+                    let after = keys
+                        .iter()
+                        .rposition(|(backend, ..)| *backend == row.backend);
                     keys.insert(after.map_or(keys.len(), |at| at + 1), key);
                 }
             }
@@ -183,9 +185,8 @@ fn choose(mut states: Vec<(&str, State)>) -> (Option<&str>, State) {
 }
 
 fn state(tree: &Tree, suite: &Suite, source: &Source<'_>) -> State {
-    let stale = |what: &str| {
-        State::Stale(format!("{what} changed since commit {}", source.of.commit))
-    };
+    let stale =
+        |what: &str| State::Stale(format!("{what} changed since commit {}", source.of.commit));
     let suites = match source.outcome {
         Outcome::NotRun(reason) => return State::NotRun(reason.clone()),
         Outcome::Failed(reason) => return State::Failed(reason.clone()),
@@ -223,7 +224,11 @@ fn is_of_today(suite: &Suite, record: &Record) -> bool {
 impl Matrix {
     /// As Markdown: the table, the suites, the records.
     pub fn to_markdown(&self) -> String {
-        let suites: Vec<&str> = self.suites.iter().map(|suite| suite.name.as_str()).collect();
+        let suites: Vec<&str> = self
+            .suites
+            .iter()
+            .map(|suite| suite.name.as_str())
+            .collect();
         let mut text = format!(
             "| backend | driver | {} | record, or why not |\n|---|---|{}---|\n",
             suites.join(" | "),

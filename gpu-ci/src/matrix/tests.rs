@@ -13,7 +13,10 @@ fn digest(digit: char) -> String {
 fn repository(records: &[(&str, Value)]) -> Vec<File> {
     let suites = format!("nets {} 3\nhash {} 1\n", digest('a'), digest('b'));
     let mut files = vec![
-        file("Cargo.toml", "[workspace]\nmembers = [\"ffcm\", \"wgsl\", \"cuda\"]\n"),
+        file(
+            "Cargo.toml",
+            "[workspace]\nmembers = [\"ffcm\", \"wgsl\", \"cuda\"]\n",
+        ),
         file("README.md", &format!("# F\n{BEGIN}{END}rest\n")),
         file(suites::PATH, &suites),
         file("cuda/src/kernels/a.cu", "// Adds.\n"),
@@ -62,9 +65,15 @@ fn card_suite(name: &str, digit: char, cases: u64) -> Value {
 /// The words of a line, by backend and driver.
 fn cells(files: &[File], backend: &str, driver: &str) -> Vec<String> {
     let matrix = matrix(files).unwrap();
-    let line = matrix.lines.iter().find(|line| line.backend == backend && line.driver == driver);
+    let line = matrix
+        .lines
+        .iter()
+        .find(|line| line.backend == backend && line.driver == driver);
     let line = line.unwrap_or_else(|| panic!("no line {backend} on {driver}"));
-    line.cells.iter().map(|state| state.word().to_string()).collect()
+    line.cells
+        .iter()
+        .map(|state| state.word().to_string())
+        .collect()
 }
 
 #[test]
@@ -90,14 +99,21 @@ fn without_records_every_line_is_not_run() {
         ]
     );
     let not_run = State::NotRun("no record".into());
-    assert!(matrix.lines.iter().flat_map(|line| &line.cells).all(|state| *state == not_run));
+    assert!(
+        matrix
+            .lines
+            .iter()
+            .flat_map(|line| &line.cells)
+            .all(|state| *state == not_run)
+    );
     assert!(!matrix.to_markdown().contains("pass"));
 }
 
 #[test]
 fn cells_say_what_the_records_say() {
     let suites = json!({ "nets": passed('a', 3), "hash": { "state": "not-supported" } });
-    let broken = json!({ "nets": passed('a', 3), "hash": { "state": "failed", "reason": "case 1" } });
+    let broken =
+        json!({ "nets": passed('a', 3), "hash": { "state": "failed", "reason": "case 1" } });
     let compiled = json!({ "backend": "cuda", "driver": NVRTC, "device": "NVRTC 13",
         "compiled": kernels(&repository(&[])) });
     let none = json!({ "backend": "wgpu", "driver": SWIFTSHADER, "device": "none", "not_run": "none here" });
@@ -129,7 +145,10 @@ fn cells_say_what_the_records_say() {
     let json = matrix(&files).unwrap().to_json();
     let rows = json["rows"].as_array().unwrap();
     let cpu = rows.iter().find(|row| row["backend"] == "cpu").unwrap();
-    assert_eq!(cpu["suites"]["hash"], json!({ "state": "FAILED", "reason": "hash: case 1" }));
+    assert_eq!(
+        cpu["suites"]["hash"],
+        json!({ "state": "FAILED", "reason": "hash: case 1" })
+    );
     assert_eq!(json["suites"][0]["digest"], digest('a'));
 }
 
@@ -141,11 +160,20 @@ fn older_suites_and_kernels_are_stale_and_never_a_pass() {
     let files = repository(&[("software-1", software(1, rows))]);
     assert_eq!(cells(&files, "cpu", CPU), ["stale", "stale"]);
     assert_eq!(cells(&files, "cuda", NVRTC), ["stale", "stale"]);
-    assert!(matrix(&files).unwrap().to_markdown().contains("changed since commit 0001"));
+    assert!(
+        matrix(&files)
+            .unwrap()
+            .to_markdown()
+            .contains("changed since commit 0001")
+    );
     // One character of a kernel is another kernel.
     let same = kernels(&files);
     let mut files = files;
-    files.iter_mut().find(|file| file.path.ends_with(".cu")).unwrap().bytes[3] ^= 1;
+    files
+        .iter_mut()
+        .find(|file| file.path.ends_with(".cu"))
+        .unwrap()
+        .bytes[3] ^= 1;
     assert_ne!(kernels(&files), same);
 }
 
@@ -166,7 +194,8 @@ fn the_newest_record_that_says_something_counts() {
     let bad = || json!({ "nets": { "state": "failed", "reason": "x" }, "hash": passed('b', 1) });
     let old = || json!({ "nets": passed('c', 3), "hash": passed('d', 1) });
     let not = |day| {
-        let row = json!({ "backend": "cpu", "driver": CPU, "device": "none", "not_run": "no time" });
+        let row =
+            json!({ "backend": "cpu", "driver": CPU, "device": "none", "not_run": "no time" });
         software(day, json!([row]))
     };
     let after = |first, second| {
@@ -190,13 +219,20 @@ fn a_card_has_a_line_of_its_own() {
     let files = repository(&[("card-9000-abc123", card(suites))]);
     assert_eq!(cells(&files, "cuda", HARDWARE), ["pass", "pass"]);
     let found = matrix(&files).unwrap();
-    let lines: Vec<_> = found.lines.iter().filter(|line| line.driver == HARDWARE).collect();
+    let lines: Vec<_> = found
+        .lines
+        .iter()
+        .filter(|line| line.driver == HARDWARE)
+        .collect();
     assert_eq!(lines.len(), 2, "one of WebGPU, one of the card");
     assert_eq!(lines[1].device.as_deref(), Some("Card 9000 (sm_90)"));
     assert_eq!(cells(&files, "wgpu", HARDWARE), ["NOT RUN", "NOT RUN"]);
     let table = found.to_markdown();
     assert!(table.contains("no adapter was found"), "{table}");
-    assert!(table.contains(": a card; Host CPU, Linux 6.1 x86\\_64"), "{table}");
+    assert!(
+        table.contains(": a card; Host CPU, Linux 6.1 x86\\_64"),
+        "{table}"
+    );
     let wrong = json!([{ "suite": "nets", "digest": null, "cases": 0, "error": "case 7 differs" },
         { "suite": "hash", "digest": null, "cases": 0, "error": "the backend does not support these jobs" }]);
     let files = repository(&[("card-1", card(wrong))]);
@@ -208,10 +244,16 @@ fn software_does_not_pass_for_a_card_nor_a_card_for_software() {
     let parse = |name: &str, record: &Value| Record::parse(name, record.to_string().as_bytes());
     let misplaced = |name: &str, record: &Value| {
         let found = parse(name, record);
-        assert!(matches!(found, Err(RecordError::Misplaced(_))), "{name}: {found:?}");
+        assert!(
+            matches!(found, Err(RecordError::Misplaced(_))),
+            "{name}: {found:?}"
+        );
     };
     let good = card(json!([card_suite("nets", 'a', 3)]));
-    assert_eq!(parse("card-1", &good).map(|record| record.kind), Ok(Kind::Card));
+    assert_eq!(
+        parse("card-1", &good).map(|record| record.kind),
+        Ok(Kind::Card)
+    );
     misplaced("software-1", &good);
     misplaced("card-1", &software(1, json!([])));
     let hardware = row("wgpu", HARDWARE, json!({}));
@@ -228,12 +270,18 @@ fn software_does_not_pass_for_a_card_nor_a_card_for_software() {
     unknown["parts"][0]["state"] = json!("failed");
     unknown["parts"][0]["data"] = Value::Null;
     let found = parse("card-1", &unknown);
-    assert!(matches!(&found, Err(RecordError::Shape(words)) if words.contains("doctor")), "{found:?}");
+    assert!(
+        matches!(&found, Err(RecordError::Shape(words)) if words.contains("doctor")),
+        "{found:?}"
+    );
 }
 
 #[test]
 fn what_is_no_record_is_refused_with_its_reason() {
-    let good = software(1, json!([row("cpu", CPU, json!({ "nets": passed('a', 3) }))]));
+    let good = software(
+        1,
+        json!([row("cpu", CPU, json!({ "nets": passed('a', 3) }))]),
+    );
     let parse = |record: &Value| Record::parse("software-1", record.to_string().as_bytes());
     assert!(parse(&good).is_ok());
     let changed = |pointer: &str, value: Value| {
@@ -253,7 +301,10 @@ fn what_is_no_record_is_refused_with_its_reason() {
         ("/rows/0/suites/nets/digest", json!("00ff")),
     ] {
         let error = changed(pointer, value);
-        assert!(matches!(error, RecordError::Value { .. }), "{pointer}: {error}");
+        assert!(
+            matches!(error, RecordError::Value { .. }),
+            "{pointer}: {error}"
+        );
     }
     for (pointer, value) in [
         ("/format", json!("1")),
@@ -266,11 +317,20 @@ fn what_is_no_record_is_refused_with_its_reason() {
         assert!(matches!(error, RecordError::Shape(_)), "{pointer}: {error}");
     }
     let many = software(1, Value::Array(vec![row("cpu", CPU, json!({})); 65]));
-    assert!(matches!(parse(&many), Err(RecordError::TooMany { count: 65, .. })));
+    assert!(matches!(
+        parse(&many),
+        Err(RecordError::TooMany { count: 65, .. })
+    ));
     let raw = |bytes: &[u8]| Record::parse("software-1", bytes).unwrap_err();
     assert!(matches!(raw(b"{"), RecordError::Shape(_)));
-    assert!(matches!(raw(&[b'['; 100_000]), RecordError::Shape(_)), "depth");
-    assert_eq!(raw(&vec![b' '; (1 << 20) + 1]), RecordError::TooLarge((1 << 20) + 1));
+    assert!(
+        matches!(raw(&[b'['; 100_000]), RecordError::Shape(_)),
+        "depth"
+    );
+    assert_eq!(
+        raw(&vec![b' '; (1 << 20) + 1]),
+        RecordError::TooLarge((1 << 20) + 1)
+    );
     let name = Record::parse("software-1\u{202e}", good.to_string().as_bytes());
     assert!(matches!(name, Err(RecordError::Value { .. })));
 }
@@ -300,10 +360,21 @@ fn the_check_finds_a_table_that_is_not_that_of_the_records() {
 
 #[test]
 fn words_of_a_record_cannot_break_the_page() {
-    let mut record = software(1, json!([row("cpu", CPU, json!({ "nets": passed('a', 3) }))]));
+    let mut record = software(
+        1,
+        json!([row("cpu", CPU, json!({ "nets": passed('a', 3) }))]),
+    );
     record["rows"][0]["device"] = json!("a | b <script> [x](y) `c`");
     record["machine"] = json!("| pass | <!-- -->");
-    let table = matrix(&repository(&[("software-1", record)])).unwrap().to_markdown();
-    assert!(!table.contains("<script>") && !table.contains("<!--"), "{table}");
-    assert!(table.contains("a \\| b &lt;script> \\[x\\](y) \\`c\\`"), "{table}");
+    let table = matrix(&repository(&[("software-1", record)]))
+        .unwrap()
+        .to_markdown();
+    assert!(
+        !table.contains("<script>") && !table.contains("<!--"),
+        "{table}"
+    );
+    assert!(
+        table.contains("a \\| b &lt;script> \\[x\\](y) \\`c\\`"),
+        "{table}"
+    );
 }

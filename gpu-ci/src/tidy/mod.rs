@@ -1,5 +1,6 @@
 //! Conventions of this repository, as checks over its files.
 
+mod commands;
 mod cuda;
 mod kernels;
 mod manifests;
@@ -36,7 +37,7 @@ type Problems = Vec<String>;
 type Check = fn(&[File]) -> Problems;
 
 /// Every check with the convention it holds up.
-const CHECKS: [(&str, Check); 19] = [
+const CHECKS: [(&str, Check); 20] = [
     ("only the agreed names at the top level", top_level),
     ("no file over 1 MiB", blobs),
     ("the changelog has a section", changelog),
@@ -61,6 +62,7 @@ const CHECKS: [(&str, Check); 19] = [
     ("uses run one way", manifests::direction),
     ("ffcm stands alone", manifests::ffcm_alone),
     ("cuda needs no other backend", manifests::cuda_dependencies),
+    ("commands that are told are there", commands::named),
     ("the README's matrix is that of the records", matrix::check),
 ];
 

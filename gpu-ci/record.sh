@@ -261,6 +261,7 @@ facts() {
     fact "sha256 of focus" "$(sha256_of "$focus")"
     fact "sha256 of ffcm-benches" "$(sha256_of "$benches")"
     [ -z "$tiny" ] || fact inputs tiny
+    [ "$software" = no ] || fact drivers software
     if command -v nvidia-smi >/dev/null; then
         nvidia-smi --query-gpu=name,driver_version,power.limit,clocks.max.sm,clocks.max.mem,ecc.mode.current,mig.mode.current \
             --format=csv,noheader 2>&1 | while IFS= read -r line; do fact nvidia-smi "$line"; done

@@ -1,4 +1,11 @@
-//! The CPU on one and two threads, and the oracle itself, in the conformance suite; equal digests on all.
+//! The CPU on one and two threads, and the oracle itself, in the conformance suite; equal digests on all, and those of
+//! `golden/conformance.txt`.
+//!
+//! `UPDATE_GOLDEN=1 cargo test -p ffcm --test conformance` writes that file. It says which suites there are today: a record of a
+//! device with other digests is one of older suites (`cargo xtask matrix`).
+
+use std::fs;
+use std::path::Path;
 
 use ffcm::conformance::{Suite, check};
 use ffcm::coprocessor::{
@@ -20,6 +27,7 @@ ffcm::conformance!(three_threads, || super::cpu(3));
 #[test]
 fn digests_are_equal_on_every_backend() {
     let backends: [&dyn Coprocessor; 3] = [&OracleCoprocessor, &cpu(1), &cpu(2)];
+    let mut found = String::new();
     for suite in Suite::ALL {
         let reports = backends.map(|backend| check(suite, backend));
         for report in &reports[1..] {
@@ -29,7 +37,18 @@ fn digests_are_equal_on_every_backend() {
                 (reports[0].digest, reports[0].cases)
             );
         }
+        let digest = blake3::Hash::from_bytes(reports[0].digest.expect("the oracle does all"));
+        found += &format!("{} {digest} {}\n", suite.name(), reports[0].cases);
     }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/conformance.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &found).expect("golden is writable");
+    }
+    let golden = fs::read_to_string(&path).expect("golden/conformance.txt");
+    assert_eq!(
+        found, golden,
+        "the suites changed, and so do records of devices"
+    );
 }
 
 /// The oracle, except that answers to one kind of job are a little wrong, or that it is missing.

@@ -38,16 +38,7 @@ pub fn run(cargo: &Cargo<'_>) -> Vec<Outcome> {
         Err(reason) => return vec![outcome("CUDA", start, Err(reason))],
     };
     let start = Instant::now();
-    let compiler = compiler(cargo.root, |variables| {
-        let with = with_variables(cargo, variables);
-        let find = programs
-            .iter()
-            .find(|program| !program.is_test && program.name == "ptx");
-        let find = find.ok_or("cargo built no example `ptx`")?;
-        let mut found = String::new();
-        with.start_program(find, &["find"], |line| found.push_str(line))?;
-        Ok(found)
-    });
+    let compiler = compiler_of(cargo, &programs);
     let tests: Vec<&Program> = programs.iter().filter(|program| is_one(program)).collect();
     let compiled = compile(cargo, &tests, &compiler);
     let mut outcomes = vec![outcome("CUDA compile", start, compiled)];
@@ -121,6 +112,31 @@ fn named<'a>(tests: &[&'a Program], name: &str) -> Result<&'a Program, String> {
     found
         .copied()
         .ok_or_else(|| format!("cargo built no test `{name}`"))
+}
+
+/// The compiler that the built example `ptx` finds.
+fn compiler_of(cargo: &Cargo<'_>, programs: &[Program]) -> Result<Compiler, String> {
+    compiler(cargo.root, |variables| {
+        let with = with_variables(cargo, variables);
+        let find = programs
+            .iter()
+            .find(|program| !program.is_test && program.name == "ptx");
+        let find = find.ok_or("cargo built no example `ptx`")?;
+        let mut found = String::new();
+        with.start_program(find, &["find"], |line| found.push_str(line))?;
+        Ok(found)
+    })
+}
+
+/// Compiles every kernel and does nothing else: the compiler, or why there is none.
+pub fn compile_only(
+    cargo: &Cargo<'_>,
+    programs: &[Program],
+) -> Result<Result<String, String>, String> {
+    let compiler = compiler_of(cargo, programs);
+    let tests: Vec<&Program> = programs.iter().filter(|program| is_one(program)).collect();
+    let compiled = compile(cargo, &tests, &compiler)?;
+    Ok(compiled.map(|run| run.adapter))
 }
 
 /// Compiles every kernel. The report of what each takes is part of the output.

@@ -8,6 +8,7 @@ mod cargo;
 mod codegen;
 mod cuda;
 mod deps;
+mod matrix;
 mod sanitize;
 mod test;
 mod tidy;
@@ -32,6 +33,10 @@ Commands:
                       headers are stale
   callgrind [--json]  instructions per interaction, arc, value and so on of small kernels, counted by valgrind; --quick
                       tries the machinery alone
+  matrix [--json]     backends, drivers and suites as the records in gpu-ci/records have them; --write puts the table into
+                      the README
+  matrix run [PACKAGE…] a record of what this machine can run without a GPU; of packages beside those that are built
+                      by default too
   tidy                conventions of this repository
   ci-deps [--optional] system packages that the tests need and this machine lacks, one a line; or those without which
                       a step is not run
@@ -54,6 +59,10 @@ fn main() -> ExitCode {
         ["callgrind"] => callgrind::run(&root, false, false),
         ["callgrind", "--json"] => callgrind::run(&root, true, false),
         ["callgrind", "--quick"] => callgrind::run(&root, false, true),
+        ["matrix"] => matrix::show(&root),
+        ["matrix", "--json"] => matrix::show_json(&root),
+        ["matrix", "--write"] => matrix::write(&root),
+        ["matrix", "run", ref packages @ ..] => matrix::run(&root, packages),
         ["tidy"] => tidy::run(&root),
         ["ci-deps"] => return list(&deps::missing()),
         ["ci-deps", "--optional"] => return list(&deps::missing_optional()),

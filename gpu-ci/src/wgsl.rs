@@ -119,18 +119,8 @@ fn test(
         variables,
         ..*cargo
     };
-    let list = programs
-        .iter()
-        .find(|program| !program.is_test && program.name == "adapters");
-    let list = list.ok_or("cargo built no example `adapters`")?;
-    let mut listed = Vec::new();
-    cargo.start_program(list, &[], |line| listed.push(line.to_string()))?;
-    let Some(adapter) = first_usable(&listed, kind) else {
-        return match kind {
-            Kind::Other => Ok(None),
-            _ if listed.is_empty() => Err(format!("the driver shows no adapter; {HINT}")),
-            _ => Err(format!("no adapter is usable: {}", listed.join("; "))),
-        };
+    let Some(adapter) = adapter(&cargo, programs, kind)? else {
+        return Ok(None);
     };
     let mut digests = Digests::default();
     let mut tests = Tally::default();
@@ -148,7 +138,27 @@ fn test(
     }))
 }
 
-/// Name and driver of the adapter that tests will take, from the lines of the example `adapters`. Software is no
+/// Name and driver of the adapter that tests will take with the variables of `cargo`; nothing where there is no hardware.
+pub fn adapter(
+    cargo: &Cargo<'_>,
+    programs: &[Program],
+    kind: Kind,
+) -> Result<Option<String>, String> {
+    let list = programs
+        .iter()
+        .find(|program| !program.is_test && program.name == "adapters");
+    let list = list.ok_or("cargo built no example `adapters`")?;
+    let mut listed = Vec::new();
+    cargo.start_program(list, &[], |line| listed.push(line.to_string()))?;
+    match first_usable(&listed, kind) {
+        Some(adapter) => Ok(Some(adapter)),
+        None if kind == Kind::Other => Ok(None),
+        None if listed.is_empty() => Err(format!("the driver shows no adapter; {HINT}")),
+        None => Err(format!("no adapter is usable: {}", listed.join("; "))),
+    }
+}
+
+/// Name and driver of the first usable adapter, from the lines of the example `adapters`. Software is no
 /// hardware.
 fn first_usable(listed: &[String], kind: Kind) -> Option<String> {
     let mut lines = listed

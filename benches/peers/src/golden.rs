@@ -87,7 +87,8 @@ fn uses_extensions(text: &str) -> bool {
     })
 }
 
-fn read(path: &Path) -> Result<Record, Failure> {
+/// The record in a file.
+pub fn read(path: &Path) -> Result<Record, Failure> {
     let text = fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
     Record::parse(&text).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
 }
@@ -98,7 +99,10 @@ pub fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, Failure> {
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(|error| Failure::file(folder, &error))?.path();
-        if path.extension().is_some_and(|extension| extension == ending) {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == ending)
+        {
             paths.push(path);
         }
     }

@@ -1,10 +1,9 @@
 //! Golden programs, random nets, batches of calls, and every error that is a property of the net.
 
+mod golden;
 pub(super) mod random;
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::{Run, Stop, shorten};
@@ -21,10 +20,10 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<(), Stop> {
         counts: Counts::default(),
         endings: BTreeSet::new(),
     };
-    for (name, text) in golden()? {
-        let book = parse(&name, &text)?;
-        let main = book.main().map_err(|e| failed(&name, &e))?;
-        exactly_its_gas(suite, &name, &book, &main)?;
+    for (name, text) in golden::PROGRAMS {
+        let book = parse(name, text)?;
+        let main = book.main().map_err(|e| failed(name, &e))?;
+        exactly_its_gas(suite, name, &book, &main)?;
     }
     random_nets(suite)?;
     batches(suite)?;
@@ -80,29 +79,6 @@ fn parse(name: &str, text: &str) -> Result<Arc<Book>, Stop> {
     Book::parse(text)
         .map(Arc::new)
         .map_err(|e| failed(&format!("{name}:\n{text}\n"), &e))
-}
-
-/// Name and text of every golden program, by name.
-fn golden() -> Result<Vec<(String, String)>, Stop> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/nets");
-    let unreadable = |e: std::io::Error| failed(&folder.display().to_string(), &e);
-    let mut programs = Vec::new();
-    for entry in fs::read_dir(&folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|e| e == "hvm") {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            programs.push((name, fs::read_to_string(&path).map_err(unreadable)?));
-        }
-    }
-    programs.sort();
-    if programs.is_empty() {
-        return Err(failed(&folder.display().to_string(), &"no golden programs"));
-    }
-    Ok(programs)
 }
 
 fn reduce(

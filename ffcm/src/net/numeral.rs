@@ -184,7 +184,14 @@ mod tests {
         assert_eq!(bits("0x0FFFFFF"), Ok(Term::u24(0xff_ffff)));
         assert_eq!(bits("-7"), Ok(Term::i24(-7)));
         // No sign extension of anything.
-        for text in ["0x7000000", "0x1000000", "0x77FFFFF", "0xFFFFFFF", "0x+7FFFFF9", "0x"] {
+        for text in [
+            "0x7000000",
+            "0x1000000",
+            "0x77FFFFF",
+            "0xFFFFFFF",
+            "0x+7FFFFF9",
+            "0x",
+        ] {
             assert!(operand(text).is_err(), "{text}");
         }
         // A plain number has no such payload.

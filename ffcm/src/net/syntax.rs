@@ -298,7 +298,11 @@ impl<'t> Parser<'t> {
             if self.peek() == Some(b']') {
                 Number::Operator(operator)
             } else {
-                let (kind, bits): (Kind, u32) = self.literal(numeral::operand)?.term().as_plain().expect("plain");
+                let (kind, bits): (Kind, u32) = self
+                    .literal(numeral::operand)?
+                    .term()
+                    .as_plain()
+                    .expect("plain");
                 Number::Partial {
                     operator,
                     bits,

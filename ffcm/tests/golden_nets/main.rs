@@ -110,8 +110,7 @@ fn update() {
             .and_then(|text| Record::parse(&text).ok());
         let confirmed = old.filter(|old| record_of(&outcome, &old.source) == *old);
         let source = confirmed.map_or_else(|| "oracle".to_owned(), |old| old.source);
-        fs::write(&path, record_of(&outcome, &source).to_string())
-            .expect("the folder is writable");
+        fs::write(&path, record_of(&outcome, &source).to_string()).expect("the folder is writable");
     }
 }
 

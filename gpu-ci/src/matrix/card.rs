@@ -28,7 +28,9 @@ pub fn read(value: &Value) -> Result<Record, RecordError> {
     let part = |name: &str| list.iter().find(|part| part["name"] == name);
     let mut rows = Vec::new();
     for found in list {
-        let family = found["name"].as_str().and_then(|name| name.strip_prefix(PART));
+        let family = found["name"]
+            .as_str()
+            .and_then(|name| name.strip_prefix(PART));
         if let Some(family) = family {
             rows.push(row(family, found, part("doctor"))?);
         }

@@ -184,7 +184,9 @@ impl Record {
 
     fn check_row(&self, row: &Row) -> Result<(), RecordError> {
         let word = |byte: u8| byte.is_ascii_graphic() && byte != b'|' || byte == b' ';
-        check("backend", &row.backend, 32, |byte| byte.is_ascii_alphanumeric())?;
+        check("backend", &row.backend, 32, |byte| {
+            byte.is_ascii_alphanumeric()
+        })?;
         check("driver", &row.driver, 48, word)?;
         check_text("device", &row.device)?;
         if self.kind == Kind::Software && row.driver == super::HARDWARE {

@@ -56,7 +56,10 @@ impl Suites {
 
 /// Whether a text is a digest as the suites print it.
 pub fn is_digest(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    text.len() == 64
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// What stands behind `conformance` in the lines of a test program: results of suites, by backend.
@@ -82,9 +85,15 @@ impl Printed {
     pub fn add(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let (backend, suite, given) = match words[..] {
-            ["conformance", backend, suite, "digest", digest, "cases", cases]
-                if is_digest(digest) =>
-            {
+            [
+                "conformance",
+                backend,
+                suite,
+                "digest",
+                digest,
+                "cases",
+                cases,
+            ] if is_digest(digest) => {
                 let Ok(cases) = cases.parse() else { return };
                 let digest = digest.into();
                 (backend, suite, Given::Digest { digest, cases })

@@ -1,5 +1,6 @@
 //! Conventions of this repository, as checks over its files.
 
+mod commands;
 mod cuda;
 mod kernels;
 mod manifests;
@@ -8,6 +9,8 @@ mod sources;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+
+use crate::matrix;
 
 /// A file of the repository.
 #[derive(Clone, Debug)]
@@ -34,7 +37,7 @@ type Problems = Vec<String>;
 type Check = fn(&[File]) -> Problems;
 
 /// Every check with the convention it holds up.
-const CHECKS: [(&str, Check); 18] = [
+const CHECKS: [(&str, Check); 20] = [
     ("only the agreed names at the top level", top_level),
     ("no file over 1 MiB", blobs),
     ("the changelog has a section", changelog),
@@ -59,6 +62,8 @@ const CHECKS: [(&str, Check); 18] = [
     ("uses run one way", manifests::direction),
     ("ffcm stands alone", manifests::ffcm_alone),
     ("cuda needs no other backend", manifests::cuda_dependencies),
+    ("commands that are told are there", commands::named),
+    ("the README's matrix is that of the records", matrix::check),
 ];
 
 /// Runs every check over what git tracks or would track.
@@ -83,7 +88,8 @@ pub fn run(root: &Path) -> Result<String, String> {
     }
 }
 
-fn read(root: &Path) -> Result<Vec<File>, String> {
+/// Every file that git tracks or would track.
+pub fn read(root: &Path) -> Result<Vec<File>, String> {
     let output = Command::new("git")
         .args([
             "ls-files",
@@ -182,10 +188,10 @@ fn changelog(files: &[File]) -> Problems {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    pub(super) fn file(path: &str, text: &str) -> File {
+    pub(crate) fn file(path: &str, text: &str) -> File {
         File {
             path: path.into(),
             bytes: text.into(),

@@ -103,11 +103,12 @@ fn contains_path(line: &str, path: &str) -> bool {
 }
 
 /// Sources whose results reach a committed byte.
-const CONSENSUS: [&str; 12] = [
+const CONSENSUS: [&str; 13] = [
     "ffcm/src/focus/",
     "ffcm/src/graph/",
     "ffcm/src/hash.rs",
     "ffcm/src/memory/",
+    "ffcm/src/operators/",
     "ffcm/src/oracle/focus.rs",
     "ffcm/src/spec/rules.rs",
     "scheduler/src/",

@@ -110,11 +110,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let reduced = reduce(arguments, book)?;
     let outcome = reduced.outcome.map_err(unreduced)?;
+    if is_action(&outcome.result) {
+        let words =
+            "@main gives an IO action of Bend, and nothing here performs one; let it give a value";
+        return Err(Failure::file(name, words));
+    }
     if arguments.json {
         print_json(&to_json(&outcome, &reduced.run))
     } else {
         print(to_text(&outcome, &reduced.run))
     }
+}
+
+/// Whether a result is an action of Bend's `IO`: a constructor whose first field is the number pair by which Bend's own runtime
+/// knows actions. The reduction is right then, and what the program was to do has not happened.
+fn is_action(result: &str) -> bool {
+    let fields = result
+        .strip_prefix("((")
+        .and_then(|rest| rest.split_once(' '));
+    fields.is_some_and(|(_tag, fields)| {
+        fields.starts_with("(@IO/MAGIC ") || fields.starts_with("((13683217 16719857) ")
+    })
 }
 
 /// A reduction that has ended.
@@ -302,4 +318,29 @@ fn to_text(outcome: &Outcome, run: &Run) -> String {
         None => "- jit          off\n".to_owned(),
     };
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_of_bend_are_told_from_values() {
+        for action in [
+            "((@IO/Call/tag (@IO/MAGIC (x0 (x1 (x2 x3))))) x3)",
+            "((1 (@IO/MAGIC (x0 (x1 (x2 x3))))) x3)",
+            "((@IO/Done/tag ((13683217 16719857) (7 x0))) x0)",
+        ] {
+            assert!(is_action(action), "{action}");
+        }
+        for value in [
+            "7",
+            "(@IO/MAGIC 7)",
+            "((@List/Cons/tag (7 (@List/Nil x0))) x0)",
+            "(13683217 16719857)",
+            "((",
+        ] {
+            assert!(!is_action(value), "{value}");
+        }
+    }
 }

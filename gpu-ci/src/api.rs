@@ -61,7 +61,6 @@ fn interface(root: &Path) -> Result<String, String> {
     let api = api.map_err(|error| {
         format!("the interface of ffcm cannot be read: {error}; crate public-api reads one version of the format")
     })?;
-    // What derives write of each other is noise: one line per trait is kept.
     Ok(api.to_string())
 }
 
@@ -102,11 +101,22 @@ mod tests {
     #[test]
     fn every_change_is_told_with_the_command_that_records_it() {
         let recorded = "pub fn a()\npub fn b(u8)\npub mod c\n";
-        assert!(compare(recorded, recorded).unwrap().contains("3 public items"));
+        assert!(
+            compare(recorded, recorded)
+                .unwrap()
+                .contains("3 public items")
+        );
         let error = compare(recorded, "pub fn a()\npub fn b(u16)\npub mod c\n").unwrap_err();
-        assert!(error.contains("\n- pub fn b(u8)\n+ pub fn b(u16)\n"), "{error}");
+        assert!(
+            error.contains("\n- pub fn b(u8)\n+ pub fn b(u16)\n"),
+            "{error}"
+        );
         assert!(error.contains("cargo xtask api --bless"));
-        for other in ["", "pub fn a()\npub fn b(u8)\n", "pub mod c\npub fn a()\npub fn b(u8)\n"] {
+        for other in [
+            "",
+            "pub fn a()\npub fn b(u8)\n",
+            "pub mod c\npub fn a()\npub fn b(u8)\n",
+        ] {
             assert!(compare(recorded, other).is_err());
         }
         let many: String = (0..100).map(|i| format!("pub fn f{i}()\n")).collect();

@@ -2,6 +2,9 @@
 //!
 //! Both run on the layouts that operators make once; no number depends on threads.
 
+use std::error::Error;
+use std::io::Write;
+
 use ffcm::focus::{FocusParams, MASS};
 use ffcm::graph::{EdgeDelta, Graph};
 use ffcm::operators::Operators;
@@ -11,17 +14,23 @@ const CLUB: u32 = 8;
 const CLUBS: u32 = 5;
 
 /// Runs it.
-pub fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub fn main() -> Result<(), Box<dyn Error>> {
+    run(&mut std::io::stdout().lock())
+}
+
+/// Says what it finds to `out`.
+pub fn run(out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
     let operators = Operators::builder().threads(2).prepare(&clubs()?)?;
 
     let communities = operators.cdlp(10)?;
-    println!("communities: {communities:?}");
+    writeln!(out, "communities: {communities:?}")?;
     let coefficients = operators.lcc()?;
     let (inner, gate) = (coefficients[3], coefficients[0]);
-    println!(
+    writeln!(
+        out,
         "{} of {} pairs that person 3 knows know each other, {} of {} for person 0",
         inner.numerator, inner.denominator, gate.numerator, gate.denominator
-    );
+    )?;
 
     // Who matters to the people of the third club?
     let club = communities[2 * CLUB as usize];
@@ -29,11 +38,12 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let interests: Vec<(u32, u64)> = members.map(|(person, _)| (person, 1)).collect();
     let ranking = operators.personalised(&interests, &FocusParams::default())?;
     for (person, mass) in ranking.top(3) {
-        println!(
+        writeln!(
+            out,
             "person {person:>2} of club {}: {:.4}",
             person / CLUB,
             mass as f64 / MASS as f64
-        );
+        )?;
     }
 
     // Everybody has a community, its members are ranked first, and further away matters less.

@@ -1,43 +1,34 @@
-//! Reduce a net and rank a graph: the whole of `ffcm` that an embedder needs.
+//! Rank a graph and call a net: the whole of `ffcm` that an embedder needs.
 
-use ffcm::coprocessor::{Accelerator, FocusJob, RewriteJob};
-use ffcm::focus::{FocusParams, MASS};
+use std::error::Error;
+use std::io::Write;
+
+use ffcm::Machine;
+use ffcm::focus::MASS;
 use ffcm::graph::{EdgeDelta, Graph};
-use ffcm::net::{Book, Limits};
+use ffcm::machine::Program;
 
 /// Runs it.
-pub fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let device = Accelerator::Auto.open(0, &[])?.coprocessor;
+pub fn main() -> Result<(), Box<dyn Error>> {
+    run(&mut std::io::stdout().lock())
+}
 
-    let book = Book::parse("@main = r & 20 ~ $([+] $(22 r))")?;
-    let calls = vec![book.main()?];
-    let job = RewriteJob {
-        book: book.into(),
-        calls,
-        limits: Limits::default(),
-    };
-    let outcome = device.rewrite(&job)?.remove(0)?;
-    println!(
-        "20 + 22 = {} in {} interactions",
-        outcome.result,
-        outcome.counts.total()
-    );
+/// Says what it finds to `out`.
+pub fn run(out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
+    let machine = Machine::auto()?;
 
-    let mut graph = Graph::new();
-    graph.add_nodes(3)?;
-    let edge = |source, target| EdgeDelta {
-        source,
-        target,
-        weight: 1,
-    };
-    graph.apply(&[edge(0, 2), edge(1, 2), edge(2, 0)])?;
-    let job = FocusJob {
-        graph: &graph,
-        params: FocusParams::default(),
-        start: None,
-    };
-    for (node, mass) in device.focus(&job)?.top(3) {
-        println!("node {node}: {:.4}", mass as f64 / MASS as f64);
+    let mut graph = Graph::with_nodes(3)?;
+    graph.apply(&[
+        EdgeDelta::new(0, 2),
+        EdgeDelta::new(1, 2),
+        EdgeDelta::new(2, 0),
+    ])?;
+    for (node, mass) in machine.rank(&graph)?.top(3) {
+        writeln!(out, "node {node}: {:.4}", mass as f64 / MASS as f64)?;
     }
+
+    let program = Program::parse("@add = (a (b r)) & a ~ $([+] $(b r))")?;
+    let sum: u32 = machine.call(&program, "add", (20u32, 22u32))?;
+    writeln!(out, "20 + 22 = {sum}")?;
     Ok(())
 }

@@ -3,6 +3,9 @@
 //! A web of pages is ranked once. Then batches of new, changed and removed links arrive: the ranker follows each, and the
 //! next ranking starts from the last one instead of from nothing.
 
+use std::error::Error;
+use std::io::Write;
+
 use ffcm::focus::{FocusParams, MASS, Ranker, rank};
 use ffcm::graph::{EdgeDelta, Graph};
 
@@ -10,7 +13,12 @@ use ffcm::graph::{EdgeDelta, Graph};
 const PAGES: u32 = 20_000;
 
 /// Runs it.
-pub fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub fn main() -> Result<(), Box<dyn Error>> {
+    run(&mut std::io::stdout().lock())
+}
+
+/// Says what it finds to `out`.
+pub fn run(out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
     let mut graph = Graph::new();
     graph.add_nodes(PAGES)?;
     // Every page links to the front page, to the next one, and to one far away.
@@ -21,7 +29,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let params = FocusParams::default();
     let mut ranker = Ranker::new(&graph, params.shards)?;
     let mut ranking = ranker.rank(&params, None)?;
-    println!("{} iterations from nothing", ranking.iterations);
+    writeln!(out, "{} iterations from nothing", ranking.iterations)?;
 
     for day in 1..=3 {
         // A few pages link to another one; one old link counts more, another is gone.
@@ -33,13 +41,14 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
         ranker.refresh(&graph)?;
         let (next, effort) = ranker.rank_counted(&params, Some(&ranking.mass))?;
         ranking = next;
-        println!(
+        writeln!(
+            out,
             "day {day}: page {page} has {:.6}, after {} iterations over {} of {} edges on average",
             share(ranking.mass[page as usize]),
             ranking.iterations,
             effort.edge_visits / u64::from(ranking.iterations),
             graph.edge_count(),
-        );
+        )?;
     }
 
     // The mass is exact, and from nothing it comes to the same, up to what the residual allows.
@@ -47,7 +56,11 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let fresh = rank(&graph, &params, None)?;
     let pairs = ranking.mass.iter().zip(&fresh.mass);
     let apart: u64 = pairs.map(|(&a, &b)| a.abs_diff(b)).sum();
-    println!("{:.1e} apart from a ranking from nothing", share(apart));
+    writeln!(
+        out,
+        "{:.1e} apart from a ranking from nothing",
+        share(apart)
+    )?;
     assert!(apart < MASS / 50_000);
     Ok(())
 }

@@ -52,3 +52,8 @@ pub mod spec;
 pub mod testing;
 
 pub use machine::Machine;
+
+/// The code of the README is tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -3,6 +3,7 @@
 //! `cargo xtask` is the one entry point for checks, here and in continuous integration. It runs the WebGPU backend on
 //! every Vulkan driver of the machine; what did not run is reported as not run, never as passed.
 
+mod api;
 mod callgrind;
 mod cargo;
 mod codegen;
@@ -22,7 +23,7 @@ const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
 
 Commands:
-  test [--json]       packages, fmt, tidy, codegen --check, clippy, docs, all tests, the WebGPU backend on each
+  test [--json]       packages, fmt, tidy, codegen --check, clippy, docs, api, all tests, the WebGPU backend on each
                       driver, the CUDA backend, tiny benchmarks, instruction counting; stops at the first
                       failure
   wgsl                the WebGPU backend on each driver, nothing else
@@ -31,6 +32,7 @@ Commands:
   sanitize            the tests of ffcm under AddressSanitizer; takes minutes, and is not part of `test`
   codegen [--check]   write the generated headers of wgsl/ and cuda/ and the PTX of the kernels, or only say which
                       headers are stale
+  api [--bless]       whether the public interface of ffcm is the recorded one; --bless records it
   callgrind [--json]  instructions per interaction, arc, value and so on of small kernels, counted by valgrind; --quick
                       tries the machinery alone
   matrix [--json]     backends, drivers and suites as the records in gpu-ci/records have them; --write puts the table into
@@ -56,6 +58,8 @@ fn main() -> ExitCode {
         ["sanitize"] => sanitize::run(&root),
         ["codegen"] => codegen::write_all(&root),
         ["codegen", "--check"] => codegen::check(&root),
+        ["api"] => api::check(&root),
+        ["api", "--bless"] => api::bless(&root),
         ["callgrind"] => callgrind::run(&root, false, false),
         ["callgrind", "--json"] => callgrind::run(&root, true, false),
         ["callgrind", "--quick"] => callgrind::run(&root, false, true),

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::cargo::{Cargo, Program, Tally};
 use crate::vulkan::{self, Kind};
-use crate::{callgrind, codegen, cuda, deps, tidy, wgsl};
+use crate::{api, callgrind, codegen, cuda, deps, tidy, wgsl};
 
 /// What became of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -69,7 +69,7 @@ enum Action {
     Elsewhere(&'static str),
 }
 
-const STEPS: [(&str, Action); 13] = [
+const STEPS: [(&str, Action); 14] = [
     ("packages", Action::Check(deps::check)),
     ("fmt", Action::Cargo(&["fmt", "--all", "--check"])),
     ("tidy", Action::Check(tidy::run)),
@@ -100,6 +100,7 @@ const STEPS: [(&str, Action); 13] = [
             "--quiet",
         ]),
     ),
+    ("public interface", Action::Check(api::check)),
     (
         "tests",
         // The GPU backends' own tests come next.

@@ -11,6 +11,7 @@
 
 mod focus;
 mod hash;
+mod kernel;
 mod memory;
 mod nets;
 mod rows;
@@ -20,6 +21,8 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::coprocessor::{Coprocessor, JobError, OracleCoprocessor};
+
+pub use kernel::{Bits, Kernel, KernelError, KernelReport, Kernels, SIZES, judge_kernel};
 
 /// One group of jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

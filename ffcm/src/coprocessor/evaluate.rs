@@ -54,6 +54,28 @@ impl<'a> Argument<'a> {
 
 /// Apply one definition to many rows of numbers: the same as a [`RewriteJob`] with a [`Call`] for each row, without the
 /// texts of the results.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use ffcm::coprocessor::{Argument, Coprocessor, EvaluateJob};
+/// use ffcm::cpu::CpuCoprocessor;
+/// use ffcm::net::{Book, Limits};
+/// use ffcm::spec::number::Kind;
+/// use ffcm::spec::word::Term;
+///
+/// let book = Arc::new(Book::parse("@area = (a (b r)) & a ~ $([*] $(b r))")?);
+/// let job = EvaluateJob {
+///     entry: book.find("area").ok_or("no area")?,
+///     book,
+///     arguments: &[Argument::Plain(Kind::U24, &[2, 10]), Argument::Plain(Kind::U24, &[3, 10])],
+///     limits: Limits::default(),
+/// };
+/// let output = CpuCoprocessor::new(1)?.evaluate(&job)?;
+/// assert_eq!(output.numbers, [Term::u24(6), Term::u24(100)]);
+/// assert!(output.failures.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct EvaluateJob<'a> {
     /// The program.

@@ -264,6 +264,27 @@ pub fn missing_mass(nodes: u32, start: &[u64]) -> Result<u64, FocusError> {
 /// and what is missing to [`MASS`] goes to the pool) or from the teleport distribution.
 ///
 /// To rank a graph again and again as it changes, keep a [`Ranker`].
+///
+/// # Errors
+///
+/// Parameters out of range; a start vector of more nodes than there are, or of more than [`MASS`].
+///
+/// ```
+/// use ffcm::focus::{FocusParams, MASS, rank};
+/// use ffcm::graph::{EdgeDelta, Graph};
+///
+/// let mut graph = Graph::with_nodes(3)?;
+/// graph.apply(&[EdgeDelta::new(0, 1), EdgeDelta::new(2, 1)])?;
+/// let params = FocusParams::default();
+/// let ranking = rank(&graph, &params, None)?;
+/// assert_eq!(ranking.mass.iter().sum::<u64>(), MASS);
+/// assert_eq!(ranking.top(1)[0].0, 1);
+/// // From where it was, once the graph has changed.
+/// graph.apply(&[EdgeDelta::weighted(1, 2, 10)])?;
+/// let next = rank(&graph, &params, Some(&ranking.mass))?;
+/// assert!(next.converged && next.mass[2] > ranking.mass[2]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn rank(
     graph: &Graph,
     params: &FocusParams,

@@ -167,6 +167,22 @@ pub enum MemoryError {
 }
 
 /// The tensor. Invariant: every value lies within ±[`CLIP`].
+///
+/// ```
+/// use ffcm::memory::{DIMENSION, Memory, MemoryError, MemoryOp, SCALE, SlotId};
+///
+/// let mut memory = Memory::zero(1);
+/// let id = SlotId { shard: 0, layer: 2, slot: 5 };
+/// let mut vector = vec![0; DIMENSION];
+/// vector[0] = SCALE as i16; // 1.0
+/// memory.apply(id, &MemoryOp::Add { vector })?;
+/// memory.apply(id, &MemoryOp::Decay { factor: 9_000 })?;
+/// assert_eq!(memory.slot(id)?[0], 922); // 921.6, rounded
+/// // Refused, not moved into its range.
+/// let refused = memory.apply(id, &MemoryOp::Decay { factor: 1 });
+/// assert_eq!(refused, Err(MemoryError::BadScalar));
+/// # Ok::<(), MemoryError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
     shards: u16,

@@ -23,6 +23,21 @@ pub struct Definition {
 
 /// A validated program: every reference resolves, every variable occurs exactly twice, sizes are bounded.
 /// Definitions are sorted by name with `main`, if there is one, first.
+///
+/// ```
+/// use ffcm::cpu::NetEngine;
+/// use ffcm::net::{Book, Limits, LoadError};
+/// use ffcm::spec::word::Term;
+///
+/// let book = Book::parse("@twice = ({a b} r) & a ~ $([+] $(b r))")?;
+/// let call = book.call("twice", vec![Term::u24(21)])?;
+/// let outcome = NetEngine::new(&book).reduce(&call, &Limits::default(), 1, None)?;
+/// assert_eq!((outcome.result.as_str(), outcome.number), ("42", Some(Term::u24(42))));
+/// // What is wrong is told with its line and column.
+/// let error = Book::parse("@f = (x\n  ").unwrap_err();
+/// assert!(matches!(error, LoadError::Syntax { line: 2, column: 3, .. }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Book {
     definitions: Vec<Definition>,

@@ -104,16 +104,20 @@ impl NetBuilder {
     ///
     /// [`LoadError::Syntax`] if it is none.
     pub fn number(&mut self, text: &str) -> Result<Port, BuildError> {
-        let text = format!("@number = {text}");
-        let parsed = syntax::parse(&text)?;
+        let book = format!("@number = {text}");
+        let parsed = syntax::parse(&book).ok();
+        let one = parsed.filter(|parsed| parsed.definitions.len() == 1);
         let plain = |d: &Definition| d.redexes.is_empty() && d.root.class() == Class::Num;
-        match &parsed.definitions[..] {
-            [one] if plain(one) => Ok(Port(one.root)),
-            _ => Err(BuildError::Load(LoadError::Syntax {
-                line: 1,
-                column: 1,
-                message: "expected one number, operator or cast".into(),
-            })),
+        match one.and_then(|mut one| one.definitions.pop()) {
+            Some(definition) if plain(&definition) => Ok(Port(definition.root)),
+            _ => {
+                let text: String = text.chars().take(40).collect();
+                Err(BuildError::Load(LoadError::Syntax {
+                    line: 1,
+                    column: 1,
+                    message: format!("`{}` is no number, operator or cast", text.escape_debug()),
+                }))
+            }
         }
     }
 

@@ -490,7 +490,7 @@ impl<T: Decode> Decode for Vec<T> {
     fn decode(value: Value<'_>) -> Result<Vec<T>, DecodeError> {
         let mut items = Vec::new();
         for (index, item) in value.list().enumerate() {
-            let item = item.and_then(T::decode);
+            let item = T::decode(item?);
             items.push(item.map_err(|source| DecodeError::Item {
                 index,
                 source: Box::new(source),

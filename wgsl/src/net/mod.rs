@@ -6,6 +6,9 @@ mod control;
 mod engine;
 mod fire;
 mod fuel;
+mod functions;
+#[cfg(test)]
+mod functions_tests;
 mod heap;
 #[cfg(test)]
 mod races;
@@ -24,6 +27,7 @@ use ffcm::device::net::BookTooLarge;
 use self::calls::{CallsEngine, Ending};
 pub use self::engine::NetStats;
 use self::engine::{ParallelEngine, Tuning};
+pub use self::functions::LaneFunctions;
 use self::sources::Build;
 use crate::device::{Gpu, GpuError, Source};
 
@@ -54,13 +58,18 @@ pub(crate) struct NetEngine {
 }
 
 impl NetEngine {
-    pub(crate) fn new(gpu: &Arc<Gpu>, options: NetOptions) -> Result<NetEngine, GpuError> {
+    pub(crate) fn new(
+        gpu: &Arc<Gpu>,
+        options: NetOptions,
+        functions: LaneFunctions,
+    ) -> Result<NetEngine, GpuError> {
         let tuning = Tuning {
             build: if options.count_bytes {
                 Build::Count
             } else {
                 Build::Plain
             },
+            functions,
             ..Tuning::of(gpu)
         };
         Ok(NetEngine {
@@ -106,7 +115,7 @@ pub(crate) fn sources() -> Vec<Source> {
         sources::plan(),
         sources::spread(Build::Plain),
         sources::spread(Build::Count),
-        sources::main(Build::Plain),
-        sources::main(Build::Count),
+        sources::main(Build::Plain, None),
+        sources::main(Build::Count, None),
     ]
 }

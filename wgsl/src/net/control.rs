@@ -93,8 +93,10 @@ constants! {
     // Lane functions that ran, and those that stopped, in the build that has them.
     CALLS_DONE = 68;
     CALLS_LEFT = 69;
+    // Most segments of a lane function.
+    CALL_TRIPS = 70;
     /// Words of the control buffer that the host reads after every batch.
-    WORDS = 70;
+    WORDS = 71;
 
     // Arithmetic for the host: number, operand, result.
     HOST_LIST = WORDS;

@@ -13,6 +13,7 @@ use ffcm::net::{Book, Call, Limits, Outcome, ReduceError};
 use ffcm::spec::number::operate;
 use ffcm::spec::rules::{Counts, Opcode};
 use ffcm::spec::word::{Class, Term};
+use ffcm_jit::lane::ROW_TRIPS;
 
 use super::buffers::{
     Bindings, Buffers, Capacity, Kernels, REPORT_HEAP, REPORT_WORDS, free_entries,
@@ -46,6 +47,9 @@ pub(crate) struct Tuning {
     pub(crate) build: Build,
     /// When lane functions take the place of expansions.
     pub(crate) functions: LaneFunctions,
+    /// Most segments that a lane function goes through before its definition is expanded instead, up to 4096: the more, the
+    /// more is done in registers, and the fewer lanes have work in a net that is not large.
+    pub(crate) call_trips: u32,
 }
 
 impl Tuning {
@@ -67,6 +71,7 @@ impl Tuning {
             rounds: 32,
             build: Build::Plain,
             functions: LaneFunctions::Off,
+            call_trips: if on_processor { 2048 } else { 512 },
         }
     }
 }
@@ -333,6 +338,7 @@ impl ParallelEngine {
         let set = &mut |at: u32, value: u32| control[at as usize] = value;
         set(GROUPS_MAX, self.tuning.groups.clamp(1, 1024));
         set(TRIPS, self.tuning.trips);
+        set(CALL_TRIPS, self.tuning.call_trips.clamp(1, ROW_TRIPS));
         set(STEPS_MAX, self.tuning.steps.clamp(1, 255));
         set(GAS, bounds.gas as u32);
         set(GAS + 1, (bounds.gas >> 32) as u32);

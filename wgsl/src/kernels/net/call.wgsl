@@ -9,8 +9,7 @@
 const TRIP_TURNS: u32 = 6u;
 // Turns that are set aside for a trip: its own, those of a division, and as many for lane functions.
 const TRIP_COST: u32 = 30u;
-// Most segments of a lane function, and times that lanes come together in a step.
-const CALL_TRIPS: u32 = 512u;
+// Times that lanes come together in a step.
 const CALL_PHASES: u32 = 4u;
 const NO_WIRE: u32 = 0xffffffffu;
 
@@ -79,7 +78,7 @@ fn is_ready(definition: u32, meets: vec2<u32>) -> bool {
 fn set_out_calls(room: u32, solo: bool) {
     let turns = room / (2u * CALL_TURNS);
     call_phases = select(CALL_PHASES, turns, solo);
-    call_trips = min(CALL_TRIPS, select(turns / CALL_PHASES, turns, solo));
+    call_trips = min(word(CALL_TRIPS), select(turns / CALL_PHASES, turns, solo));
     call_trips_all = select(call_trips * CALL_PHASES, turns, solo);
 }
 
@@ -93,7 +92,7 @@ fn called_turns() -> u32 {
 
 // Lane 0: whether what is left of the round is not worth a function. In its first steps it is, however little there is.
 fn is_late_for_calls() -> bool {
-    return order.step > 4u && call_trips < CALL_TRIPS / 4u;
+    return order.step > 4u && call_trips < word(CALL_TRIPS) / 4u;
 }
 
 // Runs the function of the call that is ready.

@@ -71,7 +71,7 @@ impl Tuning {
             rounds: 32,
             build: Build::Plain,
             functions: LaneFunctions::Off,
-            call_trips: if on_processor { 2048 } else { 512 },
+            call_trips: if on_processor { 4096 } else { 512 },
         }
     }
 }

@@ -107,6 +107,11 @@ impl NetEngine {
     }
 }
 
+/// The reducer with lane functions.
+pub(crate) fn with_functions(text: &str) -> Source {
+    sources::main(Build::Plain, Some(text))
+}
+
 /// The kernels of this module.
 pub(crate) fn sources() -> Vec<Source> {
     vec![

@@ -20,10 +20,10 @@ use super::buffers::{
 };
 use super::control::*;
 use super::fuel;
-use super::functions::{Functions, LaneFunctions};
+use super::functions::{Functions, LaneFunctions, With};
 use super::heap::{DeviceHeap, Table};
 use super::report;
-use super::sources::Build;
+use super::sources::{self, Build};
 use crate::device::{Buffer, Gpu, GpuError, Groups};
 
 /// How the engine goes about its work. No choice changes a result or a count.
@@ -173,6 +173,22 @@ impl ParallelEngine {
             None => fuel::probe(gpu)?,
         };
         let most = Capacity::most(gpu.profile().binding_bytes);
+        let (with, when): (With, _) = match tuning.build {
+            Build::Plain => (
+                |text| sources::main(Build::Plain, Some(text)),
+                tuning.functions,
+            ),
+            // Bytes are counted of nets that are expanded.
+            Build::Count => (
+                |text| sources::main(Build::Count, Some(text)),
+                LaneFunctions::Off,
+            ),
+            #[cfg(test)]
+            Build::Race | Build::Mutant(_) => (
+                |text| sources::main(Build::Race, Some(text)),
+                tuning.functions,
+            ),
+        };
         Ok(ParallelEngine {
             gpu: Arc::clone(gpu),
             tuning,
@@ -181,7 +197,7 @@ impl ParallelEngine {
             buffers: Buffers::new(gpu, tuning.capacity.min(most), tuning.build)?,
             loaded: None,
             bindings: None,
-            functions: Functions::new(gpu, tuning.build, tuning.functions),
+            functions: Functions::new(gpu, with, when),
             wires_used: 0,
             stats: NetStats {
                 kernel_bytes: (tuning.build == Build::Count).then_some(0),

@@ -1,4 +1,4 @@
-//! Lane functions in place of expansions: a build of the reducer for each book that is worth it.
+//! Lane functions in place of expansions: a build of a reducer for each book that is worth it.
 //!
 //! The reducer without them runs until the build is there, which is compiled on a thread of its own.
 
@@ -10,8 +10,7 @@ use ffcm::net::Book;
 use ffcm_jit::Target;
 use ffcm_jit::lane::{Calls, render_calls};
 
-use super::sources::{self, Build};
-use crate::device::{Gpu, GpuError, Kernel};
+use crate::device::{Gpu, GpuError, Kernel, Source};
 
 /// Interactions of a reduction after which its book is worth a build.
 const HOT: u64 = 1 << 20;
@@ -39,25 +38,24 @@ enum State {
     Known(Option<Arc<Kernel>>),
 }
 
+/// Makes a build with lane functions of their text.
+pub(super) type With = fn(&str) -> Source;
+
 /// The builds made lately, the one used last at the end.
 #[derive(Debug)]
 pub(super) struct Functions {
     gpu: Arc<Gpu>,
-    build: Build,
+    with: With,
     when: LaneFunctions,
     kept: Vec<([u8; 32], State)>,
 }
 
 impl Functions {
-    pub(super) fn new(gpu: &Arc<Gpu>, build: Build, when: LaneFunctions) -> Functions {
+    pub(super) fn new(gpu: &Arc<Gpu>, with: With, when: LaneFunctions) -> Functions {
         Functions {
             gpu: Arc::clone(gpu),
-            build,
-            // What is counted or looked for there is in the ordinary build.
-            when: match build {
-                Build::Count => LaneFunctions::Off,
-                _ => when,
-            },
+            with,
+            when,
             kept: Vec::new(),
         }
     }
@@ -70,7 +68,7 @@ impl Functions {
         } else {
             let state = match self.when {
                 LaneFunctions::Hot if interactions >= HOT => self.start(book),
-                LaneFunctions::Always => State::Known(compile(&self.gpu, self.build, book)),
+                LaneFunctions::Always => State::Known(compile(&self.gpu, self.with, book)),
                 _ => return None,
             };
             if self.kept.len() == KERNELS_MAX {
@@ -95,11 +93,11 @@ impl Functions {
     /// Has a build compiled.
     fn start(&self, book: &Arc<Book>) -> State {
         let (sender, receiver) = channel();
-        let (gpu, book, build) = (Arc::clone(&self.gpu), Arc::clone(book), self.build);
+        let (gpu, book, with) = (Arc::clone(&self.gpu), Arc::clone(book), self.with);
         let thread = thread::Builder::new().name("lane functions".into());
         let spawned = thread.spawn(move || {
             // Nobody waits for it if the engine is gone.
-            let _ = sender.send(compile(&gpu, build, &book));
+            let _ = sender.send(compile(&gpu, with, &book));
         });
         match spawned {
             Ok(_) => State::Waiting(receiver),
@@ -112,10 +110,10 @@ impl Functions {
 }
 
 /// The build for a book, if it has lane functions. An error of the device comes up wherever it is used next.
-fn compile(gpu: &Gpu, build: Build, book: &Book) -> Option<Arc<Kernel>> {
+fn compile(gpu: &Gpu, with: With, book: &Book) -> Option<Arc<Kernel>> {
     let calls = Calls::of_book(book)?;
     let text = render_calls(&calls, Target::Wgsl);
-    let kernel = gpu.unkept_kernel(&sources::main(build, Some(&text)));
+    let kernel = gpu.unkept_kernel(&with(&text));
     kernel
         .inspect_err(|error: &GpuError| {
             tracing::warn!(%error, "nets run without lane functions");

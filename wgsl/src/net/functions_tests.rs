@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use ffcm::net::{Book, Limits, ReduceError};
+use ffcm::net::{Book, Call, Limits, ReduceError};
 use ffcm::oracle;
 use ffcm::testing::Rng;
 
 use super::buffers::Capacity;
+use super::calls::CallsEngine;
 use super::engine::{NetStats, ParallelEngine, Tuning};
 use super::functions::LaneFunctions;
 use super::sources::Build;
@@ -223,8 +224,9 @@ fn random_nets_equal_the_oracle() {
     let gpu = device();
     let mut rng = Rng::new(20261122);
     let mut engine = ParallelEngine::new(&gpu, always(&gpu)).expect("the kernels compile");
-    let mut calls = 0;
-    for _ in 0..4 {
+    let mut lanes = CallsEngine::new(&gpu, LaneFunctions::Always).expect("the kernel compiles");
+    let (mut calls, mut ended) = (0, 0);
+    for _ in 0..3 {
         let text = random(&mut rng);
         let book = Arc::new(Book::parse(&text).expect("a valid book"));
         for main in 0..MAINS {
@@ -238,8 +240,22 @@ fn random_nets_equal_the_oracle() {
             }
         }
         calls += engine.stats().calls;
+        // The same nets in a batch, one lane each.
+        let mains = (0..MAINS).map(|main| book.call(&format!("main{main}"), vec![]));
+        let mains: Vec<Call> = mains.map(|call| call.expect("it is there")).collect();
+        for limits in [gas(20_000), gas(20), gas(60), gas(61), gas(62)] {
+            let endings = lanes.run(&book, &mains, &limits).expect("a device");
+            for (call, found) in mains.iter().zip(endings) {
+                let expected = oracle::reduce(&book, call, &limits);
+                ended += u64::from(found.is_some());
+                assert!(
+                    found.is_none_or(|found| found == expected),
+                    "{call:?}, {limits:?}: {text}"
+                );
+            }
+        }
     }
-    assert!(calls > 100, "{calls}");
+    assert!(calls > 100 && ended > 200, "{calls} {ended}");
 }
 
 /// The detector of races, on the build with lane functions.

@@ -53,6 +53,7 @@ pub struct NetOptions {
 pub(crate) struct NetEngine {
     gpu: Arc<Gpu>,
     parallel: ParallelEngine,
+    functions: LaneFunctions,
     /// Made for the first batch.
     calls: Option<CallsEngine>,
 }
@@ -75,6 +76,7 @@ impl NetEngine {
         Ok(NetEngine {
             gpu: Arc::clone(gpu),
             calls: None,
+            functions: tuning.functions,
             parallel: ParallelEngine::new(gpu, tuning)?,
         })
     }
@@ -96,7 +98,7 @@ impl NetEngine {
         }
         let calls = match &mut self.calls {
             Some(calls) => calls,
-            none => none.insert(CallsEngine::new(&self.gpu)?),
+            none => none.insert(CallsEngine::new(&self.gpu, self.functions)?),
         };
         calls.run(&job.book, &job.calls, &job.limits)
     }

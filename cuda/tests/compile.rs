@@ -7,7 +7,7 @@
 use ffcm_cuda::device::compile::{self, Nvrtc, Target, Usage};
 use ffcm_cuda::device::{CudaError, Source};
 use ffcm_cuda::kernels;
-use ffcm_jit::lane::golden::{Golden, KERNELS};
+use ffcm_jit::lane::golden::{CALLS, Golden, GoldenCalls, KERNELS};
 
 /// Compute capabilities to compile for, as far as the compiler knows them.
 const ARCHITECTURES: [u32; 3] = [75, 90, 100];
@@ -98,6 +98,29 @@ fn rows() -> Vec<(String, Source)> {
     KERNELS.into_iter().map(source).collect()
 }
 
+/// The lane functions of nets that are kept, each in a kernel that calls it.
+fn calls() -> Vec<(String, Source)> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let source = |golden: GoldenCalls| {
+        let path = root.join(golden.path(ffcm_jit::Target::Cuda));
+        let kept = std::fs::read_to_string(path).expect("a text that is kept");
+        let text = format!(
+            r#"#include "number.cuh"
+using namespace ffcm;
+{kept}
+extern "C" __global__ void __launch_bounds__(64) lane_rows(const u32* words, Called* called) {{
+    if (call_arity(words[0]) > 0u && words[1] == CALL_META) {{
+        called[threadIdx.x] = call_run(words[0], words + 2, words[1] / CALL_TURNS);
+    }}
+}}
+"#
+        );
+        let source = kernels::rows(&text).expect("there are few");
+        (format!("calls/{}", golden.name), source)
+    };
+    CALLS.into_iter().map(source).collect()
+}
+
 #[test]
 fn every_kernel_compiles() {
     let Some(nvrtc) = nvrtc() else { return };
@@ -107,6 +130,7 @@ fn every_kernel_compiles() {
     let mut sources: Vec<(String, Source)> = kernels::all().into_iter().map(named).collect();
     sources.push(named(DEVICE));
     sources.extend(rows());
+    sources.extend(calls());
     let mut failures = Vec::new();
     for architecture in architectures(&nvrtc) {
         for (name, source) in &sources {

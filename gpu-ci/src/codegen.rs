@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use ffcm_jit::lane::golden::{Golden, KERNELS};
+use ffcm_jit::lane::golden::{CALLS, Golden, KERNELS};
 use ffcm_jit::{Target, golden, render};
 
 use crate::cuda;
@@ -17,7 +17,7 @@ pub fn write_all(root: &Path) -> Result<String, String> {
     Ok(format!("{headers}\n{functions}\n{kernels}\n{assembly}"))
 }
 
-/// Writes the kernels for rows of numbers that are kept. The answer names them.
+/// Writes the kernels for rows of numbers and the lane functions of nets that are kept. The answer names them.
 fn write_kernels(root: &Path) -> Result<String, String> {
     for golden in KERNELS {
         for target in Target::ALL {
@@ -26,8 +26,21 @@ fn write_kernels(root: &Path) -> Result<String, String> {
             fs::write(root.join(&path), text).map_err(|e| format!("{path}: {e}"))?;
         }
     }
-    let names = KERNELS.map(|golden| golden.name).join(" ");
-    Ok(format!("wrote the kernels of {names}"))
+    for golden in CALLS {
+        let path = golden.program;
+        let program = fs::read_to_string(root.join(path)).map_err(|e| format!("{path}: {e}"))?;
+        for target in Target::ALL {
+            let path = golden.path(target);
+            let text = golden.text(&program, target);
+            let text = text.map_err(|e| format!("{path}: {e}"))?;
+            fs::write(root.join(&path), text).map_err(|e| format!("{path}: {e}"))?;
+        }
+    }
+    let kernels = KERNELS.iter().map(|golden| golden.name);
+    let names: Vec<&str> = kernels
+        .chain(CALLS.iter().map(|golden| golden.name))
+        .collect();
+    Ok(format!("wrote the kernels of {}", names.join(" ")))
 }
 
 /// A kernel for rows of numbers.

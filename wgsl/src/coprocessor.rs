@@ -15,7 +15,7 @@ use crate::device::{AdapterSummary, Gpu, GpuError, Options, adapters};
 use crate::focus::FocusEngine;
 use crate::hash::HashEngine;
 use crate::memory::MemoryEngine;
-use crate::net::{NetEngine, NetOptions, NetStats};
+use crate::net::{LaneFunctions, NetEngine, NetOptions, NetStats};
 use crate::rows::RowsEngine;
 
 /// Runs jobs on one adapter, one at a time.
@@ -24,6 +24,7 @@ pub struct WgpuCoprocessor {
     index: Option<u32>,
     net_options: NetOptions,
     row_kernels: bool,
+    lane_functions: LaneFunctions,
     engines: Mutex<Engines>,
 }
 
@@ -74,6 +75,7 @@ impl WgpuCoprocessor {
             index: options.adapter,
             net_options: NetOptions::default(),
             row_kernels: true,
+            lane_functions: LaneFunctions::default(),
             engines: Mutex::default(),
         })
     }
@@ -85,6 +87,7 @@ impl WgpuCoprocessor {
             index: None,
             net_options: NetOptions::default(),
             row_kernels: true,
+            lane_functions: LaneFunctions::default(),
             engines: Mutex::default(),
         }
     }
@@ -96,9 +99,19 @@ impl WgpuCoprocessor {
         self
     }
 
-    /// The same device, with kernels for rows of numbers from now on, or each row reduced as a net.
+    /// The same device, with kernels that are made for a book from now on, or without: for rows of numbers, each of which is
+    /// reduced as a net otherwise, and for nets that apply definitions to numbers.
     pub fn with_row_kernels(mut self, row_kernels: bool) -> WgpuCoprocessor {
         self.row_kernels = row_kernels;
+        self.engines().net = None;
+        self
+    }
+
+    /// The same device, with lane functions in nets at other times than [`LaneFunctions::Hot`]. Without kernels that are made
+    /// for a book there are none. What [`net_stats`](Self::net_stats) says begins anew.
+    pub fn with_lane_functions(mut self, lane_functions: LaneFunctions) -> WgpuCoprocessor {
+        self.lane_functions = lane_functions;
+        self.engines().net = None;
         self
     }
 
@@ -147,7 +160,11 @@ impl Coprocessor for WgpuCoprocessor {
     }
 
     fn rewrite(&self, job: &RewriteJob) -> Result<RewriteOutput, JobError> {
-        let make = || NetEngine::new(&self.gpu, self.net_options);
+        let functions = match self.row_kernels {
+            true => self.lane_functions,
+            false => LaneFunctions::Off,
+        };
+        let make = || NetEngine::new(&self.gpu, self.net_options, functions);
         with_engine(&mut self.engines().net, make, |engine| engine.rewrite(job))
     }
 

@@ -14,6 +14,11 @@ pub fn rows(text: &str) -> Source {
     rows::source(text)
 }
 
+/// The reducer of nets with lane functions, as [`ffcm_jit::lane::render_calls`] writes them.
+pub fn nets(text: &str) -> Source {
+    net::with_functions(text)
+}
+
 /// Every kernel of this crate, for validation and for measuring how long drivers compile.
 pub fn all() -> Vec<Source> {
     [

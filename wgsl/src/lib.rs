@@ -16,4 +16,4 @@ mod rows;
 
 pub use coprocessor::{WgpuCoprocessor, WgpuProvider};
 pub use kernels::RULES;
-pub use net::{NetOptions, NetStats};
+pub use net::{LaneFunctions, NetOptions, NetStats};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ffcm::coprocessor::self_test;
 use ffcm_jit::Target;
-use ffcm_jit::lane::golden::KERNELS;
+use ffcm_jit::lane::golden::{CALLS, KERNELS};
 use ffcm_wgsl::device::{Binding, Options, Source};
 use ffcm_wgsl::{RULES, WgpuCoprocessor, kernels};
 use naga::proc::TypeResolution;
@@ -221,6 +221,17 @@ fn kernels_for_rows_of_numbers_keep_the_rules() {
         let path = root.join(golden.path(Target::Wgsl));
         let text = std::fs::read_to_string(&path).expect("a kernel that is kept");
         let found = problems(&kernels::rows(&text));
+        assert!(found.is_empty(), "{}: {}", golden.name, found.join("\n"));
+    }
+}
+
+#[test]
+fn the_reducer_with_lane_functions_keeps_the_rules() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for golden in CALLS {
+        let path = root.join(golden.path(Target::Wgsl));
+        let text = std::fs::read_to_string(&path).expect("a text that is kept");
+        let found = problems(&kernels::nets(&text));
         assert!(found.is_empty(), "{}: {}", golden.name, found.join("\n"));
     }
 }

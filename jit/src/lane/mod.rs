@@ -15,6 +15,7 @@
 //! [`Program::run`] is the definition of what a program does; [`render_kernel`] writes it in the languages of the devices.
 
 mod book;
+mod calls;
 mod facts;
 pub mod golden;
 mod liveness;
@@ -22,16 +23,19 @@ mod lower;
 mod operate;
 mod program;
 mod render;
+mod render_calls;
 mod rows;
 mod run;
 
 pub use book::{of_book, of_compiled, shape};
+pub use calls::{CALL_ARGUMENTS, Call, Calls};
 pub use lower::{Refusal, lower};
 pub use program::{
     Body, Column, End, Expr, Output, Program, ROW_TRIPS, Reason, STACK_WORDS, Segment, Step, Var,
     Word,
 };
 pub use render::{GROUP_LANES, render_kernel};
+pub use render_calls::{CALL_STACK_WORDS, render_calls};
 pub use rows::{Answers, Batch, Compile, Kernels, LaneDevice, LaneStats, Partial, complete};
 pub use run::Lane;
 

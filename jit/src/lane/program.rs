@@ -241,6 +241,24 @@ impl Program {
         self.segments.iter().all(|segment| returns(&segment.body))
     }
 
+    /// Whether it has an arithmetic step on any two terms.
+    pub(super) fn operates(&self) -> bool {
+        fn operates(body: &Body) -> bool {
+            let operate = |step: &Step| matches!(step, Step::Operate { .. });
+            let below = match &body.end {
+                End::Switch {
+                    zero, successor, ..
+                } => operates(zero) || operates(successor),
+                End::Match { cases, other, .. } => {
+                    operates(other) || cases.iter().any(|(_, body)| operates(body))
+                }
+                End::Call { .. } | End::Jump { .. } | End::Return { .. } | End::Stop(_) => false,
+            };
+            below || body.steps.iter().any(operate)
+        }
+        self.segments.iter().any(|segment| operates(&segment.body))
+    }
+
     /// Most words that are passed or returned.
     pub fn registers(&self) -> usize {
         let ins = self.segments.iter().map(|segment| segment.ins.len());

@@ -26,6 +26,8 @@ pub fn render_kernel(program: &Program, target: Target) -> String {
     let mut text = Text {
         program,
         target,
+        straight: program.is_straight(),
+        stack: ("stack", STACK_WORDS),
         out: String::new(),
         depth: 0,
     };
@@ -33,11 +35,15 @@ pub fn render_kernel(program: &Program, target: Target) -> String {
     text.out
 }
 
-struct Text<'p> {
-    program: &'p Program,
-    target: Target,
-    out: String,
-    depth: usize,
+pub(super) struct Text<'p> {
+    pub(super) program: &'p Program,
+    pub(super) target: Target,
+    /// There is neither loop nor stack.
+    pub(super) straight: bool,
+    /// The stack's name and its words.
+    pub(super) stack: (&'static str, u32),
+    pub(super) out: String,
+    pub(super) depth: usize,
 }
 
 impl fmt::Display for Word {
@@ -76,32 +82,40 @@ fn name(operator: Operator) -> &'static str {
 }
 
 impl Text<'_> {
-    fn line(&mut self, line: impl fmt::Display) -> fmt::Result {
+    pub(super) fn line(&mut self, line: impl fmt::Display) -> fmt::Result {
         writeln!(self.out, "{:1$}{line}", "", 4 * self.depth)
     }
 
     /// A line that opens a block.
-    fn open(&mut self, line: impl fmt::Display) -> fmt::Result {
+    pub(super) fn open(&mut self, line: impl fmt::Display) -> fmt::Result {
         self.line(format_args!("{line} {{"))?;
         self.depth += 1;
         Ok(())
     }
 
-    fn close(&mut self) -> fmt::Result {
+    pub(super) fn close(&mut self) -> fmt::Result {
         self.depth -= 1;
         self.line("}")
     }
 
-    fn is_wgsl(&self) -> bool {
+    pub(super) fn is_wgsl(&self) -> bool {
         self.target == Target::Wgsl
     }
 
-    fn constant(&mut self, name: impl fmt::Display, value: impl fmt::Display) -> fmt::Result {
+    pub(super) fn constant(
+        &mut self,
+        name: impl fmt::Display,
+        value: impl fmt::Display,
+    ) -> fmt::Result {
         let keyword = if self.is_wgsl() { "let" } else { "const u32" };
         self.line(format_args!("{keyword} {name} = {value};"))
     }
 
-    fn variable(&mut self, name: impl fmt::Display, value: impl fmt::Display) -> fmt::Result {
+    pub(super) fn variable(
+        &mut self,
+        name: impl fmt::Display,
+        value: impl fmt::Display,
+    ) -> fmt::Result {
         let keyword = if self.is_wgsl() { "var" } else { "u32" };
         self.line(format_args!("{keyword} {name} = {value};"))
     }
@@ -135,6 +149,15 @@ impl Text<'_> {
         Ok(())
     }
 
+    /// What has been counted, and what has come out.
+    pub(super) fn counters(&mut self) -> fmt::Result {
+        for opcode in self.program.opcodes() {
+            self.variable(counter(opcode), "0u")?;
+        }
+        self.variable("tag", "0u")?;
+        self.variable("payload", "0u")
+    }
+
     /// The function that runs one row.
     fn row(&mut self) -> fmt::Result {
         let program = self.program;
@@ -145,17 +168,13 @@ impl Text<'_> {
             }
         })?;
         let rows = if self.is_wgsl() { "job.rows" } else { "rows" };
-        for opcode in program.opcodes() {
-            self.variable(counter(opcode), "0u")?;
-        }
-        self.variable("tag", "0u")?;
-        self.variable("payload", "0u")?;
+        self.counters()?;
         let at = |index: usize| match index {
             0 => "columns[row]".to_string(),
             _ => format!("columns[{index}u * {rows} + row]"),
         };
         let words: Vec<String> = (0..program.row_words()).map(at).collect();
-        if program.is_straight() {
+        if self.straight {
             let [segment] = &program.segments[..] else {
                 unreachable!("a straight program calls nothing");
             };
@@ -198,10 +217,11 @@ impl Text<'_> {
             let first = words.get(index).map_or("0u", String::as_str);
             self.variable(format_args!("r{index}"), first)?;
         }
+        let (stack, words) = self.stack;
         self.line(if self.is_wgsl() {
-            format!("var stack: array<u32, {STACK_WORDS}>;")
+            format!("var {stack}: array<u32, {words}>;")
         } else {
-            format!("u32 stack[{STACK_WORDS}];")
+            format!("u32 {stack}[{words}];")
         })?;
         self.variable("top", "0u")?;
         self.variable("next", "0u")?;
@@ -209,8 +229,20 @@ impl Text<'_> {
         self.open(format_args!(
             "for ({counter} trip = 0u; trip < {ROW_TRIPS}u && next < {done}u; trip += 1u)"
         ))?;
+        self.segments()?;
+        self.close()?;
+        self.open(format_args!("if (next == {done}u)"))?;
+        self.finish(program.output, &["r0".into(), "r1".into()])?;
+        self.close()?;
+        self.open(format_args!("if (next < {done}u)"))?;
+        self.line(format_args!("payload = {}u;", Reason::Trips as u32))?;
+        self.close()
+    }
+
+    /// One turn of the loop: the segment that is next.
+    pub(super) fn segments(&mut self) -> fmt::Result {
         self.open("switch (next)")?;
-        for (index, segment) in program.segments.iter().enumerate() {
+        for (index, segment) in self.program.segments.iter().enumerate() {
             self.open(format_args!("case {index}u:"))?;
             self.segment(segment)?;
             self.line("break;")?;
@@ -219,13 +251,6 @@ impl Text<'_> {
         self.open("default:")?;
         self.line("break;")?;
         self.close()?;
-        self.close()?;
-        self.close()?;
-        self.open(format_args!("if (next == {done}u)"))?;
-        self.finish(&["r0".into(), "r1".into()])?;
-        self.close()?;
-        self.open(format_args!("if (next < {done}u)"))?;
-        self.line(format_args!("payload = {}u;", Reason::Trips as u32))?;
         self.close()
     }
 
@@ -237,7 +262,8 @@ impl Text<'_> {
             self.line(format_args!("top -= {}u;", segment.saved.len()))?;
         }
         for (index, var) in segment.saved.iter().enumerate() {
-            self.constant(var, format_args!("stack[top + {index}u]"))?;
+            let stack = self.stack.0;
+            self.constant(var, format_args!("{stack}[top + {index}u]"))?;
         }
         self.body(&segment.body)
     }
@@ -302,7 +328,8 @@ impl Text<'_> {
         tally: Tally,
     ) -> fmt::Result {
         let frame = saved.len() as u32 + 1;
-        let Some(room) = STACK_WORDS.checked_sub(frame) else {
+        let (stack, words) = self.stack;
+        let Some(room) = words.checked_sub(frame) else {
             return self.stop(Reason::Stack);
         };
         self.open(format_args!("if (top > {room}u)"))?;
@@ -310,9 +337,9 @@ impl Text<'_> {
         self.line("break;")?;
         self.close()?;
         for (index, word) in saved.iter().enumerate() {
-            self.line(format_args!("stack[top + {index}u] = {word};"))?;
+            self.line(format_args!("{stack}[top + {index}u] = {word};"))?;
         }
-        self.line(format_args!("stack[top + {}u] = {resume}u;", saved.len()))?;
+        self.line(format_args!("{stack}[top + {}u] = {resume}u;", saved.len()))?;
         self.line(format_args!("top += {frame}u;"))?;
         self.count(tally)?;
         self.registers(ins)?;
@@ -326,22 +353,23 @@ impl Text<'_> {
 
     fn returns(&mut self, tally: Tally, outs: &[Word]) -> fmt::Result {
         self.count(tally)?;
-        if self.program.is_straight() {
+        if self.straight {
             let outs: Vec<String> = outs.iter().map(Word::to_string).collect();
-            return self.finish(&outs);
+            return self.finish(self.program.output, &outs);
         }
         self.registers(outs)?;
         self.open("if (top == 0u)")?;
         self.line(format_args!("next = {}u;", self.program.segments.len()))?;
         self.otherwise()?;
         self.line("top -= 1u;")?;
-        self.line("next = stack[top];")?;
+        let stack = self.stack.0;
+        self.line(format_args!("next = {stack}[top];"))?;
         self.close()
     }
 
     /// The answer of a row whose entry has returned these words.
-    fn finish(&mut self, outs: &[String]) -> fmt::Result {
-        let [meta, payload] = match self.program.output {
+    pub(super) fn finish(&mut self, output: Output, outs: &[String]) -> fmt::Result {
+        let [meta, payload] = match output {
             Output::Constant(words) => words.map(|word| format!("{word}u")),
             Output::Number(meta) => [format!("{meta}u"), outs[0].clone()],
             Output::Term => {
@@ -351,7 +379,7 @@ impl Text<'_> {
         };
         self.line(format_args!("tag = {meta};"))?;
         self.line(format_args!("payload = {payload};"))?;
-        if self.program.output == Output::Term {
+        if output == Output::Term {
             self.open("if (tag == 0u)")?;
             self.line(format_args!("payload = {}u;", Reason::Term as u32))?;
             self.close()?;
@@ -360,7 +388,7 @@ impl Text<'_> {
     }
 
     fn stop(&mut self, reason: Reason) -> fmt::Result {
-        if !self.program.is_straight() {
+        if !self.straight {
             self.line(format_args!("next = {}u;", self.program.segments.len() + 1))?;
         }
         self.line(format_args!("payload = {}u;", reason as u32))
@@ -475,7 +503,7 @@ impl Text<'_> {
     }
 }
 
-fn counter(opcode: Opcode) -> String {
+pub(super) fn counter(opcode: Opcode) -> String {
     format!("n_{}", opcode.name())
 }
 

@@ -55,6 +55,8 @@ pub(super) struct Kernels {
     plan: Arc<Kernel>,
     spread: Arc<Kernel>,
     main: Arc<Kernel>,
+    /// In the place of `main` where it is.
+    calls: Option<Arc<Kernel>>,
 }
 
 impl Kernels {
@@ -62,8 +64,20 @@ impl Kernels {
         Ok(Kernels {
             plan: gpu.kernel(&sources::plan())?,
             spread: gpu.kernel(&sources::spread(build))?,
-            main: gpu.kernel(&sources::main(build))?,
+            main: gpu.kernel(&sources::main(build, None))?,
+            calls: None,
         })
+    }
+
+    /// Has a reducer with lane functions in the place of the usual one, or the usual one. Whether that is another than before.
+    pub(super) fn choose(&mut self, calls: Option<Arc<Kernel>>) -> bool {
+        let same = match (&self.calls, &calls) {
+            (Some(now), Some(then)) => Arc::ptr_eq(now, then),
+            (None, None) => true,
+            _ => false,
+        };
+        self.calls = calls;
+        !same
     }
 }
 
@@ -183,7 +197,7 @@ impl Buffers {
                     book.into(),
                 ],
             )?,
-            main: gpu.bind(&kernels.main, &main)?,
+            main: gpu.bind(kernels.calls.as_ref().unwrap_or(&kernels.main), &main)?,
         })
     }
 

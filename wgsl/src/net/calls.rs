@@ -14,15 +14,19 @@ use ffcm::spec::rules::{Counts, Opcode};
 use ffcm::spec::word::{Class, Term};
 
 use super::fire::FIRE;
+use super::functions::{Functions, LaneFunctions};
 use crate::RULES;
 use crate::device::{Binding, Bound, Buffer, Gpu, GpuError, Groups, Kernel, Source};
 
 const NUMBER: &str = include_str!("../kernels/number.wgsl");
 const CALLS: &str = include_str!("../kernels/net/calls.wgsl");
+const CALLS_NONE: &str = include_str!("../kernels/net/calls_none.wgsl");
+const CALLS_LANE: &str = include_str!("../kernels/net/calls_lane.wgsl");
 
 // Constants of `calls.wgsl`; a test compares them.
 const LANES_PER_GROUP: u32 = 64;
 const FUEL: u32 = 4096;
+const CALL_FUEL: u32 = 1024;
 const STATUS_NEW: u32 = 0;
 const STATUS_RUNNING: u32 = 1;
 const STATUS_DONE: u32 = 2;
@@ -56,14 +60,23 @@ const DISPATCHES_MANY: u32 = 256;
 const LANES_FEW: usize = 16;
 
 // A SIMD group of 8 lanes takes at most the trips of its lanes together; one common driver ends loops silently after
-// 65535. Fuel may be overdrawn by the largest expansion.
-const _: () = assert!(8 * (FUEL + 2 * NODES + WIRES + PAIRS + 32) < 65535);
+// 65535. Fuel may be overdrawn by a lane function and the largest expansion.
+const _: () = assert!(8 * (FUEL + CALL_FUEL + 2 * NODES + WIRES + PAIRS + 32) < 65535);
 
 /// The kernel.
 pub(crate) fn source() -> Source {
+    of(&[RULES, NUMBER, FIRE, CALLS, CALLS_NONE])
+}
+
+/// The kernel with the lane functions of a book.
+pub(crate) fn with_functions(text: &str) -> Source {
+    of(&[RULES, NUMBER, FIRE, CALLS, CALLS_LANE, text])
+}
+
+fn of(parts: &[&str]) -> Source {
     Source {
         name: "net.calls",
-        text: [RULES, NUMBER, FIRE, CALLS].concat(),
+        text: parts.concat(),
         entry: "main",
         bindings: &[
             Binding::Uniform,
@@ -83,6 +96,8 @@ struct Loaded {
     book: Arc<Book>,
     encoded: Encoded,
     buffer: Buffer,
+    /// What its calls have made so far.
+    interactions: Cell<u64>,
 }
 
 /// What became of a call; `None` if it was not finished here.
@@ -92,6 +107,7 @@ pub(crate) type Ending = Option<Result<Outcome, ReduceError>>;
 pub(crate) struct CallsEngine {
     gpu: Arc<Gpu>,
     kernel: Arc<Kernel>,
+    functions: Functions,
     params: Buffer,
     loaded: Option<Loaded>,
     /// Kept from wave to wave, in the order of the bindings from `calls` on.
@@ -118,10 +134,11 @@ struct Wave<'a> {
 }
 
 impl CallsEngine {
-    pub(crate) fn new(gpu: &Arc<Gpu>) -> Result<CallsEngine, GpuError> {
+    pub(crate) fn new(gpu: &Arc<Gpu>, functions: LaneFunctions) -> Result<CallsEngine, GpuError> {
         Ok(CallsEngine {
             gpu: Arc::clone(gpu),
             kernel: gpu.kernel(&source())?,
+            functions: Functions::new(gpu, with_functions, functions),
             params: gpu.buffer("params of calls", 8)?,
             loaded: None,
             memory: Vec::new(),
@@ -187,6 +204,7 @@ impl CallsEngine {
             book: Arc::clone(book),
             buffer: self.gpu.buffer_of("book of calls", &encoded.words)?,
             encoded,
+            interactions: Cell::new(0),
         })
     }
 
@@ -221,6 +239,12 @@ impl CallsEngine {
             words: self.gpu.read(self.state(), 0, words)?,
             lanes: lanes as usize,
         };
+        let counts = (0..wave.calls.len()).map(|lane| state.counts(lane));
+        let made = counts.fold(wave.book.interactions.get(), |made, counts| {
+            let all = counts.iter().map(|(_, count)| count);
+            all.fold(made, u64::saturating_add)
+        });
+        wave.book.interactions.set(made);
         let mut trees = Vec::new();
         for (lane, ((index, _), status)) in wave.calls.iter().zip(statuses).enumerate() {
             endings[*index] = match status {
@@ -291,7 +315,10 @@ impl CallsEngine {
         self.gpu.upload(&self.memory[0], 0, &calls)?;
         let mut buffers = vec![(&self.params).into(), (&wave.book.buffer).into()];
         buffers.extend(self.memory.iter().map(crate::device::Slice::from));
-        self.gpu.bind(&self.kernel, &buffers)
+        let interactions = wave.book.interactions.get();
+        let with_functions = self.functions.kernel(&wave.book.book, interactions);
+        self.gpu
+            .bind(with_functions.as_ref().unwrap_or(&self.kernel), &buffers)
     }
 
     /// Dispatches until every lane has ended, or the few that have not are better off elsewhere. The status of each lane.

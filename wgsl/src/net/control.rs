@@ -90,8 +90,13 @@ constants! {
     PARCHED = 65;
     // Bytes accessed, in the build that counts them: low word, high word.
     BYTES = 66;
+    // Lane functions that ran, and those that stopped, in the build that has them.
+    CALLS_DONE = 68;
+    CALLS_LEFT = 69;
+    // Most segments of a lane function.
+    CALL_TRIPS = 70;
     /// Words of the control buffer that the host reads after every batch.
-    WORDS = 68;
+    WORDS = 71;
 
     // Arithmetic for the host: number, operand, result.
     HOST_LIST = WORDS;
@@ -129,6 +134,9 @@ constants! {
     STEP_COST = 100;
     END_TRIPS = 128;
     END_COST = 1200;
+    // A workgroup ends its round after so many interactions, so that its counters fit a word: a step adds no more than lane
+    // functions of all lanes may count.
+    INTERACTIONS_MAX = 1 << 30;
 }
 
 const _: () = assert!(SMALL + STACK + 8 < END_TRIPS && HOST_MAX < SLACK);

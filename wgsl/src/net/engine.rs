@@ -13,15 +13,17 @@ use ffcm::net::{Book, Call, Limits, Outcome, ReduceError};
 use ffcm::spec::number::operate;
 use ffcm::spec::rules::{Counts, Opcode};
 use ffcm::spec::word::{Class, Term};
+use ffcm_jit::lane::ROW_TRIPS;
 
 use super::buffers::{
     Bindings, Buffers, Capacity, Kernels, REPORT_HEAP, REPORT_WORDS, free_entries,
 };
 use super::control::*;
 use super::fuel;
+use super::functions::{Functions, LaneFunctions, With};
 use super::heap::{DeviceHeap, Table};
 use super::report;
-use super::sources::Build;
+use super::sources::{self, Build};
 use crate::device::{Buffer, Gpu, GpuError, Groups};
 
 /// How the engine goes about its work. No choice changes a result or a count.
@@ -43,6 +45,11 @@ pub(crate) struct Tuning {
     pub(crate) patience: Duration,
     /// Which kernel.
     pub(crate) build: Build,
+    /// When lane functions take the place of expansions.
+    pub(crate) functions: LaneFunctions,
+    /// Most segments that a lane function goes through before its definition is expanded instead, up to 4096: the more, the
+    /// more is done in registers, and the fewer lanes have work in a net that is not large.
+    pub(crate) call_trips: u32,
 }
 
 impl Tuning {
@@ -63,6 +70,8 @@ impl Tuning {
             capacity: Capacity::start(),
             rounds: 32,
             build: Build::Plain,
+            functions: LaneFunctions::Off,
+            call_trips: if on_processor { 4096 } else { 512 },
         }
     }
 }
@@ -85,6 +94,10 @@ pub struct NetStats {
     /// Most pairs that were alive at once between two rounds of a reduction: interactions and links that nothing keeps
     /// from being done at the same time. No sum: the most of all reductions.
     pub pairs_peak: u64,
+    /// Lane functions that ran in place of an expansion.
+    pub calls: u64,
+    /// Lane functions that stopped without an answer, so that a definition was expanded.
+    pub calls_left: u64,
     /// Bytes that kernels read and wrote in nodes, stamps, payloads, pairs, lists of free nodes and wires, and the book:
     /// every access of every lane, an exchange of a stamp once. Control words and workgroup memory are not among them.
     /// None unless [`NetOptions::count_bytes`](super::NetOptions::count_bytes).
@@ -102,6 +115,8 @@ impl NetStats {
             growths: self.growths - before.growths,
             host_operations: self.host_operations - before.host_operations,
             pairs_peak: self.pairs_peak,
+            calls: self.calls - before.calls,
+            calls_left: self.calls_left - before.calls_left,
             kernel_bytes: self
                 .kernel_bytes
                 .map(|bytes| bytes - before.kernel_bytes.unwrap_or(0)),
@@ -125,6 +140,7 @@ pub(crate) struct ParallelEngine {
     loaded: Option<Loaded>,
     /// Made of what is loaded and of the buffers; made again when either changes.
     bindings: Option<Bindings>,
+    functions: Functions,
     /// Stamps below this may not be zero.
     wires_used: u32,
     stats: NetStats,
@@ -157,6 +173,22 @@ impl ParallelEngine {
             None => fuel::probe(gpu)?,
         };
         let most = Capacity::most(gpu.profile().binding_bytes);
+        let (with, when): (With, _) = match tuning.build {
+            Build::Plain => (
+                |text| sources::main(Build::Plain, Some(text)),
+                tuning.functions,
+            ),
+            // Bytes are counted of nets that are expanded.
+            Build::Count => (
+                |text| sources::main(Build::Count, Some(text)),
+                LaneFunctions::Off,
+            ),
+            #[cfg(test)]
+            Build::Race | Build::Mutant(_) => (
+                |text| sources::main(Build::Race, Some(text)),
+                tuning.functions,
+            ),
+        };
         Ok(ParallelEngine {
             gpu: Arc::clone(gpu),
             tuning,
@@ -165,6 +197,7 @@ impl ParallelEngine {
             buffers: Buffers::new(gpu, tuning.capacity.min(most), tuning.build)?,
             loaded: None,
             bindings: None,
+            functions: Functions::new(gpu, with, when),
             wires_used: 0,
             stats: NetStats {
                 kernel_bytes: (tuning.build == Build::Count).then_some(0),
@@ -233,9 +266,17 @@ impl ParallelEngine {
         Ok(())
     }
 
+    /// Takes the kernel with the lane functions of a book, when it is there.
+    fn choose(&mut self, book: &Arc<Book>, interactions: u64) {
+        let kernel = self.functions.kernel(book, interactions);
+        if self.kernels.choose(kernel) {
+            self.bindings = None;
+        }
+    }
+
     fn run(
         &mut self,
-        book: &Book,
+        book: &Arc<Book>,
         call: &Call,
         limits: &Limits,
         bounds: &Bounds,
@@ -249,11 +290,13 @@ impl ParallelEngine {
         let mut batches = 0;
         let mut idle = 0;
         while idle < IDLE_MAX {
+            self.choose(book, counts(&control).total());
             control[FUEL as usize] = pace.fuel;
             control[PARCHED as usize] = 0;
             let started = Instant::now();
             let reports = batches < 2;
             let (before, bytes_before) = (control[ROUND as usize], bytes(&control));
+            let before_calls = [CALLS_DONE, CALLS_LEFT].map(|at| control[at as usize]);
             let report = self.batch(&control, pace.rounds, batches == 0, reports)?;
             let took = started.elapsed();
             batches += 1;
@@ -275,6 +318,12 @@ impl ParallelEngine {
             self.stats.rounds += u64::from(ran);
             let peak = u64::from(control[PAIRS_PEAK as usize]);
             self.stats.pairs_peak = self.stats.pairs_peak.max(peak);
+            let [done, left] = [CALLS_DONE, CALLS_LEFT].map(|at| {
+                let before = before_calls[(at - CALLS_DONE) as usize];
+                u64::from(control[at as usize].wrapping_sub(before))
+            });
+            self.stats.calls += done;
+            self.stats.calls_left += left;
             if let Some(all) = &mut self.stats.kernel_bytes {
                 *all += bytes(&control).saturating_sub(bytes_before);
             }
@@ -305,6 +354,7 @@ impl ParallelEngine {
         let set = &mut |at: u32, value: u32| control[at as usize] = value;
         set(GROUPS_MAX, self.tuning.groups.clamp(1, 1024));
         set(TRIPS, self.tuning.trips);
+        set(CALL_TRIPS, self.tuning.call_trips.clamp(1, ROW_TRIPS));
         set(STEPS_MAX, self.tuning.steps.clamp(1, 255));
         set(GAS, bounds.gas as u32);
         set(GAS + 1, (bounds.gas >> 32) as u32);

@@ -6,6 +6,9 @@ mod control;
 mod engine;
 mod fire;
 mod fuel;
+mod functions;
+#[cfg(test)]
+mod functions_tests;
 mod heap;
 #[cfg(test)]
 mod races;
@@ -24,6 +27,7 @@ use ffcm::device::net::BookTooLarge;
 use self::calls::{CallsEngine, Ending};
 pub use self::engine::NetStats;
 use self::engine::{ParallelEngine, Tuning};
+pub use self::functions::LaneFunctions;
 use self::sources::Build;
 use crate::device::{Gpu, GpuError, Source};
 
@@ -49,23 +53,30 @@ pub struct NetOptions {
 pub(crate) struct NetEngine {
     gpu: Arc<Gpu>,
     parallel: ParallelEngine,
+    functions: LaneFunctions,
     /// Made for the first batch.
     calls: Option<CallsEngine>,
 }
 
 impl NetEngine {
-    pub(crate) fn new(gpu: &Arc<Gpu>, options: NetOptions) -> Result<NetEngine, GpuError> {
+    pub(crate) fn new(
+        gpu: &Arc<Gpu>,
+        options: NetOptions,
+        functions: LaneFunctions,
+    ) -> Result<NetEngine, GpuError> {
         let tuning = Tuning {
             build: if options.count_bytes {
                 Build::Count
             } else {
                 Build::Plain
             },
+            functions,
             ..Tuning::of(gpu)
         };
         Ok(NetEngine {
             gpu: Arc::clone(gpu),
             calls: None,
+            functions: tuning.functions,
             parallel: ParallelEngine::new(gpu, tuning)?,
         })
     }
@@ -87,7 +98,7 @@ impl NetEngine {
         }
         let calls = match &mut self.calls {
             Some(calls) => calls,
-            none => none.insert(CallsEngine::new(&self.gpu)?),
+            none => none.insert(CallsEngine::new(&self.gpu, self.functions)?),
         };
         calls.run(&job.book, &job.calls, &job.limits)
     }
@@ -98,6 +109,11 @@ impl NetEngine {
     }
 }
 
+/// The reducer with lane functions.
+pub(crate) fn with_functions(text: &str) -> Source {
+    sources::main(Build::Plain, Some(text))
+}
+
 /// The kernels of this module.
 pub(crate) fn sources() -> Vec<Source> {
     vec![
@@ -106,7 +122,7 @@ pub(crate) fn sources() -> Vec<Source> {
         sources::plan(),
         sources::spread(Build::Plain),
         sources::spread(Build::Count),
-        sources::main(Build::Plain),
-        sources::main(Build::Count),
+        sources::main(Build::Plain, None),
+        sources::main(Build::Count, None),
     ]
 }

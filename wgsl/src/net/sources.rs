@@ -11,6 +11,8 @@ const ACCESS: &str = include_str!("../kernels/net/access.wgsl");
 const ACCESS_RACE: &str = include_str!("../kernels/net/access_race.wgsl");
 const COUNT_NONE: &str = include_str!("../kernels/net/count_none.wgsl");
 const COUNT_BYTES: &str = include_str!("../kernels/net/count_bytes.wgsl");
+const CALL_NONE: &str = include_str!("../kernels/net/call_none.wgsl");
+const CALL: &str = include_str!("../kernels/net/call.wgsl");
 const PROTOCOL: &str = include_str!("../kernels/net/protocol.wgsl");
 const REDUCE: &str = include_str!("../kernels/net/reduce.wgsl");
 const MAIN: &str = include_str!("../kernels/net/main.wgsl");
@@ -119,9 +121,11 @@ impl Mutant {
     }
 }
 
-/// The reducer.
-pub(crate) fn main(build: Build) -> Source {
+/// The reducer. `calls` are the lane functions of a book, as [`render_calls`](ffcm_jit::lane::render_calls) has them, for a
+/// build that runs them.
+pub(crate) fn main(build: Build, calls: Option<&str>) -> Source {
     let (name, access) = match build {
+        Build::Plain if calls.is_some() => ("net.main.calls", ACCESS),
         Build::Plain => ("net.main", ACCESS),
         Build::Count => ("net.main.count", ACCESS),
         #[cfg(test)]
@@ -140,6 +144,8 @@ pub(crate) fn main(build: Build) -> Source {
         access,
         PROTOCOL,
         REDUCE,
+        calls.map_or(CALL_NONE, |_| CALL),
+        calls.unwrap_or_default(),
         MAIN,
     ];
     let text = parts.concat();

@@ -84,6 +84,11 @@ var<private> wires_left: u32;
 var<private> shrinking: u32;
 var<private> growing: u32;
 var<private> gas: vec2<u32>;
+// Interactions of this dispatch by opcode; the first is never counted.
+var<private> made: array<u32, 8>;
+// What a lane function came to, and its interactions.
+var<private> called_link: vec4<u32>;
+var<private> called_total: u32;
 
 fn slot(capacity: u32, index: u32) -> u32 {
     return (group * capacity + index) * LANES_PER_GROUP + local_lane;
@@ -266,12 +271,19 @@ fn interact() -> vec2<u32> {
     if (gas.x | gas.y) == 0u {
         return vec2<u32>(STATUS_OUT_OF_GAS, 0u);
     }
-    let expands = op == OP_SPECIALIZE;
+    var is_called = false;
+    if op == OP_SPECIALIZE {
+        is_called = run_call(pair);
+    }
+    let expands = (op == OP_SPECIALIZE) & !is_called;
     var fired: Fired;
     var header: vec4<u32>;
     var other: vec2<u32>;
     var links: u32;
-    if expands {
+    if is_called {
+        fired.links[0] = called_link;
+        links = 1u;
+    } else if expands {
         let a_refers = class_of(a) == CLASS_REF;
         header = book[select(b.y, a.y, a_refers)];
         other = select(a, b, a_refers);
@@ -343,8 +355,11 @@ fn interact() -> vec2<u32> {
         }
         link(joined);
     }
-    gas = vec2<u32>(gas.x - 1u, gas.y - select(0u, 1u, gas.x == 0u));
-    return vec2<u32>(select(STATUS_RUNNING, STATUS_DONE, shrinking + growing == 0u), op);
+    let steps = select(1u, called_total, is_called);
+    gas = vec2<u32>(gas.x - steps, gas.y - select(0u, 1u, gas.x < steps));
+    // The interactions of a function have been counted.
+    let counted = select(op, OP_LINK, is_called);
+    return vec2<u32>(select(STATUS_RUNNING, STATUS_DONE, shrinking + growing == 0u), counted);
 }
 
 fn state_at(word: u32) -> u32 {
@@ -363,7 +378,7 @@ fn load() {
     gas = vec2<u32>(state[state_at(STATE_GAS)], state[state_at(STATE_GAS + 1u)]);
 }
 
-fn save(status: u32, made: array<u32, 8>, was_new: bool) {
+fn save(status: u32, was_new: bool) {
     state[state_at(STATE_STATUS)] = status;
     let root = wires[slot(params.wires, 0u)];
     state[state_at(STATE_ROOT)] = root.x;
@@ -379,7 +394,6 @@ fn save(status: u32, made: array<u32, 8>, was_new: bool) {
     state[state_at(STATE_GAS)] = gas.x;
     state[state_at(STATE_GAS + 1u)] = gas.y;
     // Counts so far, and those of this dispatch, which fit one word each.
-    var news = made;
     for (var op = OP_APPLY; op <= OP_SPECIALIZE; op += 1u) {
         let at = STATE_COUNTS + (op - OP_APPLY) * 2u;
         var low = 0u;
@@ -388,7 +402,7 @@ fn save(status: u32, made: array<u32, 8>, was_new: bool) {
             low = state[state_at(at)];
             high = state[state_at(at + 1u)];
         }
-        let sum = low + news[op];
+        let sum = low + made[op];
         state[state_at(at)] = sum;
         state[state_at(at + 1u)] = high + select(0u, 1u, sum < low);
     }
@@ -417,13 +431,11 @@ fn main(
     } else {
         load();
     }
-    // By opcode; the first is never counted.
-    var made: array<u32, 8>;
     while (status == STATUS_RUNNING) & (fuel > 0) {
         fuel -= 1;
         let step = interact();
         status = step.x;
         made[step.y] += 1u;
     }
-    save(status, made, was_new);
+    save(status, was_new);
 }

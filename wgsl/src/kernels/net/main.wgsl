@@ -121,7 +121,8 @@ fn set_out() {
     // theirs, one of the loop of divisions. Lanes that divide at the same time share their turns, so there are no more
     // than the sum, nor more than 9 a trip.
     let made = atomicLoad(&longest);
-    let cost = 2u * made + min(9u * made, atomicLoad(&divisions)) + STEP_COST;
+    let called = called_turns();
+    let cost = TRIP_TURNS * made + called + min(9u * (made + called), atomicLoad(&divisions)) + STEP_COST;
     fuel -= min(cost, fuel);
     let has_moved = atomicLoad(&lanes_moved) > 0u;
     moved_ever += atomicLoad(&lanes_moved);
@@ -165,13 +166,15 @@ fn set_out() {
     order.intake = intake;
     atomicStore(&local_bag_top, top - dealt);
     let trips = select(select(word(TRIPS), 48u, order.share != 0u || solo), fuel, settled);
-    order.trips = min(trips, (max(fuel, END_COST) - END_COST) / 11u);
-    let parched = order.trips < 16u;
+    let room = max(fuel, END_COST) - END_COST;
+    order.trips = min(trips, room / TRIP_COST);
+    set_out_calls(room, solo);
+    let parched = order.trips < 16u || is_late_for_calls();
 
     let starving = word(FINISHED) * 2u > word(GROUPS);
     let enough = pairs >= 128u && (word(HUNGRY) != 0u || (starving && order.step > 8u));
     let stuck = !has_moved && !got && dealt + intake == 0u && order.step > 1u;
-    let spent = atomicLoad(&interactions) > word(GAS_LEFT);
+    let spent = atomicLoad(&interactions) > min(word(GAS_LEFT), INTERACTIONS_MAX);
     let over = order.step > word(STEPS_MAX) || parched;
     goes = select(1u, 0u, pairs == 0u || enough || stuck || spent || over);
     if (pairs == 0u) { atomicAdd(&control[FINISHED], 1u); }
@@ -249,7 +252,7 @@ fn take_part(lane: u32) {
     let gathers = order.solo != 0u && lane != 0u;
     stack_enough = select(STACK + 1u, 16u, order.solo != 0u);
     if (order.share != 0u) { give_away(select(0u, 1u, lane_mode == IDLE)); }
-    work(order.trips, order.share != 0u, gathers, false);
+    work_and_call(order.trips, order.share != 0u, gathers);
     if (gathers && lane_mode == PAIR) {
         // Room: a few pairs are all there are.
         stack_push(current);
@@ -382,5 +385,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     passed_barrier(lane, false);
     leave(at, lane);
+    leave_called();
     flush_touched();
 }

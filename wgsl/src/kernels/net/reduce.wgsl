@@ -13,6 +13,8 @@ const PAIR: u32 = 1u;
 const BODIES: u32 = 2u;
 // Joining the pairs that an interaction left.
 const LINKS: u32 = 3u;
+// `current` is a call of a lane function, and ready.
+const CALL: u32 = 4u;
 
 var<private> lane_mode: u32;
 var<private> current: vec4<u32>;
@@ -304,7 +306,9 @@ fn look() -> bool {
     var large = false;
     let a_is_reference = class_of(a) == CLASS_REF;
     let definition = offset_of(select(b, a, a_is_reference));
-    if (op == OP_SPECIALIZE) {
+    let meets = select(a, b, a_is_reference);
+    let calls = op == OP_SPECIALIZE && is_ready(definition, meets);
+    if (op == OP_SPECIALIZE && !calls) {
         header = book_load(definition);
         large = header.y > SMALL || header.z > SMALL || header.w >= STACK;
         need_nodes = select(header.y, 0u, large);
@@ -312,7 +316,10 @@ fn look() -> bool {
         need_links = select(header.w + 1u, 1u, large);
     }
     var goes_on = true;
-    if (op == OP_LINK) {
+    if (calls) {
+        lane_mode = CALL;
+        goes_on = false;
+    } else if (op == OP_LINK) {
         expanding = false;
         begin_links(1u);
         link = current;
@@ -322,7 +329,7 @@ fn look() -> bool {
     } else if (!reserve(need_nodes, need_wires)) {
         goes_on = lacks == 0u;
     } else if (op == OP_SPECIALIZE) {
-        goes_on = begin_expansion(definition, select(a, b, a_is_reference), large);
+        goes_on = begin_expansion(definition, meets, large);
     } else {
         goes_on = fire_current(op);
     }
@@ -370,9 +377,13 @@ fn keep(pair: vec4<u32>, share: bool) {
         result = pair;
         has_result = true;
     } else {
+        // A call waits for what may bring its arguments.
+        let waits = is_call(result);
+        let other_pair = select(pair, result, waits);
+        result = select(result, pair, waits);
         var given = false;
-        if (share) { given = push_local(pair); }
-        if (!given) { stack_push(pair); }
+        if (share) { given = push_local(other_pair); }
+        if (!given) { stack_push(other_pair); }
     }
 }
 

@@ -22,7 +22,8 @@ fn run(engine: &mut CallsEngine, book: &Arc<Book>, calls: &[Call], limits: &Limi
 /// On one device for all tests, so that the kernel is compiled once.
 fn engine() -> CallsEngine {
     static GPU: OnceLock<Arc<Gpu>> = OnceLock::new();
-    CallsEngine::new(GPU.get_or_init(|| open(None))).expect("the kernel compiles")
+    CallsEngine::new(GPU.get_or_init(|| open(None)), LaneFunctions::Off)
+        .expect("the kernel compiles")
 }
 
 /// Runs `calls` and compares what is finished with the oracle. How many are not.
@@ -99,6 +100,7 @@ fn host_and_kernel_agree_on_their_constants() {
     ] {
         assert_eq!(constant(name), value, "{name}");
     }
+    assert!(CALLS_LANE.contains(&format!("const CALL_FUEL: u32 = {CALL_FUEL}u;")));
     assert_eq!(constant("STATE_FREE_NODE"), RESULT_WORDS);
     assert_eq!(constant("STATE_GAS") + 2, STATE_WORDS);
 }
@@ -269,11 +271,11 @@ fn a_small_device_takes_a_batch_in_waves() {
         .map(|_| book.call("mix", vec![number(), number()]).unwrap())
         .collect();
     // 128 lanes of nodes to a binding.
-    let mut engine = CallsEngine::new(&open(Some(512 << 10))).unwrap();
+    let mut engine = CallsEngine::new(&open(Some(512 << 10)), LaneFunctions::Off).unwrap();
     assert_eq!(engine.lanes_max(), Some(128));
     assert_eq!(unfinished(&mut engine, &book, &calls, &limits(100)), 0);
     // Not one workgroup.
-    let mut engine = CallsEngine::new(&open(Some(255 << 10))).unwrap();
+    let mut engine = CallsEngine::new(&open(Some(255 << 10)), LaneFunctions::Off).unwrap();
     assert_eq!(engine.lanes_max(), None);
     let endings = run(&mut engine, &book, &calls, &limits(100));
     assert!(endings.iter().all(Option::is_none));

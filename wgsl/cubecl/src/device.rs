@@ -1,0 +1,348 @@
+//! Adapters, and a cubecl client on one of them.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
+
+use cubecl::Device;
+use cubecl::prelude::{BufferArg, Client, CubeCount};
+use cubecl::server::Handle;
+use cubecl::wgpu::wgpu::{
+    self, Adapter, DeviceType, DownlevelFlags, Features, Instance, InstanceDescriptor,
+};
+use cubecl::wgpu::{RuntimeOptions, WgpuSetup, try_init_device};
+use ffcm::coprocessor::{JobError, ProvidedDevice};
+use thiserror::Error;
+
+/// Buffers that the widest kernel binds, the one of its scalars included.
+const BINDINGS: u32 = 9;
+/// Units of the largest cube.
+const UNITS: u32 = 256;
+
+/// Why there is no device, or it gave nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// No adapter at all.
+    #[error(
+        "no GPU adapter was found; install the Vulkan driver of your GPU, or a software one: on Debian or Ubuntu \
+         `apt-get install mesa-vulkan-drivers libvulkan1`"
+    )]
+    NoAdapter,
+    /// The index is beyond the list.
+    #[error("there is no adapter {index}: {count} adapter(s) were found")]
+    NoSuchAdapter {
+        /// The index asked for.
+        index: u32,
+        /// How many there are.
+        count: usize,
+    },
+    /// The adapter lacks what the kernels need.
+    #[error("adapter `{adapter}` cannot be used: {reason}")]
+    Refused {
+        /// The adapter.
+        adapter: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// The adapter does not open.
+    #[error("adapter `{adapter}` does not open: {message}")]
+    Open {
+        /// The adapter.
+        adapter: String,
+        /// What the driver or cubecl says.
+        message: String,
+    },
+    /// The job does not fit the device's limits.
+    #[error("{what} needs {needs} bytes, this device allows {limit}")]
+    TooLarge {
+        /// What was asked for.
+        what: String,
+        /// Its size in bytes.
+        needs: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A launch or a transfer failed.
+    #[error("cubecl: {message}")]
+    Failed {
+        /// What cubecl says, its first line.
+        message: String,
+    },
+    /// The device computes wrongly.
+    #[error("{what}: the device computes wrong")]
+    Wrong {
+        /// How that shows.
+        what: &'static str,
+    },
+}
+
+/// A job beyond the device's limits is one that it does not take: nothing is wrong with the device.
+impl From<DeviceError> for JobError {
+    fn from(error: DeviceError) -> JobError {
+        match error {
+            DeviceError::TooLarge { .. } => JobError::NotSupported {
+                backend: format!("this device ({error})"),
+                job: "a job of this size",
+            },
+            error => JobError::Device(error.to_string()),
+        }
+    }
+}
+
+/// Every adapter of this machine, in the order of `cubecl:N`, which is that of `wgpu:N`.
+pub(crate) fn adapters() -> Vec<ProvidedDevice> {
+    (0..)
+        .zip(enumerate())
+        .map(|(index, adapter)| ProvidedDevice {
+            index,
+            software: adapter.get_info().device_type == DeviceType::Cpu,
+            refused: refusal(&adapter),
+            name: adapter.get_info().name,
+        })
+        .collect()
+}
+
+fn enumerate() -> Vec<Adapter> {
+    let instance = Instance::new(InstanceDescriptor::new_without_display_handle());
+    let listed = instance.enumerate_adapters(wgpu::Backends::PRIMARY);
+    let mut found = cubecl::future::block_on(listed);
+    // Real devices first; the sort is stable, so the driver's order stands among equals.
+    found.sort_by_key(|adapter| match adapter.get_info().device_type {
+        DeviceType::DiscreteGpu => 0,
+        DeviceType::IntegratedGpu => 1,
+        DeviceType::VirtualGpu => 2,
+        DeviceType::Other => 3,
+        DeviceType::Cpu => 4,
+    });
+    found
+}
+
+/// Why the kernels do not run on an adapter, if so.
+fn refusal(adapter: &Adapter) -> Option<String> {
+    let flags = adapter.get_downlevel_capabilities().flags;
+    if !flags.contains(DownlevelFlags::COMPUTE_SHADERS) {
+        return Some("it has no compute shaders".into());
+    }
+    let limits = adapter.limits();
+    let needed = [
+        (
+            "maxStorageBuffersPerShaderStage",
+            limits.max_storage_buffers_per_shader_stage,
+            BINDINGS,
+        ),
+        (
+            "maxComputeInvocationsPerWorkgroup",
+            limits.max_compute_invocations_per_workgroup,
+            UNITS,
+        ),
+        (
+            "maxComputeWorkgroupSizeX",
+            limits.max_compute_workgroup_size_x,
+            UNITS,
+        ),
+    ];
+    let (name, has, needs) = needed.into_iter().find(|(_, has, needs)| has < needs)?;
+    Some(format!("{name} is {has}, at least {needs} is needed"))
+}
+
+/// A device in use.
+#[derive(Clone)]
+pub(crate) struct Gpu {
+    pub(crate) client: Client,
+    /// The adapter's place among [`adapters`].
+    pub(crate) index: u32,
+    /// Name, kind and interface.
+    pub(crate) name: String,
+    /// Largest buffer.
+    pub(crate) buffer_bytes: u64,
+    /// Most cubes of a launch along one axis.
+    cubes: u32,
+}
+
+impl Gpu {
+    /// The adapter with this index, or the first usable one. cubecl never gives a device back, so each adapter is opened
+    /// once in a process.
+    pub(crate) fn open(index: Option<u32>) -> Result<Gpu, DeviceError> {
+        static OPEN: Mutex<Option<HashMap<u32, Gpu>>> = Mutex::new(None);
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = enumerate();
+        let count = found.len();
+        let at = match index {
+            _ if count == 0 => return Err(DeviceError::NoAdapter),
+            Some(index) if index as usize >= count => {
+                return Err(DeviceError::NoSuchAdapter { index, count });
+            }
+            Some(index) => index as usize,
+            None => {
+                let usable = found.iter().position(|a| refusal(a).is_none());
+                usable.unwrap_or(0)
+            }
+        };
+        // At most as many as there are adapters.
+        let index = at as u32;
+        let open = open.get_or_insert_default();
+        if let Some(gpu) = open.get(&index) {
+            return Ok(gpu.clone());
+        }
+        let adapter = found.swap_remove(at);
+        let gpu = guarded(|| Gpu::start(index, adapter))?;
+        open.insert(index, gpu.clone());
+        Ok(gpu)
+    }
+
+    fn start(index: u32, adapter: Adapter) -> Result<Gpu, DeviceError> {
+        let info = adapter.get_info();
+        if let Some(reason) = refusal(&adapter) {
+            let adapter = info.name;
+            return Err(DeviceError::Refused { adapter, reason });
+        }
+        let failed = |message: String| DeviceError::Open {
+            adapter: info.name.clone(),
+            message,
+        };
+        // What cubecl uses where an adapter has it; nothing experimental.
+        let useful = Features::SHADER_INT64 | Features::TIMESTAMP_QUERY;
+        let opening = adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("cubecl"),
+            required_features: adapter.features() & useful,
+            required_limits: adapter.limits(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..wgpu::DeviceDescriptor::default()
+        });
+        let (device, queue) =
+            cubecl::future::block_on(opening).map_err(|error| failed(error.to_string()))?;
+        let setup = WgpuSetup {
+            instance: Instance::new(InstanceDescriptor::new_without_display_handle()),
+            backend: info.backend,
+            adapter,
+            device,
+            queue,
+        };
+        let device = RuntimeOptions::try_default()
+            .and_then(|options| try_init_device(setup, options))
+            .map_err(|error| failed(error.to_string()))?;
+        let client = Device::Wgpu(device).client();
+        let properties = client.properties();
+        Ok(Gpu {
+            index,
+            name: format!("{} ({:?}, {})", info.name, info.device_type, info.backend),
+            buffer_bytes: properties.memory.max_page_size.min(1 << 31),
+            cubes: properties.hardware.max_cube_count.0,
+            client,
+        })
+    }
+
+    /// Room for `words`, with anything in it.
+    pub(crate) fn buffer(&self, what: &str, words: u64) -> Result<Buffer, DeviceError> {
+        self.check(what, words)?;
+        // An empty buffer cannot be bound.
+        let words = words.max(1) as usize;
+        let handle = self.client.empty(4 * words);
+        Ok(Buffer { handle, words })
+    }
+
+    /// A buffer of these words, of one at least.
+    pub(crate) fn upload(&self, what: &str, words: &[u32]) -> Result<Buffer, DeviceError> {
+        self.check(what, words.len() as u64)?;
+        let words = if words.is_empty() { &[0] } else { words };
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        Ok(Buffer {
+            handle: self.client.create(cubecl::bytes::Bytes::from_bytes_vec(bytes)),
+            words: words.len(),
+        })
+    }
+
+    /// The first `words` of a buffer, after everything that was launched before.
+    pub(crate) fn read(&self, buffer: &Buffer, words: usize) -> Result<Vec<u32>, DeviceError> {
+        let unread = 4 * buffer.words.saturating_sub(words) as u64;
+        let handle = buffer.handle.clone().offset_end(unread);
+        let bytes = self.client.read_one(handle).map_err(failed)?;
+        let words = bytes.as_chunks::<4>().0.iter();
+        Ok(words.map(|word| u32::from_le_bytes(*word)).collect())
+    }
+
+    /// So many cubes, along two axes where one does not hold them; there may be some more.
+    pub(crate) fn cubes(&self, count: u64) -> CubeCount {
+        let most = u64::from(self.cubes.min(65_535));
+        // A buffer has fewer than 2^32 words, so two axes hold a cube for each.
+        match count <= most {
+            true => CubeCount::Static(count as u32, 1, 1),
+            false => CubeCount::Static(most as u32, count.div_ceil(most) as u32, 1),
+        }
+    }
+
+    fn check(&self, what: &str, words: u64) -> Result<(), DeviceError> {
+        let (needs, limit) = (words.saturating_mul(4), self.buffer_bytes);
+        if needs > limit {
+            let what = what.into();
+            return Err(DeviceError::TooLarge { what, needs, limit });
+        }
+        Ok(())
+    }
+}
+
+/// Words on the device.
+#[derive(Clone, Debug)]
+pub(crate) struct Buffer {
+    handle: Handle,
+    words: usize,
+}
+
+impl Buffer {
+    /// As an argument of a launch.
+    pub(crate) fn arg(&self) -> BufferArg {
+        // SAFETY: the handle was made for so many words in `Gpu::buffer` or `Gpu::upload`.
+        unsafe { BufferArg::from_raw_parts(self.handle.clone(), self.words) }
+    }
+
+    pub(crate) fn words(&self) -> u64 {
+        self.words as u64
+    }
+}
+
+fn failed(error: impl ToString) -> DeviceError {
+    let message = error.to_string();
+    // What follows are backtraces.
+    let lines = message.lines().take_while(|line| !line.starts_with("Backtrace"));
+    DeviceError::Failed {
+        message: lines.collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// Runs what calls cubecl, whose failing server panics in the caller's thread; what is half done is not to be used again.
+pub(crate) fn guarded<T>(run: impl FnOnce() -> Result<T, DeviceError>) -> Result<T, DeviceError> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(result) => result,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(failed(text.unwrap_or("it panicked")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error() {
+        let error = guarded::<()>(|| panic!("server {}", "gone")).unwrap_err();
+        assert_eq!(error.to_string(), "cubecl: server gone");
+        let message = failed("a\nb\nBacktrace:\nc").to_string();
+        assert_eq!(message, "cubecl: a b");
+    }
+
+    #[test]
+    fn only_a_job_too_large_is_not_supported() {
+        let error = DeviceError::TooLarge {
+            what: "a graph".into(),
+            needs: 8,
+            limit: 4,
+        };
+        assert!(matches!(error.into(), JobError::NotSupported { .. }));
+        let error = DeviceError::Wrong { what: "mass" };
+        assert!(matches!(error.into(), JobError::Device(_)));
+    }
+}

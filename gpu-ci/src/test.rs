@@ -69,7 +69,7 @@ enum Action {
     Elsewhere(&'static str),
 }
 
-const STEPS: [(&str, Action); 13] = [
+const STEPS: [(&str, Action); 14] = [
     ("packages", Action::Check(deps::check)),
     ("fmt", Action::Cargo(&["fmt", "--all", "--check"])),
     ("tidy", Action::Check(tidy::run)),
@@ -81,6 +81,8 @@ const STEPS: [(&str, Action); 13] = [
             "--workspace",
             "--exclude",
             "peers",
+            "--exclude",
+            "ffcm-cubecl",
             "--all-targets",
             "--",
             "-D",
@@ -96,6 +98,8 @@ const STEPS: [(&str, Action); 13] = [
             "--workspace",
             "--exclude",
             "peers",
+            "--exclude",
+            "ffcm-cubecl",
             "--no-deps",
             "--quiet",
         ]),
@@ -107,10 +111,22 @@ const STEPS: [(&str, Action); 13] = [
     ),
     (
         "doc tests",
-        Action::Tests(&["test", "--workspace", "--exclude", "peers", "--doc"]),
+        Action::Tests(&[
+            "test",
+            "--workspace",
+            "--exclude",
+            "peers",
+            "--exclude",
+            "ffcm-cubecl",
+            "--doc",
+        ]),
     ),
     ("WGSL", Action::Drivers),
     ("CUDA", Action::Cuda),
+    (
+        "CubeCL",
+        Action::Elsewhere("compiles a compiler: `cargo xtask cubecl`"),
+    ),
     (
         "AddressSanitizer",
         Action::Elsewhere("builds ffcm anew: `cargo xtask sanitize`"),

@@ -59,6 +59,10 @@ const CHECKS: [(&str, Check); 18] = [
     ("uses run one way", manifests::direction),
     ("ffcm stands alone", manifests::ffcm_alone),
     ("cuda needs no other backend", manifests::cuda_dependencies),
+    (
+        "cubecl is in no default build",
+        manifests::cubecl_dependencies,
+    ),
 ];
 
 /// Runs every check over what git tracks or would track.

@@ -51,6 +51,11 @@ impl CubeclCoprocessor {
         })
     }
 
+    /// The device, for transfers and what they count.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
     fn engines(&self) -> MutexGuard<'_, Engines> {
         self.engines.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,6 +103,10 @@ pub struct CubeclProvider;
 impl Provider for CubeclProvider {
     fn name(&self) -> &'static str {
         "cubecl"
+    }
+
+    fn jobs(&self) -> &'static [&'static str] {
+        &["focus", "memory"]
     }
 
     fn devices(&self) -> Vec<ProvidedDevice> {

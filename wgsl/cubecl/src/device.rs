@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cubecl::Device;
-use cubecl::prelude::{BufferArg, Client, CubeCount};
+use cubecl::bytes::Bytes;
+use cubecl::prelude::*;
 use cubecl::server::Handle;
 use cubecl::wgpu::wgpu::{
     self, Adapter, DeviceType, DownlevelFlags, Features, Instance, InstanceDescriptor,
@@ -146,15 +148,22 @@ fn refusal(adapter: &Adapter) -> Option<String> {
     Some(format!("{name} is {has}, at least {needs} is needed"))
 }
 
+/// Bytes on the wire since a device was opened.
+#[derive(Debug, Default)]
+struct Wire {
+    uploaded: AtomicU64,
+    read_back: AtomicU64,
+}
+
 /// A device in use.
 #[derive(Clone)]
-pub(crate) struct Gpu {
+pub struct Gpu {
     pub(crate) client: Client,
+    wire: Arc<Wire>,
     /// The adapter's place among [`adapters`].
     pub(crate) index: u32,
     /// Name, kind and interface.
     pub(crate) name: String,
-    /// Largest buffer.
     pub(crate) buffer_bytes: u64,
     /// Most cubes of a launch along one axis.
     cubes: u32,
@@ -229,37 +238,112 @@ impl Gpu {
             name: format!("{} ({:?}, {})", info.name, info.device_type, info.backend),
             buffer_bytes: properties.memory.max_page_size.min(1 << 31),
             cubes: properties.hardware.max_cube_count.0,
+            wire: Arc::default(),
             client,
         })
     }
 
+    /// Bytes that have gone to the device and back since it was opened: data, not the scalars of launches.
+    pub fn sent(&self) -> (u64, u64) {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (of(&self.wire.uploaded), of(&self.wire.read_back))
+    }
+
+    /// Largest buffer.
+    pub fn buffer_bytes(&self) -> u64 {
+        self.buffer_bytes
+    }
+
     /// Room for `words`, with anything in it.
-    pub(crate) fn buffer(&self, what: &str, words: u64) -> Result<Buffer, DeviceError> {
+    ///
+    /// # Errors
+    ///
+    /// More than the device allows; what cubecl says.
+    pub fn buffer(&self, what: &str, words: u64) -> Result<Buffer, DeviceError> {
         self.check(what, words)?;
         // An empty buffer cannot be bound.
         let words = words.max(1) as usize;
-        let handle = self.client.empty(4 * words);
-        Ok(Buffer { handle, words })
+        guarded(|| {
+            let handle = self.client.empty(4 * words);
+            Ok(Buffer { handle, words })
+        })
     }
 
     /// A buffer of these words, of one at least.
-    pub(crate) fn upload(&self, what: &str, words: &[u32]) -> Result<Buffer, DeviceError> {
+    ///
+    /// # Errors
+    ///
+    /// As for [`Gpu::buffer`].
+    pub fn upload(&self, what: &str, words: &[u32]) -> Result<Buffer, DeviceError> {
         self.check(what, words.len() as u64)?;
         let words = if words.is_empty() { &[0] } else { words };
-        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let handle = guarded(|| Ok(self.client.create(self.bytes(words))))?;
         Ok(Buffer {
-            handle: self.client.create(cubecl::bytes::Bytes::from_bytes_vec(bytes)),
+            handle,
             words: words.len(),
         })
     }
 
-    /// The first `words` of a buffer, after everything that was launched before.
-    pub(crate) fn read(&self, buffer: &Buffer, words: usize) -> Result<Vec<u32>, DeviceError> {
-        let unread = 4 * buffer.words.saturating_sub(words) as u64;
-        let handle = buffer.handle.clone().offset_end(unread);
-        let bytes = self.client.read_one(handle).map_err(failed)?;
-        let words = bytes.as_chunks::<4>().0.iter();
-        Ok(words.map(|word| u32::from_le_bytes(*word)).collect())
+    /// The same into a buffer that is there, from its start.
+    ///
+    /// # Errors
+    ///
+    /// More words than the buffer has; what cubecl says.
+    pub fn write(&self, buffer: &Buffer, words: &[u32]) -> Result<(), DeviceError> {
+        let rest = buffer.rest(words.len())?;
+        let handle = buffer.handle.clone().offset_end(rest);
+        guarded(|| {
+            self.client.write(&handle, self.bytes(words));
+            Ok(())
+        })
+    }
+
+    fn bytes(&self, words: &[u32]) -> Bytes {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let count = bytes.len() as u64;
+        self.wire.uploaded.fetch_add(count, Ordering::Relaxed);
+        Bytes::from_bytes_vec(bytes)
+    }
+
+    /// `words` of a buffer from `start` on, after everything that was launched before.
+    ///
+    /// # Errors
+    ///
+    /// Words beyond the end; whatever has failed since the last time.
+    pub fn read(
+        &self,
+        buffer: &Buffer,
+        start: usize,
+        words: usize,
+    ) -> Result<Vec<u32>, DeviceError> {
+        let rest = buffer.rest(start.saturating_add(words))?;
+        let handle = buffer.handle.clone();
+        let handle = handle.offset_start(4 * start as u64).offset_end(rest);
+        let bytes = guarded(|| self.client.read_one(handle).map_err(failed))?;
+        let count = bytes.len() as u64;
+        self.wire.read_back.fetch_add(count, Ordering::Relaxed);
+        let found = bytes.as_chunks::<4>().0.iter();
+        Ok(found.map(|word| u32::from_le_bytes(*word)).collect())
+    }
+
+    /// Copies a buffer to one that is no shorter, by a kernel.
+    ///
+    /// # Errors
+    ///
+    /// `to` is shorter; what cubecl says.
+    pub fn copy(&self, from: &Buffer, to: &Buffer) -> Result<(), DeviceError> {
+        to.rest(from.words)?;
+        guarded(|| {
+            let cubes = self.cubes(from.words().div_ceil(u64::from(UNITS)));
+            copy_words::launch(
+                &self.client,
+                cubes,
+                CubeDim::new_1d(UNITS),
+                from.arg(),
+                to.arg(),
+            );
+            Ok(())
+        })
     }
 
     /// So many cubes, along two axes where one does not hold them; there may be some more.
@@ -282,9 +366,18 @@ impl Gpu {
     }
 }
 
+/// Copies word by word.
+#[cube(launch)]
+fn copy_words(from: &[u32], to: &mut [u32]) {
+    let at = CUBE_POS * CUBE_DIM as usize + UNIT_POS as usize;
+    if at < from.len() {
+        to[at] = from[at];
+    }
+}
+
 /// Words on the device.
 #[derive(Clone, Debug)]
-pub(crate) struct Buffer {
+pub struct Buffer {
     handle: Handle,
     words: usize,
 }
@@ -299,12 +392,23 @@ impl Buffer {
     pub(crate) fn words(&self) -> u64 {
         self.words as u64
     }
+
+    /// Bytes behind the first `words`.
+    fn rest(&self, words: usize) -> Result<u64, DeviceError> {
+        let rest = self.words.checked_sub(words);
+        let rest = rest.ok_or_else(|| DeviceError::Failed {
+            message: format!("{words} words of a buffer of {}", self.words),
+        })?;
+        Ok(4 * rest as u64)
+    }
 }
 
 fn failed(error: impl ToString) -> DeviceError {
     let message = error.to_string();
     // What follows are backtraces.
-    let lines = message.lines().take_while(|line| !line.starts_with("Backtrace"));
+    let lines = message
+        .lines()
+        .take_while(|line| !line.starts_with("Backtrace"));
     DeviceError::Failed {
         message: lines.collect::<Vec<_>>().join(" "),
     }

@@ -16,4 +16,4 @@ mod memory;
 mod wide;
 
 pub use coprocessor::{CubeclCoprocessor, CubeclProvider};
-pub use device::DeviceError;
+pub use device::{Buffer, DeviceError, Gpu};

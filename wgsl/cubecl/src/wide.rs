@@ -2,7 +2,10 @@
 //! WGSL has no `u64` of its own, and not every driver adds it.
 
 // The macro wants casts to be calls, and its expansion needs clones where plain Rust copies.
-#![allow(clippy::clone_on_copy, reason = "the kernel macro expands copies of structs to clones")]
+#![allow(
+    clippy::clone_on_copy,
+    reason = "the kernel macro expands copies of structs to clones"
+)]
 
 use cubecl::prelude::*;
 

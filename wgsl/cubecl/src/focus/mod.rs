@@ -110,7 +110,11 @@ impl DeviceGraph {
         let order = &layout.labels.order;
         let labels = order.len() as u64;
         let ratios: Vec<u32> = std::iter::once([0, 0])
-            .chain(order[1..].iter().map(|&node| ratio_words(graph.row(node).1)))
+            .chain(
+                order[1..]
+                    .iter()
+                    .map(|&node| ratio_words(graph.row(node).1)),
+            )
             .flatten()
             .collect();
         let teleport = Teleport::new(graph, &order[1..]);
@@ -153,12 +157,7 @@ impl DeviceGraph {
             && graph.changed_since(&self.graph).is_empty()
     }
 
-    fn rank(
-        &self,
-        gpu: &Gpu,
-        params: &FocusParams,
-        start: &[u64],
-    ) -> Result<Ranking, DeviceError> {
+    fn rank(&self, gpu: &Gpu, params: &FocusParams, start: &[u64]) -> Result<Ranking, DeviceError> {
         let threshold = Threshold::new(self.graph.edge_count(), params, start.is_empty());
         let state = self.start(gpu, params, start, &threshold)?;
         let mut residuals: Vec<u64> = Vec::new();
@@ -171,7 +170,7 @@ impl DeviceGraph {
                 }
                 self.settle(gpu, &state, params, &threshold, before);
             }
-            let found = gpu.read(&state, STATE_WORDS)?;
+            let found = gpu.read(&state, 0, STATE_WORDS)?;
             if found[state::FAULT] != 0 {
                 return Err(DeviceError::Wrong {
                     what: "mass was not conserved",
@@ -222,7 +221,9 @@ impl DeviceGraph {
         }
         let state = gpu.upload("state", &first)?;
         let cleared = [&self.sums, &self.mass, &self.shares];
-        let cleared = cleared.into_iter().chain(self.parts.iter().map(|part| &part.sums));
+        let cleared = cleared
+            .into_iter()
+            .chain(self.parts.iter().map(|part| &part.sums));
         cleared.for_each(|buffer| clear(gpu, buffer));
         clear(gpu, &self.arrived);
         if start.is_empty() {
@@ -242,7 +243,11 @@ impl DeviceGraph {
             Teleport::Stakes(_) => (0, 0),
         };
         // A layout has fewer than 2^32 edges.
-        let edges = if threshold.is_on() { threshold.edges() as u32 } else { 0 };
+        let edges = if threshold.is_on() {
+            threshold.edges() as u32
+        } else {
+            0
+        };
         let most = threshold.residual_max();
         RunLaunch::new(
             self.graph.node_count() + 1,
@@ -301,11 +306,25 @@ impl DeviceGraph {
         let (units, one) = (CubeDim::new_1d(UNITS), CubeDim::new_1d(1));
         let stakes = self.has_stakes();
         let (sums, teleport) = (&self.sums, &self.teleport_shares);
-        kernels::sum::launch(client, cubes(), units, run(), state.arg(), sums.arg(), arrived.arg());
+        kernels::sum::launch(
+            client,
+            cubes(),
+            units,
+            run(),
+            state.arg(),
+            sums.arg(),
+            arrived.arg(),
+        );
         if stakes {
             let teleport = teleport.arg();
             kernels::pool_stakes::launch(
-                client, cubes(), units, run(), state.arg(), sums.arg(), teleport,
+                client,
+                cubes(),
+                units,
+                run(),
+                state.arg(),
+                sums.arg(),
+                teleport,
             );
         } else {
             kernels::pool_equal::launch(client, gpu.cubes(1), one, run(), state.arg(), sums.arg());
@@ -325,7 +344,15 @@ impl DeviceGraph {
             self.shares.arg(),
             stakes,
         );
-        kernels::finish::launch(client, gpu.cubes(1), one, run(), state.arg(), sums.arg(), batch);
+        kernels::finish::launch(
+            client,
+            gpu.cubes(1),
+            one,
+            run(),
+            state.arg(),
+            sums.arg(),
+            batch,
+        );
     }
 
     /// Makes the last y of a warm run, which is over, the mass.
@@ -346,7 +373,7 @@ impl DeviceGraph {
 
     /// The mass of each node.
     fn read_mass(&self, gpu: &Gpu) -> Result<Vec<u64>, DeviceError> {
-        let found = gpu.read(&self.mass, 2 * self.labels.len())?;
+        let found = gpu.read(&self.mass, 0, 2 * self.labels.len())?;
         let mut mass = vec![0; self.labels.len() - 1];
         let pairs = found.as_chunks::<2>().0;
         for (&node, pair) in self.labels.iter().zip(pairs).skip(1) {

@@ -160,7 +160,7 @@ fn launch(gpu: &Gpu, wave: &Wave<'_>, values: &[u32]) -> Result<Vec<u32>, Device
             OPERATIONS,
         );
     }
-    gpu.read(&slots, wave.written * DIMENSION)
+    gpu.read(&slots, 0, wave.written * DIMENSION)
 }
 
 /// A wave as the kernels read it, besides its slots.

@@ -67,6 +67,9 @@ fn atomics(gpu: &ffcm_wgsl::device::Gpu, quick: bool) -> Result<f64, String> {
 
 /// An adapter of WebGPU.
 pub(super) struct WgpuMeter(pub(super) Arc<ffcm_wgsl::device::Gpu>);
+/// An adapter through cubecl.
+#[cfg(feature = "cubecl")]
+pub(super) struct CubeclMeter(pub(super) ffcm_cubecl::Gpu);
 /// A device of CUDA.
 pub(super) struct CudaMeter(pub(super) Arc<ffcm_cuda::device::Gpu>);
 
@@ -141,6 +144,44 @@ impl Meter for CudaMeter {
             &pattern(few),
             |data| gpu.upload(&to, 0, data).map_err(text),
             |start, words| gpu.read(&to, start, words).map_err(text),
+        )
+    }
+}
+
+#[cfg(feature = "cubecl")]
+impl Meter for CubeclMeter {
+    fn sent(&self) -> Sent {
+        let (uploaded, read_back) = self.0.sent();
+        Sent {
+            uploaded,
+            read_back,
+        }
+    }
+
+    fn rates(&self, quick: bool) -> Result<Rates, String> {
+        let gpu = &self.0;
+        let most = gpu.buffer_bytes().min(64 << 20) / 4;
+        let words = if quick { TRANSFER[1].min(most) } else { most };
+        let from = gpu.upload("copy: from", &pattern(words)).map_err(text)?;
+        let to = gpu.buffer("copy: to", words).map_err(text)?;
+        let read = |start: u64, words: u64| {
+            let found = gpu.read(&to, start as usize, words as usize);
+            found.map_err(text)
+        };
+        let copy = || {
+            for _ in 0..COPIES {
+                gpu.copy(&from, &to).map_err(text)?;
+            }
+            check(read(words - 1, 1)?.first(), words)
+        };
+        let copy = best(quick, copy)?;
+        let few = words.min(TRANSFER[0]);
+        transfers(
+            quick,
+            copied(words, copy),
+            &pattern(few),
+            |data| gpu.write(&to, data).map_err(text),
+            read,
         )
     }
 }

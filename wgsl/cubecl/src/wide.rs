@@ -10,7 +10,8 @@
 use cubecl::prelude::*;
 
 /// A number of 64 bits.
-#[derive(CubeType, Clone, Copy)]
+#[derive(CubeType, CubeTypeMut, Clone, Copy)]
+#[expand(derive(Clone, Copy))]
 pub(crate) struct Wide {
     pub(crate) low: u32,
     pub(crate) high: u32,

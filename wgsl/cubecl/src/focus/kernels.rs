@@ -123,7 +123,7 @@ pub(super) fn gather(
                 arrived[2 * row as usize].store(sum.low);
                 arrived[2 * row as usize + 1].store(sum.high);
             } else {
-                accumulate(arrived, row, sub(sum, load(parts, segment)));
+                accumulate(arrived, row, sub(sum, load(&*parts, segment)));
                 store(parts, segment, sum);
             }
         }
@@ -139,7 +139,7 @@ fn reduce(scratch: &mut [u32], value: Wide) -> Wide {
     if UNIT_POS < 16 {
         let mut sum = value;
         for row in 1..16u32 {
-            sum = add(sum, load(scratch, UNIT_POS + 16 * row));
+            sum = add(sum, load(&*scratch, UNIT_POS + 16 * row));
         }
         store(scratch, UNIT_POS, sum);
     }
@@ -147,7 +147,7 @@ fn reduce(scratch: &mut [u32], value: Wide) -> Wide {
     let mut total = zero();
     if UNIT_POS == 0 {
         for column in 0..16u32 {
-            total = add(total, load(scratch, column));
+            total = add(total, load(&*scratch, column));
         }
     }
     // Unit 0 may still be reading when the next sum begins.
@@ -163,7 +163,7 @@ fn first_label() -> u32 {
 
 /// What did not arrive.
 #[cube]
-fn pool(sums: &[Atomic<u32>]) -> Wide {
+fn pool_of(sums: &[Atomic<u32>]) -> Wide {
     sub(mass(), load_atomic(sums, sums::ARRIVED))
 }
 
@@ -208,7 +208,7 @@ pub(super) fn sum(run: &Run, state: &[u32], sums: &[Atomic<u32>], arrived: &[u32
 #[cube(launch)]
 pub(super) fn pool_equal(run: &Run, state: &[u32], sums: &[Atomic<u32>]) {
     if state[state::DONE] == 0 {
-        let pool = pool(sums);
+        let pool = pool_of(sums);
         let each = Wide {
             low: run.each_low,
             high: run.each_high,
@@ -226,7 +226,7 @@ pub(super) fn pool_equal(run: &Run, state: &[u32], sums: &[Atomic<u32>]) {
 #[cube(launch)]
 pub(super) fn pool_stakes(run: &Run, state: &[u32], sums: &[Atomic<u32>], teleport: &[u32]) {
     let mut scratch = Shared::<[u32]>::new_slice(512usize);
-    let pool = pool(sums);
+    let pool = pool_of(sums);
     let mut partial = zero();
     for step in 0..4u32 {
         let label = first_label() + step * UNITS;
@@ -258,7 +258,7 @@ pub(super) fn settle(
 ) {
     let mut scratch = Shared::<[u32]>::new_slice(512usize);
     let labels = select(state[state::DONE] == 0, run.labels, 0u32);
-    let pool = pool(sums);
+    let pool = pool_of(sums);
     // Fewer units than nodes; `finish` checks that.
     let left = sub(pool, load_atomic(sums, sums::GIVEN)).low;
     // All take part in the start.
@@ -273,7 +273,7 @@ pub(super) fn settle(
             let part = pool_part(pool, teleport_of(run, teleport, label, node, stakes));
             let unit = select(node < left, 1u32, 0u32);
             let y = add_word(add(load(arrived, label), part), unit);
-            let x = load(mass, label);
+            let x = load(&*mass, label);
             let moved = choose(less(y, x), sub(x, y), sub(y, x));
             residual = add(residual, moved);
             let ratio = ratios[2 * label as usize];
@@ -299,7 +299,7 @@ pub(super) fn settle(
 /// Notes the residual of an iteration of a warm run, and sets the threshold of the next.
 #[cube]
 fn next_threshold(run: &Run, state: &mut [u32], residual: Wide) {
-    let before = load(state, state::BEFORE);
+    let before = load(&*state, state::BEFORE);
     if less(sub(before, shift_right(before, 5u32)), residual) {
         state[state::FAILURES] += select(state[state::ITERATION] == 0, 4u32, 1u32);
     }
@@ -322,8 +322,8 @@ fn next_threshold(run: &Run, state: &mut [u32], residual: Wide) {
 #[cube(launch)]
 pub(super) fn finish(run: &Run, state: &mut [u32], sums: &mut [u32], batch: u32) {
     if state[state::DONE] == 0 {
-        let pool = sub(mass(), load(sums, sums::ARRIVED));
-        let left = sub(pool, load(sums, sums::GIVEN));
+        let pool = sub(mass(), load(&*sums, sums::ARRIVED));
+        let left = sub(pool, load(&*sums, sums::GIVEN));
         if less(mass(), pool) || left.high != 0 || left.low >= run.labels - 1 {
             state[state::FAULT] = 1;
             state[state::DONE] = 1;
@@ -332,14 +332,14 @@ pub(super) fn finish(run: &Run, state: &mut [u32], sums: &mut [u32], batch: u32)
             state[state::START] = 0;
         } else {
             // What waits counts as distance too, whichever sign it has.
-            let waiting = load(state, state::WAITING);
+            let waiting = load(&*state, state::WAITING);
             let distance = choose(waiting.high >> 31u32 != 0, sub(zero(), waiting), waiting);
-            let residual = add(load(sums, sums::RESIDUAL), distance);
+            let residual = add(load(&*sums, sums::RESIDUAL), distance);
             let made = state[state::ITERATION];
             store(state, state::RESIDUALS + made - batch, residual);
             if run.edges != 0 {
                 next_threshold(run, state, residual);
-                store(state, state::WAITING, load(sums, sums::WAITS));
+                store(state, state::WAITING, load(&*sums, sums::WAITS));
                 store(state, state::POOL, pool);
                 state[state::LEFT] = left.low;
             }

@@ -154,7 +154,7 @@ impl DeviceGraph {
     fn is_of(&self, graph: &Graph) -> bool {
         graph.node_count() == self.graph.node_count()
             && graph.edge_count() == self.graph.edge_count()
-            && graph.changed_since(&self.graph).is_empty()
+            && graph.changed_since(&self.graph).next().is_none()
     }
 
     fn rank(&self, gpu: &Gpu, params: &FocusParams, start: &[u64]) -> Result<Ranking, DeviceError> {

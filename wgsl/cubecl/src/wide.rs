@@ -1,12 +1,6 @@
 //! Numbers of 64 bits as two of 32, and the formulas of the definition in [`ffcm::focus`], in kernels. Whole numbers only:
 //! WGSL has no `u64` of its own, and not every driver adds it.
 
-// The macro wants casts to be calls, and its expansion needs clones where plain Rust copies.
-#![allow(
-    clippy::clone_on_copy,
-    reason = "the kernel macro expands copies of structs to clones"
-)]
-
 use cubecl::prelude::*;
 
 /// A number of 64 bits.
@@ -69,7 +63,8 @@ pub(crate) fn store(words: &mut [u32], index: u32, value: Wide) {
 pub(crate) fn accumulate(words: &[Atomic<u32>], index: u32, value: Wide) {
     let at = 2 * index as usize;
     let before = words[at].fetch_add(value.low);
-    let carry = select(before + value.low < before, 1u32, 0u32);
+    let after = before + value.low;
+    let carry = select(after < before, 1u32, 0u32);
     words[at + 1].fetch_add(value.high + carry);
 }
 

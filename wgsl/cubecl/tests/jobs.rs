@@ -19,14 +19,14 @@ fn device() -> CubeclCoprocessor {
 /// Random edges with equal weights of each source, or with any.
 fn graph(rng: &mut Rng, nodes: u32, edges: usize, weighted: bool) -> Graph {
     let mut graph = Graph::new();
-    graph.add_nodes(nodes).unwrap();
+    graph.add_nodes(nodes).expect("so many nodes fit");
     let edge = |rng: &mut Rng| EdgeDelta {
         source: rng.below(nodes.into()) as u32,
         target: rng.below(nodes.into()) as u32,
         weight: if weighted { 1 + rng.below(1000) } else { 1 },
     };
     let deltas: Vec<EdgeDelta> = (0..edges).map(|_| edge(rng)).collect();
-    graph.apply(&deltas).unwrap();
+    graph.apply(&deltas).expect("every node is there");
     graph
 }
 
@@ -37,7 +37,7 @@ fn focus(device: &CubeclCoprocessor, graph: &Graph, start: Option<&[u64]>) -> Ra
         params,
         start,
     };
-    device.focus(&job).unwrap()
+    device.focus(&job).expect("the device ranks")
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub(super) fn scale(vectors: &mut [u32]) {
     while stride > 0 {
         sync_cube();
         if unit < stride {
-            partial[unit] = partial[unit] + partial[unit + stride];
+            partial[unit] += partial[unit + stride];
         }
         stride /= 2;
     }

@@ -95,7 +95,7 @@ impl From<DeviceError> for JobError {
 /// Every adapter of this machine, in the order of `cubecl:N`, which is that of `wgpu:N`.
 pub(crate) fn adapters() -> Vec<ProvidedDevice> {
     (0..)
-        .zip(enumerate())
+        .zip(enumerate().1)
         .map(|(index, adapter)| ProvidedDevice {
             index,
             software: adapter.get_info().device_type == DeviceType::Cpu,
@@ -105,7 +105,7 @@ pub(crate) fn adapters() -> Vec<ProvidedDevice> {
         .collect()
 }
 
-fn enumerate() -> Vec<Adapter> {
+fn enumerate() -> (Instance, Vec<Adapter>) {
     let instance = Instance::new(InstanceDescriptor::new_without_display_handle());
     let listed = instance.enumerate_adapters(wgpu::Backends::PRIMARY);
     let mut found = cubecl::future::block_on(listed);
@@ -117,7 +117,7 @@ fn enumerate() -> Vec<Adapter> {
         DeviceType::Other => 3,
         DeviceType::Cpu => 4,
     });
-    found
+    (instance, found)
 }
 
 /// Why the kernels do not run on an adapter, if so.
@@ -175,7 +175,7 @@ impl Gpu {
     pub(crate) fn open(index: Option<u32>) -> Result<Gpu, DeviceError> {
         static OPEN: Mutex<Option<HashMap<u32, Gpu>>> = Mutex::new(None);
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found = enumerate();
+        let (instance, mut found) = enumerate();
         let count = found.len();
         let at = match index {
             _ if count == 0 => return Err(DeviceError::NoAdapter),
@@ -195,12 +195,12 @@ impl Gpu {
             return Ok(gpu.clone());
         }
         let adapter = found.swap_remove(at);
-        let gpu = guarded(|| Gpu::start(index, adapter))?;
+        let gpu = guarded(|| Gpu::start(index, instance, adapter))?;
         open.insert(index, gpu.clone());
         Ok(gpu)
     }
 
-    fn start(index: u32, adapter: Adapter) -> Result<Gpu, DeviceError> {
+    fn start(index: u32, instance: Instance, adapter: Adapter) -> Result<Gpu, DeviceError> {
         let info = adapter.get_info();
         if let Some(reason) = refusal(&adapter) {
             let adapter = info.name;
@@ -222,7 +222,7 @@ impl Gpu {
         let (device, queue) =
             cubecl::future::block_on(opening).map_err(|error| failed(error.to_string()))?;
         let setup = WgpuSetup {
-            instance: Instance::new(InstanceDescriptor::new_without_display_handle()),
+            instance,
             backend: info.backend,
             adapter,
             device,

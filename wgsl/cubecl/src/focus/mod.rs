@@ -164,7 +164,7 @@ impl DeviceGraph {
         loop {
             // Both at most `max_iterations`.
             let before = residuals.len() as u32;
-            for _ in 0..BATCH.min(params.max_iterations - before) {
+            for _ in 0..self.batch(params.max_iterations - before) {
                 for part in &self.parts {
                     self.gather(gpu, &state, part);
                 }
@@ -380,6 +380,13 @@ impl DeviceGraph {
             mass[node as usize] = u64::from(pair[0]) | u64::from(pair[1]) << 32;
         }
         Ok(mass)
+    }
+
+    /// Iterations to launch: few where each takes long, so that no driver takes the device for hung.
+    fn batch(&self, left: u32) -> u32 {
+        let work = self.graph.edge_count() + self.labels.len() as u64;
+        let most = ((1 << 28) / work).clamp(1, u64::from(BATCH));
+        left.min(most as u32)
     }
 
     fn has_stakes(&self) -> bool {

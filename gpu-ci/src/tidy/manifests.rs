@@ -178,8 +178,8 @@ pub fn cuda_dependencies(files: &[File]) -> Problems {
 }
 
 /// Everything `ffcm-cubecl` may depend on: kernels in Rust, and no second way to a device.
-const CUBECL_MAY_USE: [&str; 3] = ["cubecl", "ffcm", "thiserror"];
-/// What would put cubecl into every build, or LLVM into a build that has it.
+const CUBECL_MAY_USE: [&str; 4] = ["bytemuck", "cubecl", "ffcm", "thiserror"];
+/// The only crate that names cubecl.
 const CUBECL_USER: &str = "ffcm-cubecl";
 
 /// One crate uses cubecl, nobody needs that crate, and the default build does not have it.

@@ -299,7 +299,8 @@ impl Gpu {
     }
 
     fn bytes(&self, words: &[u32]) -> Bytes {
-        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        // WebGPU's words are little-endian, and so is every machine that it runs on.
+        let bytes: Vec<u8> = bytemuck::cast_slice(words).to_vec();
         let count = bytes.len() as u64;
         self.wire.uploaded.fetch_add(count, Ordering::Relaxed);
         Bytes::from_bytes_vec(bytes)
@@ -322,8 +323,7 @@ impl Gpu {
         let bytes = guarded(|| self.client.read_one(handle).map_err(failed))?;
         let count = bytes.len() as u64;
         self.wire.read_back.fetch_add(count, Ordering::Relaxed);
-        let found = bytes.as_chunks::<4>().0.iter();
-        Ok(found.map(|word| u32::from_le_bytes(*word)).collect())
+        Ok(bytemuck::pod_collect_to_vec(&bytes))
     }
 
     /// Copies a buffer to one that is no shorter, by a kernel.

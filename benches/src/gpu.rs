@@ -41,7 +41,9 @@ pub struct Backend {
 
 fn parse(text: &str) -> Result<Accelerator, String> {
     match text.parse() {
-        Ok(Accelerator::Auto) => Err("measured are cpu, wgpu, wgpu:N, cuda and cuda:N".into()),
+        Ok(Accelerator::Auto | Accelerator::Cubecl(_)) => {
+            Err("measured are cpu, wgpu, wgpu:N, cuda and cuda:N".into())
+        }
         Ok(backend) => Ok(backend),
         Err(error) => Err(error.to_string()),
     }
@@ -73,7 +75,7 @@ impl Backend {
                 device,
                 ..ffcm_cuda::device::Options::default()
             })),
-            Accelerator::Cpu | Accelerator::Auto => None,
+            Accelerator::Cpu | Accelerator::Auto | Accelerator::Cubecl(_) => None,
         }
     }
 }

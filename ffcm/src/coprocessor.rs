@@ -27,12 +27,14 @@ pub use digest::{
 pub use evaluate::{Argument, Columns, EvaluateJob, EvaluateOutput, evaluate_by_rewriting};
 pub use fallback::{FallbackEvent, FallbackState, WithFallback};
 pub use oracle::OracleCoprocessor;
-pub use self_test::{SelfTestError, SelfTestJob, self_test, self_test_jobs};
+pub use self_test::{
+    SELF_TEST_JOBS, SelfTestError, SelfTestJob, self_test, self_test_jobs, self_test_of,
+};
 
 /// What runs the jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceInfo {
-    /// Backend as the command line names it: `cpu`, `wgpu:0`, `cuda:0`.
+    /// Backend as the command line names it: `cpu`, `wgpu:0`, `cuda:0`, `cubecl:0`.
     pub backend: String,
     /// The device in words.
     pub device: String,

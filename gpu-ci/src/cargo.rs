@@ -43,7 +43,15 @@ impl Cargo<'_> {
     /// Builds and lists the test programs and examples of the workspace. One selection for all steps: features are
     /// unified over what is selected, so another selection builds everything anew.
     pub fn programs(&self) -> Result<Vec<Program>, String> {
-        self.built(&["test", "--workspace", "--exclude", "peers", "--no-run"])
+        self.built(&[
+            "test",
+            "--workspace",
+            "--exclude",
+            "peers",
+            "--exclude",
+            "ffcm-cubecl",
+            "--no-run",
+        ])
     }
 
     /// Runs a cargo command that builds, and lists the programs that it has built.

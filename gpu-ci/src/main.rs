@@ -7,6 +7,7 @@ mod api;
 mod callgrind;
 mod cargo;
 mod codegen;
+mod cubecl;
 mod cuda;
 mod deps;
 mod matrix;
@@ -29,6 +30,8 @@ Commands:
   wgsl                the WebGPU backend on each driver, nothing else
   cuda                the CUDA backend: kernels compiled by NVRTC (fetched from PyPI if need be), run on the CPU, and run
                       on a device where there is one
+  cubecl              the kernels that cubecl compiles, on each software driver; builds cubecl, which takes minutes, and is
+                      not part of `test`
   sanitize            the tests of ffcm under AddressSanitizer; takes minutes, and is not part of `test`
   codegen [--check]   write the generated headers of wgsl/ and cuda/ and the PTX of the kernels, or only say which
                       headers are stale
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         ["test", "--json"] => return test::run(&root, true),
         ["wgsl"] => return test::run_drivers(&root),
         ["cuda"] => return test::run_cuda(&root),
+        ["cubecl"] => cubecl::run(&root),
         ["sanitize"] => sanitize::run(&root),
         ["codegen"] => codegen::write_all(&root),
         ["codegen", "--check"] => codegen::check(&root),

@@ -8,11 +8,13 @@ use std::time::Instant;
 use thiserror::Error;
 
 use super::calibrate::Known;
-use super::{Coprocessor, JobError, SelfTestError, calibrate, self_test};
+use super::{
+    Coprocessor, JobError, SELF_TEST_JOBS, SelfTestError, calibrate, self_test, self_test_of,
+};
 use crate::cpu::CpuCoprocessor;
 use crate::cpu::native::Fuser;
 
-/// A backend as the command line names it: `cpu`, `wgpu`, `wgpu:1`, `cuda`, `cuda:0` or `auto`.
+/// A backend as the command line names it: `cpu`, `wgpu`, `wgpu:1`, `cuda`, `cuda:0`, `cubecl:0` or `auto`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Accelerator {
     /// The CPU.
@@ -21,6 +23,9 @@ pub enum Accelerator {
     Wgpu(Option<u32>),
     /// CUDA: a device by index, or the first.
     Cuda(Option<u32>),
+    /// WebGPU through kernels that cubecl compiles, for rankings and Memory Arithmetic alone: an adapter by index, or the
+    /// first usable one. Few programs have it; `auto` never chooses it.
+    Cubecl(Option<u32>),
     /// The best there is.
     #[default]
     Auto,
@@ -31,7 +36,7 @@ pub enum Accelerator {
 #[non_exhaustive]
 pub enum AcceleratorError {
     /// The name is not one of ours.
-    #[error("unknown backend `{0}`: use cpu, wgpu, wgpu:N, cuda, cuda:N or auto")]
+    #[error("unknown backend `{0}`: use cpu, wgpu, wgpu:N, cuda, cuda:N, cubecl, cubecl:N or auto")]
     Unknown(String),
     /// This version has no such backend.
     #[error("backend `{0}` is not built into this version: use cpu or auto")]
@@ -85,8 +90,12 @@ pub struct ProvidedDevice {
 
 /// A family of devices outside this crate, such as `wgpu`.
 pub trait Provider: Sync {
-    /// The name an [`Accelerator`] has for it: `wgpu` or `cuda`.
+    /// The name an [`Accelerator`] has for it: `wgpu`, `cuda` or `cubecl`.
     fn name(&self) -> &'static str;
+    /// Jobs of the [`self_test`] that its devices take; a family that does not take them all is never chosen by `auto`.
+    fn jobs(&self) -> &'static [&'static str] {
+        &SELF_TEST_JOBS
+    }
     /// Every device there is, also those that cannot be used.
     fn devices(&self) -> Vec<ProvidedDevice>;
     /// Starts a device, the preferred one if no index is given.
@@ -129,6 +138,7 @@ impl Accelerator {
         let (name, index) = match self {
             Accelerator::Wgpu(index) => ("wgpu", index),
             Accelerator::Cuda(index) => ("cuda", index),
+            Accelerator::Cubecl(index) => ("cubecl", index),
             Accelerator::Cpu | Accelerator::Auto => {
                 return self.open_cpu(threads, providers, fuser, known);
             }
@@ -141,7 +151,7 @@ impl Accelerator {
                 accelerator: self,
                 source,
             })?;
-        self_test(&*coprocessor)?;
+        self_test_of(&*coprocessor, provider.jobs())?;
         Ok(Opened {
             accelerator: self,
             coprocessor,
@@ -194,6 +204,8 @@ impl fmt::Display for Accelerator {
             Accelerator::Wgpu(Some(index)) => write!(f, "wgpu:{index}"),
             Accelerator::Cuda(None) => f.write_str("cuda"),
             Accelerator::Cuda(Some(index)) => write!(f, "cuda:{index}"),
+            Accelerator::Cubecl(None) => f.write_str("cubecl"),
+            Accelerator::Cubecl(Some(index)) => write!(f, "cubecl:{index}"),
             Accelerator::Auto => f.write_str("auto"),
         }
     }
@@ -220,6 +232,7 @@ impl FromStr for Accelerator {
             ("auto", None) => Ok(Accelerator::Auto),
             ("wgpu", index) => Ok(Accelerator::Wgpu(index)),
             ("cuda", index) => Ok(Accelerator::Cuda(index)),
+            ("cubecl", index) => Ok(Accelerator::Cubecl(index)),
             _ => Err(unknown()),
         }
     }
@@ -232,18 +245,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn names_round_trip(kind in 0..4, index: Option<u32>) {
+        fn names_round_trip(kind in 0..5, index: Option<u32>) {
             let accelerator = match kind {
                 0 => Accelerator::Cpu,
                 1 => Accelerator::Wgpu(index),
                 2 => Accelerator::Cuda(index),
+                3 => Accelerator::Cubecl(index),
                 _ => Accelerator::Auto,
             };
             prop_assert_eq!(accelerator.to_string().parse::<Accelerator>().unwrap(), accelerator);
         }
 
         #[test]
-        fn what_parses_prints_itself(text in "(cpu|wgpu|cuda|auto|gpu|)(:?[0-9 +a-]{0,11})") {
+        fn what_parses_prints_itself(text in "(cpu|wgpu|cuda|cubecl|auto|gpu|)(:?[0-9 +a-]{0,11})") {
             match text.parse::<Accelerator>() {
                 Ok(accelerator) => prop_assert_eq!(accelerator.to_string(), text),
                 Err(error) => prop_assert!(matches!(error, AcceleratorError::Unknown(given) if given == text)),
@@ -274,7 +288,7 @@ mod tests {
 
     #[test]
     fn gpu_backends_say_that_they_are_not_built() {
-        for name in ["wgpu", "wgpu:2", "cuda", "cuda:0"] {
+        for name in ["wgpu", "wgpu:2", "cuda", "cuda:0", "cubecl", "cubecl:1"] {
             let accelerator: Accelerator = name.parse().unwrap();
             let error = accelerator.open(1, &[]).unwrap_err();
             assert_eq!(

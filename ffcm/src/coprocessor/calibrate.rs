@@ -11,8 +11,8 @@ pub use crossovers::measure_crossovers;
 use super::fallback::one_line;
 use super::{
     Accelerator, AcceleratorError, Coprocessor, Crossovers, DeviceInfo, FocusJob, HashJob,
-    JobError, ProvidedDevice, Provider, RewriteJob, hash_digest, ranking_digest, rewrite_digest,
-    self_test,
+    JobError, ProvidedDevice, Provider, RewriteJob, SELF_TEST_JOBS, hash_digest, ranking_digest,
+    rewrite_digest, self_test,
 };
 use crate::focus::FocusParams;
 use crate::graph::{EdgeDelta, Graph};
@@ -184,7 +184,7 @@ struct Faster {
     time: Duration,
 }
 
-/// The fastest of `cpu` and what the providers have, and the line that says why. A device is chosen only if it was
+/// The fastest of `cpu` and what the providers that take every job have, and the line that says why. A device is chosen only if it was
 /// measured faster than the CPU on the sum of the jobs, gave the CPU's answers, and passed its self-test. The CPU has
 /// passed its own already.
 ///
@@ -199,6 +199,11 @@ pub(super) fn choose(
     clock: &Clock<'_>,
     known: &Known<'_>,
 ) -> Result<(Accelerator, Arc<dyn Coprocessor>, String), AcceleratorError> {
+    let takes_all = |provider: &&&dyn Provider| {
+        let takes = provider.jobs();
+        SELF_TEST_JOBS.iter().all(|job| takes.contains(job))
+    };
+    let providers: Vec<&dyn Provider> = providers.iter().filter(takes_all).copied().collect();
     if providers.is_empty() {
         let line = "auto chose cpu: this version has no GPU backend".to_string();
         return Ok((Accelerator::Cpu, cpu, line));
@@ -207,7 +212,7 @@ pub(super) fn choose(
     for provider in providers {
         for device in provider.devices() {
             let accelerator = format!("{}:{}", provider.name(), device.index).parse()?;
-            found.push((*provider, accelerator, device));
+            found.push((provider, accelerator, device));
         }
     }
     if found.is_empty() {

@@ -69,6 +69,9 @@ const JOBS: [(&str, Run, &str); 4] = [
     ),
 ];
 
+/// The kinds of jobs that the self-test has, in its order.
+pub const SELF_TEST_JOBS: [&str; 4] = ["rewrite", "focus", "memory", "hash"];
+
 type Run = fn(&dyn Coprocessor) -> Result<[u8; 32], JobError>;
 
 /// One job of the self-test and what came of it.
@@ -108,9 +111,22 @@ pub fn self_test_jobs(coprocessor: &dyn Coprocessor) -> impl Iterator<Item = Sel
 /// Runs a small fixed job of each kind and refuses a backend that gets one bit wrong, at the first that it does. Returns
 /// what was run. It takes milliseconds on a CPU; on a device, the time that its kernels take to compile.
 pub fn self_test(coprocessor: &dyn Coprocessor) -> Result<Vec<SelfTestJob>, SelfTestError> {
+    self_test_of(coprocessor, &SELF_TEST_JOBS)
+}
+
+/// The same for a backend that takes these `jobs` of [`SELF_TEST_JOBS`] and says of all others that it does not support them.
+/// One that fails otherwise is refused.
+pub fn self_test_of(
+    coprocessor: &dyn Coprocessor,
+    jobs: &[&str],
+) -> Result<Vec<SelfTestJob>, SelfTestError> {
     let backend = || coprocessor.info().backend;
     let mut done = Vec::with_capacity(JOBS.len());
     for tried in self_test_jobs(coprocessor) {
+        let unsupported = matches!(tried.found, Err(JobError::NotSupported { .. }));
+        if unsupported && !jobs.contains(&tried.job) {
+            continue;
+        }
         let (job, expected) = (tried.job, tried.expected);
         match tried.found {
             Ok(found) if found != expected => {
@@ -431,6 +447,16 @@ mod tests {
             "{refused}"
         );
         self_test(&Faulty("nothing")).unwrap();
+        // A job that a backend need not take may be refused, but not be wrong.
+        let some = ["rewrite", "focus", "memory"];
+        assert_eq!(self_test_of(&Faulty("refuse"), &some).unwrap().len(), 3);
+        for name in ["focus", "hash"] {
+            let wrong = self_test_of(&Faulty(name), &some).unwrap_err();
+            let found = matches!(wrong, SelfTestError::Mismatch { job, .. } if job == name);
+            assert!(found, "{wrong}");
+        }
+        let refused = self_test_of(&Faulty("refuse"), &["hash"]).unwrap_err();
+        assert!(matches!(refused, SelfTestError::Failed { .. }), "{refused}");
         // All jobs are tried by who asks for them, whatever the first of them gave.
         let passed = |name| -> Vec<bool> {
             let faulty = Faulty(name);

@@ -88,6 +88,7 @@ const LAYERS: [&[&str]; 9] = [
     ],
     &[
         "ffcm-wgsl",
+        "ffcm-cubecl",
         "ffcm-cuda",
         "ffcm-sandboxes",
         "focus-consensus",
@@ -101,7 +102,7 @@ const LAYERS: [&[&str]; 9] = [
     &["xtask"],
 ];
 /// Crates that hold a concrete GPU backend, and the only ones that may name them.
-const BACKENDS: [&str; 2] = ["ffcm-wgsl", "ffcm-cuda"];
+const BACKENDS: [&str; 3] = ["ffcm-wgsl", "ffcm-cubecl", "ffcm-cuda"];
 const MAY_NAME_BACKENDS: [&str; 4] = ["focus-node", "ffcm-benches", "peers", "xtask"];
 
 /// Every crate has a place in the layers and uses only what lies below it.
@@ -174,6 +175,43 @@ pub fn cuda_dependencies(files: &[File]) -> Problems {
         return vec!["cuda/Cargo.toml: missing".into()];
     };
     beyond("ffcm-cuda", path, manifest, &CUDA_MAY_USE)
+}
+
+/// Everything `ffcm-cubecl` may depend on: kernels in Rust, and no second way to a device.
+const CUBECL_MAY_USE: [&str; 4] = ["bytemuck", "cubecl", "ffcm", "thiserror"];
+/// The only crate that names cubecl.
+const CUBECL_USER: &str = "ffcm-cubecl";
+
+/// One crate uses cubecl, nobody needs that crate, and the default build does not have it.
+pub fn cubecl_dependencies(files: &[File]) -> Problems {
+    let packages = match packages(files) {
+        Ok(packages) => packages,
+        Err(problems) => return problems,
+    };
+    let Some((path, manifest)) = packages.get(CUBECL_USER) else {
+        return vec!["wgsl/cubecl/Cargo.toml: missing".into()];
+    };
+    let mut problems = beyond(CUBECL_USER, path, manifest, &CUBECL_MAY_USE);
+    for (name, (path, manifest)) in &packages {
+        let uses = dependencies(manifest);
+        if name != CUBECL_USER && uses.iter().any(|used| used.starts_with("cubecl")) {
+            problems.push(format!(
+                "{path}: {name} must not use cubecl but by {CUBECL_USER}"
+            ));
+        }
+        let entry = manifest
+            .get("dependencies")
+            .and_then(|d| d.get(CUBECL_USER));
+        let optional = |entry: &toml::Value| entry.get("optional") == Some(&true.into());
+        let default = manifest.get("features").and_then(|f| f.get("default"));
+        let names_it = |value: &toml::Value| value.to_string().contains("cubecl");
+        if entry.is_some_and(|entry| !optional(entry)) || default.is_some_and(names_it) {
+            problems.push(format!(
+                "{path}: {CUBECL_USER} must be optional and off by default"
+            ));
+        }
+    }
+    problems
 }
 
 /// What a package uses and may not.
@@ -275,6 +313,27 @@ mod tests {
                 1
             );
         }
+    }
+
+    #[test]
+    fn cubecl_in_the_default_build_is_found() {
+        let own = package("ffcm-cubecl", "[dependencies]\ncubecl = \"0\"");
+        let check = |rest: &str| cubecl_dependencies(&[own.clone(), package("user", rest)]).len();
+        assert_eq!(
+            check("[dependencies]\nffcm-cubecl = { optional = true }"),
+            0
+        );
+        for rest in [
+            "[dependencies]\ncubecl = \"0\"",
+            "[dependencies]\ncubecl-wgpu = { optional = true }",
+            "[dependencies]\nffcm-cubecl = { workspace = true }",
+            "[dependencies]\nffcm-cubecl = { optional = true }\n[features]\ndefault = [\"cubecl\"]",
+        ] {
+            assert_eq!(check(rest), 1, "{rest}");
+        }
+        let wider = package("ffcm-cubecl", "[dependencies]\nffcm-wgsl = {}");
+        assert_eq!(cubecl_dependencies(&[wider]).len(), 1);
+        assert_eq!(cubecl_dependencies(&[package("ffcm", "")]).len(), 1);
     }
 
     #[test]

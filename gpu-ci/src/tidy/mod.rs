@@ -37,7 +37,7 @@ type Problems = Vec<String>;
 type Check = fn(&[File]) -> Problems;
 
 /// Every check with the convention it holds up.
-const CHECKS: [(&str, Check); 20] = [
+const CHECKS: [(&str, Check); 21] = [
     ("only the agreed names at the top level", top_level),
     ("no file over 1 MiB", blobs),
     ("the changelog has a section", changelog),
@@ -64,6 +64,10 @@ const CHECKS: [(&str, Check); 20] = [
     ("cuda needs no other backend", manifests::cuda_dependencies),
     ("commands that are told are there", commands::named),
     ("the README's matrix is that of the records", matrix::check),
+    (
+        "cubecl is in no default build",
+        manifests::cubecl_dependencies,
+    ),
 ];
 
 /// Runs every check over what git tracks or would track.

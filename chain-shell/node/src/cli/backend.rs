@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+#[cfg(not(feature = "cubecl"))]
+use ffcm::coprocessor::JobError;
 use ffcm::coprocessor::{
     Accelerator, AcceleratorError, BySize, Coprocessor, DeviceInfo, FallbackEvent, FallbackState,
     Opened, Provider, WithFallback, measure_crossovers,
 };
+#[cfg(feature = "cubecl")]
+use ffcm_cubecl::CubeclProvider;
 use ffcm_cuda::CudaProvider;
 use ffcm_wgsl::WgpuProvider;
 
@@ -21,9 +25,9 @@ pub(crate) fn open(
     threads: usize,
     fusing: &Fusing,
 ) -> Result<Opened, AcceleratorError> {
-    let row_kernels = fusing.row_kernels();
-    let providers: [&dyn Provider; 2] =
-        [&WgpuProvider { row_kernels }, &CudaProvider { row_kernels }];
+    built_in(accelerator)?;
+    let families = families(fusing.row_kernels());
+    let providers: Vec<&dyn Provider> = families.iter().map(|family| &**family).collect();
     let file = CrossoverFile::of_user();
     let known = |info: &DeviceInfo| file.load(info);
     let mut opened = accelerator.open_known(threads, &providers, fusing.fuser(), &known)?;
@@ -91,6 +95,42 @@ fn by_size(mut opened: Opened, cpu: Arc<dyn Coprocessor>, file: &CrossoverFile) 
         coprocessor,
         choice: Some(choice),
     }
+}
+
+/// The families of devices that this program has.
+pub(crate) fn families(row_kernels: bool) -> Vec<Box<dyn Provider>> {
+    vec![
+        Box::new(WgpuProvider { row_kernels }),
+        Box::new(CudaProvider { row_kernels }),
+        #[cfg(feature = "cubecl")]
+        Box::new(CubeclProvider),
+    ]
+}
+
+/// What is missing, and how to get it.
+#[cfg(not(feature = "cubecl"))]
+pub(crate) const WITHOUT_CUBECL: &str =
+    "cubecl: it takes the feature, `cargo build --release -p focus-node --features cubecl`";
+
+/// Refuses a backend that other builds of this program have, and says how to make one.
+#[cfg(not(feature = "cubecl"))]
+fn built_in(accelerator: Accelerator) -> Result<(), AcceleratorError> {
+    match accelerator {
+        Accelerator::Cubecl(_) => Err(AcceleratorError::Start {
+            accelerator,
+            source: JobError::NotSupported {
+                backend: "this build".into(),
+                job: WITHOUT_CUBECL,
+            },
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Everything is built in.
+#[cfg(feature = "cubecl")]
+fn built_in(_: Accelerator) -> Result<(), AcceleratorError> {
+    Ok(())
 }
 
 /// What runs the jobs of a node: the CPU, or a device with the CPU behind it.

@@ -24,6 +24,11 @@ pub(crate) fn doctor(arguments: &Arguments) -> Result<(), Failure> {
     let mut backends = vec![probe::cpu()];
     backends.extend(spinning(|| "testing GPUs".to_owned(), probe::wgpu));
     backends.extend(spinning(|| "testing CUDA devices".to_owned(), probe::cuda));
+    #[cfg(feature = "cubecl")]
+    backends.extend(spinning(
+        || "testing GPUs through cubecl".to_owned(),
+        probe::cubecl,
+    ));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let memory = memory_bytes();
     let features = cpu_features();

@@ -50,7 +50,8 @@ pub(crate) struct Arguments {
     /// Worker threads; 0 takes one per core
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = super::threads)]
     threads: usize,
-    /// cpu, wgpu, wgpu:N, cuda, cuda:N or auto, which times them first; a device that fails ends the command
+    /// cpu, wgpu, wgpu:N, cuda, cuda:N, cubecl:N where built in, or auto, which times them first; a device that fails ends the
+    /// command
     #[arg(long, default_value = "cpu")]
     backend: Accelerator,
     /// A net with @weight: each weight becomes the net's answer to it as the stake, age and kind 0

@@ -191,6 +191,43 @@ fn whatever_is_wrong_with_a_device_it_is_not_chosen() {
     assert_eq!(accelerator, Accelerator::Wgpu(Some(1)), "{line}");
 }
 
+/// Devices that rank and nothing else.
+struct Partial(Shelf);
+
+impl Provider for Partial {
+    fn name(&self) -> &'static str {
+        "cubecl"
+    }
+
+    fn jobs(&self) -> &'static [&'static str] {
+        &["focus"]
+    }
+
+    fn devices(&self) -> Vec<ProvidedDevice> {
+        panic!("nobody asks")
+    }
+
+    fn open(&self, index: Option<u32>) -> Result<Arc<dyn Coprocessor>, JobError> {
+        self.0.open(index)
+    }
+}
+
+#[test]
+fn a_family_that_does_not_take_every_job_is_never_asked() {
+    let cpu = || Arc::new(Priced::new(&Now::default(), 10_000, ""));
+    let now = Now::default();
+    let partial = Partial(Shelf(vec![Ok(Priced::new(&now, 1, ""))]));
+    let clock = || Duration::ZERO;
+    let (accelerator, _, line) = choose(cpu(), &[&partial], &clock).unwrap();
+    assert_eq!(accelerator, Accelerator::Cpu);
+    assert_eq!(line, "auto chose cpu: this version has no GPU backend");
+    let (_, _, line) = choose(cpu(), &[&partial, &Shelf(Vec::new())], &clock).unwrap();
+    assert_eq!(line, "auto chose cpu: no GPU was found");
+    // By name it is started all the same.
+    let opened = Accelerator::Cubecl(Some(0)).open(1, &[&partial]).unwrap();
+    assert_eq!(opened.accelerator, Accelerator::Cubecl(Some(0)));
+}
+
 #[test]
 fn a_provider_without_devices_leaves_the_cpu() {
     let (accelerator, line, _) = auto(&[]);

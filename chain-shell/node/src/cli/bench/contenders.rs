@@ -5,9 +5,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use ffcm::coprocessor::{Accelerator, AcceleratorError};
-use ffcm_cuda::{CudaCoprocessor, CudaProvider};
+#[cfg(feature = "cubecl")]
+use ffcm_cubecl::CubeclCoprocessor;
+use ffcm_cuda::CudaCoprocessor;
 use ffcm_suite::bench::{Contender, Started};
-use ffcm_wgsl::{WgpuCoprocessor, WgpuProvider};
+use ffcm_wgsl::WgpuCoprocessor;
 
 use super::super::backend;
 use super::super::failure::Failure;
@@ -72,12 +74,8 @@ pub(super) fn contenders(wanted: &[Wanted], threads: &[usize]) -> Result<Vec<Con
 
 /// The CPU, every device, and a row for each family without any.
 fn every(threads: &[usize]) -> Vec<Contender> {
-    use ffcm::coprocessor::Provider;
     let mut all = one(Accelerator::Cpu, threads);
-    let row_kernels = true;
-    let families: [&dyn Provider; 2] =
-        [&WgpuProvider { row_kernels }, &CudaProvider { row_kernels }];
-    for family in families {
+    for family in backend::families(true) {
         let devices = family.devices();
         if devices.is_empty() {
             let why = match family.name() {
@@ -143,6 +141,15 @@ fn one(accelerator: Accelerator, threads: &[usize]) -> Vec<Contender> {
                     coprocessor: Arc::new(device),
                 })
         }
+        #[cfg(feature = "cubecl")]
+        Accelerator::Cubecl(adapter) => CubeclCoprocessor::open(adapter)
+            .map_err(|error| error.to_string())
+            .map(|device| Started {
+                meter: Some(Arc::new(device.gpu().clone())),
+                coprocessor: Arc::new(device),
+            }),
+        #[cfg(not(feature = "cubecl"))]
+        Accelerator::Cubecl(_) => Err(backend::WITHOUT_CUBECL.into()),
     };
     vec![Contender {
         backend: accelerator.to_string(),

@@ -86,7 +86,7 @@ pub(super) struct RunArguments {
 /// How to measure, and where the report goes.
 #[derive(Debug, Args)]
 struct Options {
-    /// cpu, wgpu, wgpu:N, cuda, cuda:N, auto, or all: the CPU and every device
+    /// cpu, wgpu, wgpu:N, cuda, cuda:N, cubecl:N where built in, auto, or all: the CPU and every device
     #[arg(
         long,
         value_name = "BACKEND,…",

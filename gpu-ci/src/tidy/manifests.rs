@@ -204,7 +204,11 @@ pub fn cubecl_dependencies(files: &[File]) -> Problems {
             .and_then(|d| d.get(CUBECL_USER));
         let optional = |entry: &toml::Value| entry.get("optional") == Some(&true.into());
         let default = manifest.get("features").and_then(|f| f.get("default"));
-        let names_it = |value: &toml::Value| value.to_string().contains("cubecl");
+        let names_it = |features: &toml::Value| {
+            let names = features.as_array().into_iter().flatten();
+            let mut names = names.filter_map(toml::Value::as_str);
+            names.any(|name| name.contains("cubecl"))
+        };
         if entry.is_some_and(|entry| !optional(entry)) || default.is_some_and(names_it) {
             problems.push(format!(
                 "{path}: {CUBECL_USER} must be optional and off by default"

@@ -50,7 +50,10 @@ pub(crate) fn open_node(
     let is_named = opened.choice.is_none() && opened.accelerator != Accelerator::Cpu;
     let known = is_named.then(|| CrossoverFile::of_user().load(&opened.coprocessor.info()));
     if let Some(known) = known.flatten() {
-        tracing::info!("the CPU runs what is smaller than this: {known}");
+        let device = opened.coprocessor.info().device;
+        opened.choice = Some(format!(
+            "backend {accelerator}, {device}; smaller jobs go to the CPU: {known}"
+        ));
         let cpu = cpu_behind(threads, fusing)?;
         opened.coprocessor = Arc::new(BySize::new(cpu, opened.coprocessor, known));
     }

@@ -70,7 +70,9 @@ fn main() -> ExitCode {
         ["matrix"] => matrix::show(&root),
         ["matrix", "--json"] => matrix::show_json(&root),
         ["matrix", "--write"] => matrix::write(&root),
-        ["matrix", "run", ref packages @ ..] => matrix::run(&root, packages),
+        ["matrix", "run", ref packages @ ..] if packages.iter().all(|name| is_package(name)) => {
+            matrix::run(&root, packages)
+        }
         ["tidy"] => tidy::run(&root),
         ["ci-deps"] => return list(&deps::missing()),
         ["ci-deps", "--optional"] => return list(&deps::missing_optional()),
@@ -93,6 +95,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether an argument may be the name of a package.
+fn is_package(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic())
 }
 
 /// Prints names, one a line.

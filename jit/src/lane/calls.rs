@@ -10,7 +10,7 @@ use ffcm::cpu::Compiled;
 use ffcm::net::Book;
 use ffcm::net::partial::Shape;
 use ffcm::spec::number::{Kind, Number};
-use ffcm::spec::word::Term;
+use ffcm::spec::word::{Class, Term};
 
 use super::facts::meta;
 use super::program::{Body, Column, End, Program, Segment};
@@ -55,10 +55,16 @@ impl Calls {
         }
         let kind = usual_kind(book) as u8;
         let compiled = Compiled::new(book);
-        let entries = compiled.entries();
-        let module = fuse(book.definitions(), entries);
+        let mut entries = compiled.entries().to_vec();
+        for (definition, arity) in sites(book) {
+            let site = (definition, shape(arity));
+            if !entries.contains(&site) {
+                entries.push(site);
+            }
+        }
+        let module = fuse(book.definitions(), &entries);
         let mut calls: BTreeMap<u32, (FunctionId, Program)> = BTreeMap::new();
-        for (index, (definition, found)) in (0..).zip(entries) {
+        for (index, (definition, found)) in (0..).zip(&entries) {
             let Some(arity) = arity(found) else { continue };
             let columns = vec![Column::Plain(kind); arity];
             if let Ok(program) = lower(&module, FunctionId(index), &columns) {
@@ -116,6 +122,31 @@ fn move_targets(body: &mut Body, base: u32) {
 /// How many arguments a definition of this shape is applied to, if they are few and nothing but arguments.
 fn arity(found: &Shape) -> Option<usize> {
     (1..=CALL_ARGUMENTS).find(|&arity| *found == shape(arity))
+}
+
+/// What definitions are applied to in the bodies of others: how many terms, if they are few. Nets have such calls even where
+/// a compiler would have none left.
+fn sites(book: &Book) -> BTreeSet<(u32, usize)> {
+    let mut found = BTreeSet::new();
+    for definition in book.definitions() {
+        let ends = definition
+            .redexes
+            .iter()
+            .flat_map(|(a, b)| [(a, b), (b, a)]);
+        for (called, &given) in ends.filter(|(called, _)| called.class() == Class::Ref) {
+            let (mut spine, mut arity) = (given, 0);
+            while spine.class() == Class::Con && arity <= CALL_ARGUMENTS {
+                let node = definition.nodes.get(spine.offset() as usize);
+                let Some([_, rest]) = node else { break };
+                spine = *rest;
+                arity += 1;
+            }
+            if (1..=CALL_ARGUMENTS).contains(&arity) {
+                found.insert((called.offset(), arity));
+            }
+        }
+    }
+    found
 }
 
 /// The kind of most numbers in a book; of as many, the first in the order of kinds.

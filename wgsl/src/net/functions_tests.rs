@@ -160,13 +160,10 @@ fn gas_is_exact() {
 
 /// A net of random definitions on numbers: arithmetic, switches, recursion that goes down, copies, numbers that are ignored, and
 /// now and then something that is no number.
-fn random(rng: &mut Rng) -> String {
-    let kinds = ["", "", "", "u32", "i32", "f32"];
-    let kind = kinds[rng.below(6) as usize];
+fn random(rng: &mut Rng, kind: &str) -> String {
     let number = |rng: &mut Rng| match kind {
         "f32" => format!("{}.5f32", rng.below(9)),
-        "i32" => format!("+{}i32", rng.below(9)),
-        kind => format!("{}{kind}", rng.below(9)),
+        kind => format!("{}{kind}", rng.below(7)),
     };
     let operators = ["+", "-", "*", "/", "%", "&", "|", "^", "<", "=", ">>"];
     let mut text = String::new();
@@ -176,7 +173,7 @@ fn random(rng: &mut Rng) -> String {
         let operator = operators[rng.below(11) as usize];
         let other = operators[rng.below(11) as usize];
         let constant = number(rng);
-        text += &match rng.below(6) {
+        text += &match if f == 0 { 0 } else { rng.below(6) } {
             // Straight.
             0 => format!("@f{f} = (a (b r)) & a ~ $([{operator}] $(b s)) & s ~ $([{other}{constant}] r)\n"),
             // A switch on the second argument, copies.
@@ -208,8 +205,8 @@ fn random(rng: &mut Rng) -> String {
         mains += &format!("@main{main} = (r0 (r1 (r2 r3)))");
         for call in 0..4 {
             let f = rng.below(functions);
-            let depth = rng.below(7);
-            mains += &format!(" & @f{f} ~ ({depth} ({} r{call}))", number(rng));
+            let (a, b) = (number(rng), number(rng));
+            mains += &format!(" & @f{f} ~ ({a} ({b} r{call}))");
         }
         mains += "\n";
     }
@@ -226,8 +223,8 @@ fn random_nets_equal_the_oracle() {
     let mut engine = ParallelEngine::new(&gpu, always(&gpu)).expect("the kernels compile");
     let mut lanes = CallsEngine::new(&gpu, LaneFunctions::Always).expect("the kernel compiles");
     let (mut calls, mut ended) = (0, 0);
-    for _ in 0..3 {
-        let text = random(&mut rng);
+    for kind in ["", "u32", "f32"] {
+        let text = random(&mut rng, kind);
         let book = Arc::new(Book::parse(&text).expect("a valid book"));
         for main in 0..MAINS {
             let call = book
@@ -239,7 +236,8 @@ fn random_nets_equal_the_oracle() {
                 assert_eq!(found, expected, "@main{main}, {limits:?}: {text}");
             }
         }
-        calls += engine.stats().calls;
+        assert!(engine.stats().calls > calls, "{text}");
+        calls = engine.stats().calls;
         // The same nets in a batch, one lane each.
         let mains = (0..MAINS).map(|main| book.call(&format!("main{main}"), vec![]));
         let mains: Vec<Call> = mains.map(|call| call.expect("it is there")).collect();
@@ -255,7 +253,7 @@ fn random_nets_equal_the_oracle() {
             }
         }
     }
-    assert!(calls > 100 && ended > 200, "{calls} {ended}");
+    assert!(ended > 100, "{ended}");
 }
 
 /// The detector of races, on the build with lane functions.

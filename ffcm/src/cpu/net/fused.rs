@@ -242,11 +242,18 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         }
     }
 
+    /// Leaves all calls for later from now on.
+    fn hold(&mut self) {
+        if self.native.held.is_none() {
+            self.native.held = Some(self.stack.len());
+        }
+    }
+
     /// Gives native code what it works on.
     #[inline(always)]
     fn hand_out(&mut self, context: &mut Context) {
-        if !self.pending.is_empty() && self.native.held.is_none() {
-            self.native.held = Some(self.stack.len());
+        if !self.pending.is_empty() {
+            self.hold();
         }
         context.free = self.free.as_mut_ptr();
         context.free_length = self.free.len() as u64;
@@ -301,7 +308,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         let unreported = self.counts.total() - self.reported;
         let most = self.pool.allowance().min(UNREPORTED_MAX);
         if unreported >= most || self.pool.stops() {
-            self.native.held = Some(self.stack.len());
+            self.hold();
         } else {
             self.quantum = (most - unreported).min(QUANTUM_MAX) as i64;
             self.ticks = 0;
@@ -316,7 +323,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         } else if self.pool.asked() {
             match &mut self.native.rest.0 {
                 0 => {
-                    self.native.held = Some(self.stack.len());
+                    self.hold();
                     self.native.for_others = true;
                 }
                 more => *more -= 1,
@@ -502,6 +509,10 @@ unsafe extern "C" fn open<const SHARED: bool>(context: *mut Context, term: u64, 
         let term = worker.resolve(Term(term));
         if term.w0() == CON {
             return worker.open(term);
+        }
+        if is_var(term) && worker.awaits(term) {
+            // What is to be called with what is not there is left for later.
+            worker.hold();
         }
         worker.taking_back(|worker| worker.open_other(term))
     };

@@ -3,7 +3,7 @@
 use super::exec::frame;
 use super::fused::Native;
 use super::heap::Heap;
-use super::pool::{Patience, Pool, Redex, Stop};
+use super::pool::{Patience, Pool, Redex, Stop, Work};
 use super::program::{NOTHING, Program, REGISTERS};
 use super::template::{self, FIRST, Lowered, NODES, SECOND, Slot, Template};
 use super::wires::{Period, TRAILING};
@@ -51,6 +51,7 @@ pub(super) struct Buffers {
     pub(super) free: Vec<u32>,
     stack: Vec<Redex>,
     pending: Vec<Redex>,
+    aside: Vec<Redex>,
     values: Vec<u64>,
     registers: Option<Box<[Term; REGISTERS]>>,
 }
@@ -58,7 +59,7 @@ pub(super) struct Buffers {
 impl Buffers {
     /// Memory that they take.
     pub(super) fn bytes(&self) -> usize {
-        size_of::<Redex>() * (self.stack.capacity() + self.pending.capacity())
+        size_of::<Redex>() * (self.stack.capacity() + self.pending.capacity() + self.aside.capacity())
             + size_of::<u64>() * self.values.capacity()
             + size_of::<u32>() * self.free.capacity()
     }
@@ -82,6 +83,10 @@ pub(super) struct Worker<'w, const SHARED: bool> {
     pub(super) bottom: usize,
     /// A redex to be reduced when there is nothing else to do; see [`super::copy`].
     pub(super) later: Option<Redex>,
+    /// Frames whose arguments other workers make, see [`super::share`].
+    pub(super) aside: Vec<Redex>,
+    /// Whether frames are put aside: others may still make arguments.
+    pub(super) expects: bool,
     /// Redexes that the entry being run has led to.
     pub(super) pending: Vec<Redex>,
     pub(super) registers: Box<[Term; REGISTERS]>,
@@ -138,12 +143,14 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             mut free,
             mut stack,
             mut pending,
+            mut aside,
             mut values,
             registers,
         } = buffers;
         free.clear();
         stack.clear();
         pending.clear();
+        aside.clear();
         let mut registers = registers.unwrap_or_else(|| Box::new([Term::ABSENT; REGISTERS]));
         registers[NOTHING as usize] = Period::NONE.absent();
         values.resize(NODES as usize + template::most_nodes(lowered), 0);
@@ -156,6 +163,8 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             stack,
             bottom: 0,
             later: None,
+            aside,
+            expects: true,
             pending,
             registers,
             values,
@@ -180,6 +189,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         self.free.clear();
         self.stack.clear();
         self.pending.clear();
+        self.aside.clear();
         self.bottom = 0;
         self.later = None;
         self.registers[NOTHING as usize] = Period::NONE.absent();
@@ -204,6 +214,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             free,
             stack,
             pending,
+            aside,
             registers,
             values,
             ..
@@ -212,6 +223,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             free,
             stack,
             pending,
+            aside,
             values,
             registers: Some(registers),
         };
@@ -255,8 +267,12 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             if !SHARED {
                 return;
             }
-            match self.pool.wait(&mut self.patience) {
-                Some(bag) => self.accept(bag),
+            if self.take_ripe() {
+                continue;
+            }
+            match self.pool.wait(&mut self.patience, !self.aside.is_empty()) {
+                Some(Work::Bag(bag)) => self.accept(bag),
+                Some(Work::Again { rests, alone }) => self.look_again(rests, alone),
                 None => return,
             }
         }
@@ -357,7 +373,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
     }
 
     #[cold]
-    fn stop(&self, reason: Stop) -> Halt {
+    pub(super) fn stop(&self, reason: Stop) -> Halt {
         self.pool.stop(reason);
         Halt
     }

@@ -37,6 +37,9 @@ use crate::spec::word::Term;
 
 /// Most interactions that a worker makes in native code without telling the pool.
 const UNREPORTED_MAX: u64 = 1 << 20;
+/// Interactions in native code after which a worker among others looks up from its work: they take as long as the fewer that the
+/// interpreter makes. In tests small nets are to be shared, too.
+const NATIVE_STEP: i64 = if cfg!(test) { 1 } else { 2048 };
 /// Bytes of the machine's stack that native code may take on a thread of unknown size, of which the smallest have 2 MiB.
 pub(super) const STACK: u64 = 512 << 10;
 /// The stack of a thread that the engine starts for native code, and how much of that it may take.
@@ -64,6 +67,8 @@ pub(super) struct Native<'w> {
     held: Option<usize>,
     /// Whether that is for others who ask for work.
     for_others: bool,
+    /// Whether that is because something is still to come from others.
+    awaited: bool,
     /// No call has looked at the stack limit since the outermost one began. The first goes on whatever the limit is.
     fresh: bool,
     /// There is no memory: the run is over.
@@ -86,6 +91,7 @@ impl<'w> Native<'w> {
         limit: 0,
         held: None,
         for_others: false,
+        awaited: false,
         fresh: false,
         halted: false,
         emptied: false,
@@ -149,8 +155,9 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
     /// The function for an entry, if there is one that is worth being called.
     #[inline(always)]
     pub(super) fn function(&self, entry: u32) -> Option<Function> {
+        let code = self.code(entry)?;
         let worth = self.native.scores[entry as usize] > -UNWORTHY;
-        if worth { self.code(entry) } else { None }
+        worth.then_some(code)
     }
 
     fn code(&self, entry: u32) -> Option<Function> {
@@ -203,7 +210,8 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         unsafe { (function.code)(&raw mut context, ins.as_ptr(), outs.as_mut_ptr()) };
         self.take_back(&context);
         let made = self.made() - before;
-        self.judge(entry, made);
+        let excused = self.native.for_others || std::mem::take(&mut self.native.awaited);
+        self.judge(entry, made, excused);
         if self.native.held.is_some() {
             self.release();
         }
@@ -227,8 +235,8 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
     }
 
     /// Whether a call that made so many interactions was worth it. One that led to redexes which held up others was if it
-    /// made many.
-    fn judge(&mut self, entry: u32, made: i64) {
+    /// made many. `excused`: it might have made more if there were no other workers.
+    fn judge(&mut self, entry: u32, made: i64, excused: bool) {
         let least = if self.pending.is_empty() {
             WORTH
         } else {
@@ -236,7 +244,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         };
         let score = &mut self.native.scores[entry as usize];
         if made < least {
-            *score = score.saturating_sub(1);
+            *score = score.saturating_sub(i8::from(!excused));
         } else {
             *score = score.saturating_add(8).min(WORTHY);
         }
@@ -302,7 +310,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
             self.share_within();
         }
         if self.quantum > 0 {
-            return self.take_ticks();
+            return self.take_ticks(NATIVE_STEP);
         }
         self.settle_tally();
         let unreported = self.counts.total() - self.reported;
@@ -312,7 +320,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         } else {
             self.quantum = (most - unreported).min(QUANTUM_MAX) as i64;
             self.ticks = 0;
-            self.take_ticks();
+            self.take_ticks(NATIVE_STEP);
         }
     }
 
@@ -348,7 +356,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
     }
 
     /// Reverses the order of the frames above a place of the stack.
-    fn reverse_frames(&mut self, from: usize) {
+    pub(super) fn reverse_frames(&mut self, from: usize) {
         self.stack[from..].reverse();
         let mut at = from;
         // What was the last pair of a frame is its first one now.
@@ -513,6 +521,7 @@ unsafe extern "C" fn open<const SHARED: bool>(context: *mut Context, term: u64, 
         if is_var(term) && worker.awaits(term) {
             // What is to be called with what is not there is left for later.
             worker.hold();
+            worker.native.awaited = true;
         }
         worker.taking_back(|worker| worker.open_other(term))
     };

@@ -134,10 +134,15 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         self.inputs(entry).all(|leaf| self.is_there(argument(leaf)))
     }
 
-    /// The leaves of an entry that others make.
+    /// The leaves of an entry that others make: those at which its function waits for something, or if there is none, those that
+    /// calls of the same body make somewhere.
     fn inputs(&self, entry: u32) -> impl Iterator<Item = usize> + use<SHARED> {
-        let inputs = self.program.entries[entry as usize].inputs;
-        (0..ARGUMENTS_MAX).filter(move |leaf| inputs >> leaf & 1 == 1)
+        let at = &self.program.entries[entry as usize];
+        let inputs = match self.function(entry) {
+            Some(function) => !function.outs,
+            None => at.inputs,
+        };
+        (0..usize::from(at.arguments)).filter(move |leaf| inputs >> leaf & 1 == 1)
     }
 
     /// Whether something has come to a wire.
@@ -159,15 +164,17 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         None
     }
 
-    /// Whether something is still to come to a wire, and from another worker.
+    /// Whether something is still to come to a wire, from another worker or perhaps from what waits for one.
     pub(super) fn awaits(&self, term: Term) -> bool {
-        SHARED && self.expects && self.end(term).is_some_and(|cell| !self.owns(cell))
+        let foreign = |cell| !self.owns(cell) || !self.aside.is_empty();
+        SHARED && self.expects && self.end(term).is_some_and(foreign)
     }
 
     /// Puts the entry aside whose leaves are in the first registers, if others are to make some of them. Whether it has.
     pub(super) fn puts_aside(&mut self, entry: u32) -> Result<bool, Halt> {
         let awaits = |leaf: usize| self.awaits(self.registers[leaf]);
-        if !(SHARED && self.others && self.expects && self.inputs(entry).any(awaits)) {
+        let shares = SHARED && (self.others || !self.aside.is_empty());
+        if !(shares && self.inputs(entry).any(awaits)) {
             return Ok(false);
         }
         let leaves = usize::from(self.program.entries[entry as usize].arguments);
@@ -181,7 +188,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         Ok(true)
     }
 
-    /// Goes on with what has been put aside and is ripe by now. Whether there is some.
+    /// Goes on with what has been put aside and is ripe by now, in the order in which it was. Whether there is some.
     pub(super) fn take_ripe(&mut self) -> bool {
         let aside = std::mem::take(&mut self.aside);
         let mut rest = &aside[..];
@@ -194,6 +201,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
             }
             rest = more;
         }
+        self.reverse_frames(0);
         !self.stack.is_empty()
     }
 
@@ -203,6 +211,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         if rests {
             self.expects = false;
             self.stack.append(&mut self.aside);
+            self.reverse_frames(0);
         }
     }
 }

@@ -324,14 +324,14 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         if self.quantum <= 0 {
             return self.settle_and_check();
         }
-        self.take_ticks();
+        self.take_ticks(STEP);
         Ok(())
     }
 
-    /// Looks up again after the next step of the quantum.
-    pub(super) fn take_ticks(&mut self) {
+    /// Looks up again after so many interactions, if there are others, or else when it has to report.
+    pub(super) fn take_ticks(&mut self, step: i64) {
         let step = if SHARED {
-            STEP.min(self.quantum)
+            step.min(self.quantum)
         } else {
             self.quantum
         };
@@ -369,7 +369,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         self.patience.exchanged += std::mem::take(&mut self.exchanged);
         self.ticks = 0;
         self.quantum = self.pool.report(made) as i64;
-        self.take_ticks();
+        self.take_ticks(STEP);
     }
 
     #[cold]

@@ -52,6 +52,10 @@ const WORTH: i64 = 24;
 const UNWORTHY: i8 = if cfg!(test) { 127 } else { 32 };
 /// How much it may be the other way round.
 const WORTHY: i8 = 32;
+/// Interactions in native code, a third of a millisecond and more, between two times that its calls are held for others. Held more
+/// often, a short run ends up in pieces that wait for each other: `sort_bitonic` took several times as long, and
+/// `sort_radix` half as long again. In tests small nets are to be shared, too.
+const GRAIN: i64 = if cfg!(test) { 0 } else { 1 << 21 };
 /// Looks at the board without an attempt to find work for others, at most.
 const REST_MAX: u32 = 1 << 10;
 
@@ -65,10 +69,10 @@ pub(super) struct Native<'w> {
     limit: u64,
     /// Calls are held: the length that the worker's stack had when that began.
     held: Option<usize>,
+    /// What [`Worker::made`] was when calls were last held for others.
+    shared: i64,
     /// Whether that is for others who ask for work.
     for_others: bool,
-    /// Whether that is because something is still to come from others.
-    awaited: bool,
     /// No call has looked at the stack limit since the outermost one began. The first goes on whatever the limit is.
     fresh: bool,
     /// There is no memory: the run is over.
@@ -90,8 +94,8 @@ impl<'w> Native<'w> {
         stack: 0,
         limit: 0,
         held: None,
+        shared: 0,
         for_others: false,
-        awaited: false,
         fresh: false,
         halted: false,
         emptied: false,
@@ -172,7 +176,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
             && self.quantum <= 0
             && let Some(code) = self.native.code
         {
-            code.sampled(entry);
+            code.sampled_among(entry, self.pool.workers());
         }
     }
 
@@ -210,8 +214,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         unsafe { (function.code)(&raw mut context, ins.as_ptr(), outs.as_mut_ptr()) };
         self.take_back(&context);
         let made = self.made() - before;
-        let excused = self.native.for_others || std::mem::take(&mut self.native.awaited);
-        self.judge(entry, made, excused);
+        self.judge(entry, made);
         if self.native.held.is_some() {
             self.release();
         }
@@ -235,8 +238,9 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
     }
 
     /// Whether a call that made so many interactions was worth it. One that led to redexes which held up others was if it
-    /// made many. `excused`: it might have made more if there were no other workers.
-    fn judge(&mut self, entry: u32, made: i64, excused: bool) {
+    /// made many. While others have work, nothing is said against a call: it may wait for what is theirs.
+    fn judge(&mut self, entry: u32, made: i64) {
+        let excused = SHARED && (self.others || !self.aside.is_empty());
         let least = if self.pending.is_empty() {
             WORTH
         } else {
@@ -329,8 +333,11 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         if self.offers() {
             self.offer();
         } else if self.pool.asked() {
+            let made = self.made();
             match &mut self.native.rest.0 {
+                0 if made - self.native.shared < GRAIN => {}
                 0 => {
+                    self.native.shared = made;
                     self.hold();
                     self.native.for_others = true;
                 }
@@ -521,7 +528,6 @@ unsafe extern "C" fn open<const SHARED: bool>(context: *mut Context, term: u64, 
         if is_var(term) && worker.awaits(term) {
             // What is to be called with what is not there is left for later.
             worker.hold();
-            worker.native.awaited = true;
         }
         worker.taking_back(|worker| worker.open_other(term))
     };

@@ -148,6 +148,11 @@ impl<'p> Pool<'p> {
         self.signal.store(signal, Ordering::Relaxed);
     }
 
+    /// How many workers there were to be.
+    pub(super) fn workers(&self) -> usize {
+        self.workers as usize
+    }
+
     /// Another of the blocks 1 to `blocks - 1`, unless all are taken.
     pub(super) fn periods(&self, blocks: u32) -> Option<u32> {
         let next = |taken: u32| Some(taken + 1).filter(|&block| block < blocks);
@@ -263,7 +268,8 @@ impl<'p> Pool<'p> {
         if let Some(rest) = patience.rest() {
             board.resting += 1;
             self.publish(&board);
-            if !(board.finished || board.stop.is_some() || !board.bags.is_empty() || board.rests()) {
+            if !(board.finished || board.stop.is_some() || !board.bags.is_empty() || board.rests())
+            {
                 board = sync::wait_at_most(&self.board, &self.wake, board, rest);
             }
             board.resting -= 1;

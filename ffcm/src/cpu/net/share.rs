@@ -10,8 +10,8 @@
 //! whole, so that there is nothing of it until it is there, and a function that meets its absence falls back to the heap at
 //! every step. The worker goes on with its other frames, asks for work when there are none, and looks at what it has
 //! put aside when it has done that, or another worker has done all it had. When nobody has anything else to do, somebody
-//! goes on with what is not ripe: what is an argument is a guess. That takes `sum_tree` on two threads from four times
-//! the time that it takes on one to
+//! goes on with what is not ripe: what is an argument is a guess. That takes `sum_tree` on two threads from
+//! four times the time that it takes on one to 0.7 of it.
 
 use std::ops::Range;
 
@@ -164,17 +164,15 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         None
     }
 
-    /// Whether something is still to come to a wire, from another worker or perhaps from what waits for one.
+    /// Whether something is still to come to a wire, and from another worker.
     pub(super) fn awaits(&self, term: Term) -> bool {
-        let foreign = |cell| !self.owns(cell) || !self.aside.is_empty();
-        SHARED && self.expects && self.end(term).is_some_and(foreign)
+        SHARED && self.expects && self.end(term).is_some_and(|cell| !self.owns(cell))
     }
 
     /// Puts the entry aside whose leaves are in the first registers, if others are to make some of them. Whether it has.
     pub(super) fn puts_aside(&mut self, entry: u32) -> Result<bool, Halt> {
         let awaits = |leaf: usize| self.awaits(self.registers[leaf]);
-        let shares = SHARED && (self.others || !self.aside.is_empty());
-        if !(shares && self.inputs(entry).any(awaits)) {
+        if !(SHARED && self.others && self.inputs(entry).any(awaits)) {
             return Ok(false);
         }
         let leaves = usize::from(self.program.entries[entry as usize].arguments);

@@ -59,7 +59,8 @@ pub(super) struct Buffers {
 impl Buffers {
     /// Memory that they take.
     pub(super) fn bytes(&self) -> usize {
-        size_of::<Redex>() * (self.stack.capacity() + self.pending.capacity() + self.aside.capacity())
+        size_of::<Redex>()
+            * (self.stack.capacity() + self.pending.capacity() + self.aside.capacity())
             + size_of::<u64>() * self.values.capacity()
             + size_of::<u32>() * self.free.capacity()
     }

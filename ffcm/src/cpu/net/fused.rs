@@ -53,8 +53,7 @@ const UNWORTHY: i8 = if cfg!(test) { 127 } else { 32 };
 /// How much it may be the other way round.
 const WORTHY: i8 = 32;
 /// Interactions in native code, a third of a millisecond and more, between two times that its calls are held for others. Held more
-/// often, a short run ends up in pieces that wait for each other: `sort_bitonic` took several times as long, and
-/// `sort_radix` half as long again. In tests small nets are to be shared, too.
+/// often, a short run ends up in pieces that wait for each other: `sort_bitonic` took more than twice as long. In tests small nets are to be shared, too.
 const GRAIN: i64 = if cfg!(test) { 0 } else { 1 << 21 };
 /// Looks at the board without an attempt to find work for others, at most.
 const REST_MAX: u32 = 1 << 10;

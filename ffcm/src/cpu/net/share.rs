@@ -10,8 +10,8 @@
 //! whole, so that there is nothing of it until it is there, and a function that meets its absence falls back to the heap at
 //! every step. The worker goes on with its other frames, asks for work when there are none, and looks at what it has
 //! put aside when it has done that, or another worker has done all it had. When nobody has anything else to do, somebody
-//! goes on with what is not ripe: what is an argument is a guess. That takes `sum_tree` on two threads from
-//! four times the time that it takes on one to 0.7 of it.
+//! goes on with what is not ripe: what is an argument is a guess. That takes `sum_tree` on two
+//! threads from four times the time that it takes on one to less than that.
 
 use std::ops::Range;
 

@@ -117,6 +117,22 @@ const FAULTS: &[Fault] = &[
         says: "deadlock",
     },
     Fault {
+        name: "the_run_ends_with_a_frame_held",
+        file: "pool",
+        from: "board.finished = board.holding == 0;",
+        to: "board.finished = true;",
+        found_by: "a_frame_that_is_held",
+        says: "the run is over before the frame is reduced",
+    },
+    Fault {
+        name: "who_holds_a_frame_counts_for_nobody",
+        file: "pool",
+        from: "self.idle + 1 >= self.workers && self.holding == 0 && self.bags.is_empty()",
+        to: "self.idle + 1 >= self.workers && self.bags.is_empty()",
+        found_by: "a_frame_that_is_held",
+        says: "the other one has a frame",
+    },
+    Fault {
         name: "who_takes_a_bag_counts_as_idle",
         file: "pool",
         from: "board.idle -= 1;",

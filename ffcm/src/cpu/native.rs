@@ -132,6 +132,11 @@ pub unsafe trait Fused: Send + Sync {
 
     /// This entry was running when a worker looked up from its work, which it does after some thousands of interactions.
     fn sampled(&self, entry: u32);
+
+    /// The same, said by one of so many workers of a run. Who compiles in the background may take a core from one of them.
+    fn sampled_among(&self, entry: u32, _workers: usize) {
+        self.sampled(entry);
+    }
 }
 
 /// Native code for a definition applied to rows of numbers of certain kinds: no heap, no engine.

@@ -1,7 +1,7 @@
 //! What is known of the definitions of a book before any of them is looked at closely.
 
 use ffcm::net::Definition;
-use ffcm::net::partial::is_constructor;
+use ffcm::net::partial::{Selector, is_constructor};
 use ffcm::spec::word::{Class, Term};
 
 use super::{CONSTRUCTORS_MAX, TREES_MAX};
@@ -77,19 +77,11 @@ pub(super) struct Choice {
 
 /// What a constructor without arguments chooses, if the definition is one.
 pub(super) fn nullary(definition: &Definition) -> Option<Choice> {
-    let (mut last, mut arms, mut found) = (definition.root, 0, None);
-    while last.class() == Class::Con {
-        let [first, rest] = *definition.nodes.get(last.offset() as usize)?;
-        match first.class() {
-            Class::Era => {}
-            Class::Var if found.is_none() => found = Some((first, arms)),
-            _ => return None,
-        }
-        (last, arms) = (rest, arms + 1);
-    }
-    let (arm, at) = found?;
-    let fields = 0;
-    (arm == last).then_some(Choice { arms, at, fields })
+    Selector::of(definition).map(|selector| Choice {
+        arms: selector.arguments.into(),
+        at: selector.chosen.into(),
+        fields: 0,
+    })
 }
 
 /// What the constructor chooses that gives a tree.

@@ -1,6 +1,7 @@
 //! Code for books: made in the background for entries that are hot, kept in memory and on disk.
 //!
-//! [`Native::fuse`] starts nothing. An entry is *hot* when enough samples say that it is running; it is then put into a queue,
+//! [`Native::fuse`] starts nothing. An entry is *hot* when enough samples say that it is running, and where the run has a worker for
+//! every core, so that compiling takes one from it, when the book has been running for as long as compiling takes; it is then put into a queue,
 //! which one thread works off, started when it is first needed: it looks for the code in memory, then on disk, and otherwise
 //! fuses the book and renders the entry's function and all that it calls, within a budget of processor time. What is ready is
 //! published by one release store for each entry; whoever asks for a function does one acquire load. An entry for which there
@@ -11,6 +12,7 @@
 //! representation, of this renderer and of the contract with the engine, the version of the code generator, the machine,
 //! its features and all settings.
 
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -37,6 +39,8 @@ const QUEUE_MAX: usize = 64;
 /// Images kept in memory, at most, and bytes of them (32 MiB). Code in use stays as long as it is.
 const IMAGES_MAX: usize = 256;
 const BYTES_MAX: usize = 32 << 20;
+/// Instead of the samples of an entry that has been put into the queue: more than any other has.
+const ASKED: u32 = 1 << 31;
 /// A book of more nodes is not copied for the background.
 const NODES_MAX: usize = 1 << 18;
 
@@ -54,6 +58,8 @@ pub struct Options {
     /// Samples after which an entry is hot; 0: all of a book are when it is first run. In a long run, one stands for some
     /// thousands of interactions, whatever the number of workers.
     pub samples: u32,
+    /// Samples of all entries of a book before any is hot in a run that has a worker for each core.
+    pub samples_crowded: u32,
     /// Processor time that the code of one entry may take.
     pub budget: Duration,
 }
@@ -63,6 +69,7 @@ impl Default for Options {
         Options {
             disk: None,
             samples: 64,
+            samples_crowded: 1024,
             budget: Duration::from_secs(1),
         }
     }
@@ -124,6 +131,8 @@ pub struct Native {
 
 struct Shared {
     options: Options,
+    /// Of the machine, as far as they may be used.
+    cores: usize,
     build: Build,
     fingerprint: blake3::Hash,
     disk: Option<Disk>,
@@ -161,6 +170,8 @@ struct Entries {
     digest: [u8; 32],
     key: blake3::Hash,
     entries: Vec<Entry>,
+    /// Of all entries.
+    samples: AtomicU32,
     /// What the functions are in.
     placed: Mutex<Vec<Arc<Placed>>>,
     source: Mutex<Source>,
@@ -200,6 +211,7 @@ impl Native {
         Ok(Native {
             shared: Arc::new(Shared {
                 options,
+                cores: thread::available_parallelism().map_or(1, NonZero::get),
                 build,
                 fingerprint: blake3::hash(fingerprint.as_bytes()),
                 disk,
@@ -276,6 +288,7 @@ impl Fuser for Native {
                 .iter()
                 .map(|_| Entry::default())
                 .collect(),
+            samples: AtomicU32::new(0),
             placed: Mutex::default(),
             source: Mutex::new(Source {
                 definitions: definitions.to_vec(),
@@ -392,16 +405,23 @@ unsafe impl Fused for Handle {
     }
 
     fn sampled(&self, entry: u32) {
-        let hot = self.0.shared.options.samples;
+        self.sampled_among(entry, 1);
+    }
+
+    fn sampled_among(&self, entry: u32, workers: usize) {
+        let Shared { options, cores, .. } = &*self.0.shared;
         let Some(Entry { samples, code }) = self.0.entries.get(entry as usize) else {
             return;
         };
         // Looked at first, so that a busy worker does not write what others read.
-        if code.get().is_none()
-            && samples.load(Ordering::Relaxed) < hot
-            && samples.fetch_add(1, Ordering::Relaxed) + 1 == hot
-            && !self.ask(Some(entry))
-        {
+        let asked = samples.load(Ordering::Relaxed) >= ASKED || options.samples == 0;
+        if asked || code.get().is_some() {
+            return;
+        }
+        let all = self.0.samples.fetch_add(1, Ordering::Relaxed) + 1;
+        let hot = samples.fetch_add(1, Ordering::Relaxed) + 1 >= options.samples
+            && (workers < *cores || all >= options.samples_crowded);
+        if hot && samples.swap(ASKED, Ordering::Relaxed) < ASKED && !self.ask(Some(entry)) {
             samples.store(0, Ordering::Relaxed);
         }
     }

@@ -59,6 +59,7 @@ hold! {
     joined_wires
     a_freed_node_is_reused_by_another
     a_bag_reaches_who_waits
+    a_frame_that_is_held
     everybody_stops
     the_run_ends_when_all_are_idle
     a_worker_that_was_never_started

@@ -7,7 +7,7 @@ use ffcm::spec::word::{Class, Term};
 
 use super::Progress;
 use super::heap::Heap;
-use super::pool::{Patience, Pool, Redex, Stop, Watch};
+use super::pool::{Patience, Pool, Redex, Stop, Watch, Work};
 use super::reduction::{Case, run};
 use super::sync::{self, Arc, spawn};
 
@@ -189,7 +189,10 @@ fn redex(i: u32) -> Redex {
 fn consume(pool: &Pool<'_>) -> usize {
     let mut patience = Patience::default();
     let mut redexes = 0;
-    while let Some(bag) = pool.wait(&mut patience) {
+    while let Some(work) = pool.wait(&mut patience, false) {
+        let Work::Bag(bag) = work else {
+            panic!("who holds nothing is not told to look again");
+        };
         redexes += bag.len();
     }
     redexes
@@ -218,14 +221,55 @@ pub(super) fn a_bag_reaches_who_waits() {
     explore(None, || {
         let pool = Arc::new(Pool::new(2, 10, None));
         let theirs = pool.clone();
-        let other = spawn(move || theirs.wait(&mut Patience::default()));
+        let other = spawn(move || theirs.wait(&mut Patience::default(), false));
         if pool.signalled(false) {
             pool.offer(|| vec![redex(1)]);
-            assert_eq!(other.join().unwrap(), Some(vec![redex(1)]));
+            assert_eq!(other.join().unwrap(), Some(Work::Bag(vec![redex(1)])));
         } else {
             assert_eq!(consume(&pool), 0);
             assert_eq!(other.join().unwrap(), None);
         }
+    });
+}
+
+/// Holds a frame until told to look again, as often as that is; whether nobody else went on when it was reduced.
+fn hold(pool: &Pool<'_>) -> (usize, bool) {
+    let mut patience = Patience::default();
+    let mut redexes = 0;
+    loop {
+        match pool.wait(&mut patience, true) {
+            Some(Work::Bag(bag)) => redexes += bag.len(),
+            Some(Work::Again { rests: false, .. }) => {}
+            Some(Work::Again { rests: true, alone }) => {
+                assert_eq!(consume(pool), 0, "the frame leads to nothing");
+                return (redexes, alone);
+            }
+            None => panic!("the run is over before the frame is reduced"),
+        }
+    }
+}
+
+/// Who holds a frame is told when nobody goes on any more, and the run does not end before. Who is told that it is
+/// alone is.
+pub(super) fn a_frame_that_is_held() {
+    explore(None, || {
+        let pool = Arc::new(Pool::new(2, 10, None));
+        let theirs = pool.clone();
+        let other = spawn(move || hold(&theirs));
+        if pool.signalled(false) {
+            let alone = pool.offer(Vec::new);
+            assert!(!alone, "the other one has a frame");
+        }
+        assert_eq!(consume(&pool), 0);
+        assert_eq!(other.join().unwrap(), (0, true));
+    });
+    explore(Some(2), || {
+        let pool = Arc::new(Pool::new(2, 10, None));
+        let theirs = pool.clone();
+        let other = spawn(move || hold(&theirs));
+        let (_, own) = hold(&pool);
+        let (_, others) = other.join().unwrap();
+        assert!(own || others, "the last one is alone");
     });
 }
 

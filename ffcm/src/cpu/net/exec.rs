@@ -173,6 +173,9 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
             }
             self.attend()?;
             if NATIVE && let Some(function) = self.function(entry) {
+                if SHARED && self.puts_aside(entry)? {
+                    return self.through();
+                }
                 self.call(entry, function)?;
                 return self.through();
             }

@@ -37,6 +37,9 @@ use crate::spec::word::Term;
 
 /// Most interactions that a worker makes in native code without telling the pool.
 const UNREPORTED_MAX: u64 = 1 << 20;
+/// Interactions in native code after which a worker among others looks up from its work: they take as long as the fewer that the
+/// interpreter makes. In tests small nets are to be shared, too.
+const NATIVE_STEP: i64 = if cfg!(test) { 1 } else { 2048 };
 /// Bytes of the machine's stack that native code may take on a thread of unknown size, of which the smallest have 2 MiB.
 pub(super) const STACK: u64 = 512 << 10;
 /// The stack of a thread that the engine starts for native code, and how much of that it may take.
@@ -49,6 +52,9 @@ const WORTH: i64 = 24;
 const UNWORTHY: i8 = if cfg!(test) { 127 } else { 32 };
 /// How much it may be the other way round.
 const WORTHY: i8 = 32;
+/// Interactions in native code, a third of a millisecond and more, between two times that its calls are held for others. Held more
+/// often, a short run ends up in pieces that wait for each other: `sort_bitonic` took more than twice as long. In tests small nets are to be shared, too.
+const GRAIN: i64 = if cfg!(test) { 0 } else { 1 << 21 };
 /// Looks at the board without an attempt to find work for others, at most.
 const REST_MAX: u32 = 1 << 10;
 
@@ -62,6 +68,8 @@ pub(super) struct Native<'w> {
     limit: u64,
     /// Calls are held: the length that the worker's stack had when that began.
     held: Option<usize>,
+    /// What [`Worker::made`] was when calls were last held for others.
+    shared: i64,
     /// Whether that is for others who ask for work.
     for_others: bool,
     /// No call has looked at the stack limit since the outermost one began. The first goes on whatever the limit is.
@@ -85,6 +93,7 @@ impl<'w> Native<'w> {
         stack: 0,
         limit: 0,
         held: None,
+        shared: 0,
         for_others: false,
         fresh: false,
         halted: false,
@@ -149,8 +158,9 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
     /// The function for an entry, if there is one that is worth being called.
     #[inline(always)]
     pub(super) fn function(&self, entry: u32) -> Option<Function> {
+        let code = self.code(entry)?;
         let worth = self.native.scores[entry as usize] > -UNWORTHY;
-        if worth { self.code(entry) } else { None }
+        worth.then_some(code)
     }
 
     fn code(&self, entry: u32) -> Option<Function> {
@@ -165,7 +175,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
             && self.quantum <= 0
             && let Some(code) = self.native.code
         {
-            code.sampled(entry);
+            code.sampled_among(entry, self.pool.workers());
         }
     }
 
@@ -227,8 +237,9 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
     }
 
     /// Whether a call that made so many interactions was worth it. One that led to redexes which held up others was if it
-    /// made many.
+    /// made many. While others have work, nothing is said against a call: it may wait for what is theirs.
     fn judge(&mut self, entry: u32, made: i64) {
+        let excused = SHARED && (self.others || !self.aside.is_empty());
         let least = if self.pending.is_empty() {
             WORTH
         } else {
@@ -236,17 +247,24 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         };
         let score = &mut self.native.scores[entry as usize];
         if made < least {
-            *score = score.saturating_sub(1);
+            *score = score.saturating_sub(i8::from(!excused));
         } else {
             *score = score.saturating_add(8).min(WORTHY);
+        }
+    }
+
+    /// Leaves all calls for later from now on.
+    fn hold(&mut self) {
+        if self.native.held.is_none() {
+            self.native.held = Some(self.stack.len());
         }
     }
 
     /// Gives native code what it works on.
     #[inline(always)]
     fn hand_out(&mut self, context: &mut Context) {
-        if !self.pending.is_empty() && self.native.held.is_none() {
-            self.native.held = Some(self.stack.len());
+        if !self.pending.is_empty() {
+            self.hold();
         }
         context.free = self.free.as_mut_ptr();
         context.free_length = self.free.len() as u64;
@@ -295,17 +313,17 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
             self.share_within();
         }
         if self.quantum > 0 {
-            return self.take_ticks();
+            return self.take_ticks(NATIVE_STEP);
         }
         self.settle_tally();
         let unreported = self.counts.total() - self.reported;
         let most = self.pool.allowance().min(UNREPORTED_MAX);
         if unreported >= most || self.pool.stops() {
-            self.native.held = Some(self.stack.len());
+            self.hold();
         } else {
             self.quantum = (most - unreported).min(QUANTUM_MAX) as i64;
             self.ticks = 0;
-            self.take_ticks();
+            self.take_ticks(NATIVE_STEP);
         }
     }
 
@@ -314,9 +332,12 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         if self.offers() {
             self.offer();
         } else if self.pool.asked() {
+            let made = self.made();
             match &mut self.native.rest.0 {
+                0 if made - self.native.shared < GRAIN => {}
                 0 => {
-                    self.native.held = Some(self.stack.len());
+                    self.native.shared = made;
+                    self.hold();
                     self.native.for_others = true;
                 }
                 more => *more -= 1,
@@ -341,7 +362,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
     }
 
     /// Reverses the order of the frames above a place of the stack.
-    fn reverse_frames(&mut self, from: usize) {
+    pub(super) fn reverse_frames(&mut self, from: usize) {
         self.stack[from..].reverse();
         let mut at = from;
         // What was the last pair of a frame is its first one now.
@@ -502,6 +523,10 @@ unsafe extern "C" fn open<const SHARED: bool>(context: *mut Context, term: u64, 
         let term = worker.resolve(Term(term));
         if term.w0() == CON {
             return worker.open(term);
+        }
+        if is_var(term) && worker.awaits(term) {
+            // What is to be called with what is not there is left for later.
+            worker.hold();
         }
         worker.taking_back(|worker| worker.open_other(term))
     };

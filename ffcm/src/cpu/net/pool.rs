@@ -51,12 +51,30 @@ pub(super) struct Pool<'p> {
     wake: Condvar,
 }
 
+/// What a worker that waits goes on with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// What another one gave.
+    Bag(Vec<Redex>),
+    /// The frames that it holds. Another worker has made all that it had to make meanwhile.
+    Again {
+        /// Nobody else goes on: what is not there will not come.
+        rests: bool,
+        /// Nobody else has any work, nor frames; the caller sees all that they have done.
+        alone: bool,
+    },
+}
+
 struct Board {
     workers: usize,
     /// Workers without work: at the condition variable, or about to look at the board again.
     idle: usize,
     /// Idle workers that do not ask for work for a while, because what they got was too small to be worth it.
     resting: usize,
+    /// Idle workers that hold frames whose arguments others make.
+    holding: usize,
+    /// How often a worker has become idle that holds nothing: all that it had to make has been made then.
+    emptied: u64,
     bags: VecDeque<Vec<Redex>>,
     stop: Option<Stop>,
     /// All workers were idle and there was no bag, or one of them panicked.
@@ -71,7 +89,12 @@ impl Board {
 
     /// Whether at most one worker has work.
     fn leaves_one(&self) -> bool {
-        self.idle + 1 >= self.workers && self.bags.is_empty()
+        self.idle + 1 >= self.workers && self.holding == 0 && self.bags.is_empty()
+    }
+
+    /// Whether nobody does anything, and nobody will if nobody is told to.
+    fn rests(&self) -> bool {
+        self.idle == self.workers && self.bags.is_empty()
     }
 }
 
@@ -88,6 +111,8 @@ impl<'p> Pool<'p> {
                 workers,
                 idle: 0,
                 resting: 0,
+                holding: 0,
+                emptied: 0,
                 bags: VecDeque::new(),
                 stop: None,
                 finished: false,
@@ -121,6 +146,11 @@ impl<'p> Pool<'p> {
             alone | board.asking() as u32
         };
         self.signal.store(signal, Ordering::Relaxed);
+    }
+
+    /// How many workers there were to be.
+    pub(super) fn workers(&self) -> usize {
+        self.workers as usize
     }
 
     /// Another of the blocks 1 to `blocks - 1`, unless all are taken.
@@ -194,8 +224,8 @@ impl<'p> Pool<'p> {
     }
 
     fn finish_if_done(&self, board: &mut Board) {
-        if board.idle == board.workers && board.bags.is_empty() {
-            board.finished = true;
+        if board.rests() {
+            board.finished = board.holding == 0;
             self.publish(board);
             self.wake.notify_all();
         }
@@ -216,19 +246,30 @@ impl<'p> Pool<'p> {
         board.leaves_one()
     }
 
-    /// Waits for work. `None` when the run is over: every worker is idle and no bag is left, or it was stopped.
+    /// Waits for work. `None` when the run is over: every worker is idle and no bag is left, or it was stopped. A worker that
+    /// `holds` frames waits for their arguments, too.
     ///
     /// Termination: a worker counts as idle only from here on, when its own stack is empty, and stops counting when
-    /// it takes a bag, both under the lock; bags change hands under the lock. So `idle == workers` with no bag means
-    /// that no redex exists anywhere, and no worker is left to make one.
-    pub(super) fn wait(&self, patience: &mut Patience) -> Option<Vec<Redex>> {
+    /// it takes a bag or looks at its frames again, both under the lock; bags change hands under the lock. So `idle == workers`
+    /// with no bag and nobody holding means that no redex exists anywhere, and no worker is left to make one. If somebody
+    /// holds frames then, one of them reduces what it holds, whatever is there: what is an argument is a guess.
+    pub(super) fn wait(&self, patience: &mut Patience, holds: bool) -> Option<Work> {
         let mut board = self.board();
         board.idle += 1;
+        board.holding += usize::from(holds);
+        if !holds {
+            board.emptied += 1;
+            if board.holding > 0 {
+                self.wake.notify_all();
+            }
+        }
+        let emptied = board.emptied;
         self.finish_if_done(&mut board);
         if let Some(rest) = patience.rest() {
             board.resting += 1;
             self.publish(&board);
-            if !(board.finished || board.stop.is_some() || !board.bags.is_empty()) {
+            if !(board.finished || board.stop.is_some() || !board.bags.is_empty() || board.rests())
+            {
                 board = sync::wait_at_most(&self.board, &self.wake, board, rest);
             }
             board.resting -= 1;
@@ -237,10 +278,15 @@ impl<'p> Pool<'p> {
             if board.finished || board.stop.is_some() {
                 return None;
             }
-            if let Some(bag) = board.bags.pop_front() {
+            let bag = board.bags.pop_front();
+            let again = holds && (board.rests() || board.emptied != emptied);
+            if bag.is_some() || again {
+                let rests = board.rests();
                 board.idle -= 1;
+                board.holding -= usize::from(holds);
                 self.publish(&board);
-                return Some(bag);
+                let alone = board.leaves_one();
+                return Some(bag.map_or(Work::Again { rests, alone }, Work::Bag));
             }
             self.publish(&board);
             board = sync::wait(&self.wake, board);

@@ -1,56 +1,16 @@
 //! Applying selectors.
 //!
-//! A *selector* is a definition that takes arguments, erases all but one of them and gives that back: `(yes (* yes))` or
-//! `(* (no no))`, the Church booleans; the constructors without fields of data in Scott's or Church's encoding; the
-//! identity. Where all its arguments are there, its outcome is that argument in the place of the result, and nothing is built.
+//! Where all the arguments of a [`Selector`] are there, its outcome is that argument in the place of the result, and nothing is built.
 //! Where that is a selector again, which then has what comes next for its arguments, it goes on in registers.
 
 use super::pool::Redex;
 use super::worker::{Halt, Worker, class};
-use crate::net::Definition;
-use crate::net::partial::CON;
+use crate::net::partial::{CON, Selector};
 use crate::spec::rules::Opcode;
 use crate::spec::word::{Class, Term};
 
-/// Most arguments of a selector.
-const ARGUMENTS_MAX: usize = 8;
 /// Most selectors that are applied at once.
 const TURNS: u32 = if cfg!(test) { 3 } else { 256 };
-
-/// Which argument of how many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Selector {
-    arguments: u8,
-    chosen: u8,
-}
-
-impl Selector {
-    /// The selector that a definition is, if it is one.
-    pub(crate) fn of(definition: &Definition) -> Option<Selector> {
-        let arguments = definition.nodes.len();
-        if arguments > ARGUMENTS_MAX || !definition.redexes.is_empty() {
-            return None;
-        }
-        let (mut rest, mut chosen) = (definition.root, None);
-        for i in 0..arguments {
-            if rest.w0() != CON {
-                return None;
-            }
-            let [argument, next] = definition.nodes[rest.offset() as usize];
-            match argument.class() {
-                Class::Era => {}
-                Class::Var if chosen.is_none() => chosen = Some((i, argument)),
-                _ => return None,
-            }
-            rest = next;
-        }
-        let (chosen, result) = chosen?;
-        (rest == result).then_some(Selector {
-            arguments: arguments as u8,
-            chosen: chosen as u8,
-        })
-    }
-}
 
 impl<const SHARED: bool> Worker<'_, SHARED> {
     /// A reference to a selector meets a constructor. `None` if not all arguments are there.

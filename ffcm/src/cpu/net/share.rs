@@ -5,12 +5,20 @@
 //! is to come, all the way down a recursion, and each of these would meet its other half in another worker's cache. On
 //! its own a worker seldom has such a frame next, since calls that make arguments are reduced before those that take them.
 //! So those that others get are ripe, too: without that, `sort_bitonic` takes twice the time on two threads.
+//!
+//! A frame whose argument *another* worker makes is put aside, if there is a function for it: native code makes a value as a
+//! whole, so that there is nothing of it until it is there, and a function that meets its absence falls back to the heap at
+//! every step. The worker goes on with its other frames, asks for work when there are none, and looks at what it has
+//! put aside when it has done that, or another worker has done all it had. When nobody has anything else to do, somebody
+//! goes on with what is not ripe: what is an argument is a guess. That takes `sum_tree` on two
+//! threads from four times the time that it takes on one to less than that.
 
 use std::ops::Range;
 
 use super::exec::{frame, pairs};
-use super::pool::Redex;
+use super::pool::{Redex, Stop};
 use super::worker::{Halt, Worker, is_var};
+use crate::net::partial::ARGUMENTS_MAX;
 use crate::spec::word::Term;
 
 /// Part of the stack that is handed over at once, and most pairs of words of it.
@@ -67,7 +75,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
             if !fits {
                 break;
             }
-            let ripe = self.refusals > REFUSALS || self.is_ripe(word, end);
+            let ripe = self.refusals > REFUSALS || self.is_ripe(word, &self.stack[end..]);
             if !ripe && !none {
                 break;
             }
@@ -89,7 +97,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         self.stack
             .copy_within(self.bottom..start, self.bottom + bag.len());
         self.bottom += bag.len();
-        self.others = true;
+        (self.others, self.expects) = (true, true);
         self.end_period();
         // The dead entries below `bottom` never outgrow the live ones.
         if self.bottom > self.stack.len() / 2 {
@@ -102,7 +110,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
     /// Takes over what another worker gave.
     pub(super) fn accept(&mut self, bag: Vec<Redex>) {
         self.stack.extend(bag);
-        self.others = true;
+        (self.others, self.expects) = (true, true);
         self.end_period();
     }
 
@@ -113,34 +121,95 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         })
     }
 
-    /// Whether all is there that the redex or frame waits for which begins at a place of the stack.
-    fn is_ripe(&self, word: Term, at: usize) -> bool {
+    /// Whether all is there that a redex or frame waits for, whose first word is `word` and which is at the beginning of `pairs`.
+    fn is_ripe(&self, word: Term, pairs: &[Redex]) -> bool {
         let Some(entry) = frame(word) else {
             // An arrival that has been put off waits for what is above it.
             return !is_var(word);
         };
-        let mut inputs = self.program.entries[entry as usize].inputs;
-        while inputs != 0 {
-            let word = inputs.trailing_zeros() as usize + 1;
-            let (even, odd) = self.stack[at + word / 2];
-            if !self.is_there(if word.is_multiple_of(2) { even } else { odd }) {
-                return false;
-            }
-            inputs &= inputs - 1;
-        }
-        true
+        let argument = |leaf: usize| {
+            let (even, odd) = pairs[leaf.div_ceil(2)];
+            if leaf % 2 == 1 { even } else { odd }
+        };
+        self.inputs(entry).all(|leaf| self.is_there(argument(leaf)))
+    }
+
+    /// The leaves of an entry that others make: those at which its function waits for something, or if there is none, those that
+    /// calls of the same body make somewhere.
+    fn inputs(&self, entry: u32) -> impl Iterator<Item = usize> + use<SHARED> {
+        let at = &self.program.entries[entry as usize];
+        let inputs = match self.function(entry) {
+            Some(function) => !function.outs,
+            None => at.inputs,
+        };
+        (0..usize::from(at.arguments)).filter(move |leaf| inputs >> leaf & 1 == 1)
     }
 
     /// Whether something has come to a wire.
     #[inline(always)]
-    fn is_there(&self, mut term: Term) -> bool {
+    fn is_there(&self, term: Term) -> bool {
+        self.end(term).is_none()
+    }
+
+    /// What the cell holds that a wire leads to at which nothing has arrived.
+    #[inline(always)]
+    fn end(&self, mut term: Term) -> Option<Term> {
         while is_var(term) {
             let met = self.heap.load(term.offset());
             if met.is_absent() {
-                return false;
+                return Some(met);
             }
             term = met.without_sub();
         }
-        true
+        None
+    }
+
+    /// Whether something is still to come to a wire, and from another worker.
+    pub(super) fn awaits(&self, term: Term) -> bool {
+        SHARED && self.expects && self.end(term).is_some_and(|cell| !self.owns(cell))
+    }
+
+    /// Puts the entry aside whose leaves are in the first registers, if others are to make some of them. Whether it has.
+    pub(super) fn puts_aside(&mut self, entry: u32) -> Result<bool, Halt> {
+        let awaits = |leaf: usize| self.awaits(self.registers[leaf]);
+        if !(SHARED && self.others && self.inputs(entry).any(awaits)) {
+            return Ok(false);
+        }
+        let leaves = usize::from(self.program.entries[entry as usize].arguments);
+        let mut terms = [Term::ABSENT; ARGUMENTS_MAX];
+        terms[..leaves].copy_from_slice(&self.registers[..leaves]);
+        self.push_frame(entry, &terms[..leaves])?;
+        let from = self.stack.len() - pairs(leaves as u8);
+        let put = self.aside.try_reserve(pairs(leaves as u8));
+        put.map_err(|_| self.stop(Stop::Heap))?;
+        self.aside.extend(self.stack.drain(from..));
+        Ok(true)
+    }
+
+    /// Goes on with what has been put aside and is ripe by now, in the order in which it was. Whether there is some.
+    pub(super) fn take_ripe(&mut self) -> bool {
+        let aside = std::mem::take(&mut self.aside);
+        let mut rest = &aside[..];
+        while let Some(&(word, _)) = rest.first() {
+            let (one, more) = rest.split_at(self.size(word));
+            if self.is_ripe(word, one) {
+                self.stack.extend_from_slice(one);
+            } else {
+                self.aside.extend_from_slice(one);
+            }
+            rest = more;
+        }
+        self.reverse_frames(0);
+        !self.stack.is_empty()
+    }
+
+    /// Nobody has given it anything, but something may be ripe; or, if all others rest, what is there is all there is.
+    pub(super) fn look_again(&mut self, rests: bool, alone: bool) {
+        self.others = !alone;
+        if rests {
+            self.expects = false;
+            self.stack.append(&mut self.aside);
+            self.reverse_frames(0);
+        }
     }
 }

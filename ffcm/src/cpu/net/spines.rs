@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::select::Selector;
 use super::tests::PROGRAMS;
 use super::*;
 use crate::cpu::native::Function;
+use crate::net::partial::Selector;
 use crate::oracle;
 
 /// Code without a function, so that all but the known interactions is interpreted.

@@ -8,8 +8,8 @@
 //! *opened* form, for a definition whose root is a node, is used when the reference meets a node that would annihilate
 //! with that root: the root node is never built, the other node's two terms take the place of its wires.
 
-use super::select::Selector;
 use crate::net::Definition;
+use crate::net::partial::Selector;
 use crate::spec::rules::{Opcode, opcode};
 use crate::spec::word::{Class, Term};
 

@@ -87,7 +87,7 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
 
     /// Whether nobody else can have an end of the wire whose absent cell holds `cell`.
     #[inline(always)]
-    fn owns(&self, cell: Term) -> bool {
+    pub(super) fn owns(&self, cell: Term) -> bool {
         !SHARED || cell.w1() & !1 == self.period.number || !self.others
     }
 

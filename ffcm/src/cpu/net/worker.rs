@@ -3,7 +3,7 @@
 use super::exec::frame;
 use super::fused::Native;
 use super::heap::Heap;
-use super::pool::{Patience, Pool, Redex, Stop};
+use super::pool::{Patience, Pool, Redex, Stop, Work};
 use super::program::{NOTHING, Program, REGISTERS};
 use super::template::{self, FIRST, Lowered, NODES, SECOND, Slot, Template};
 use super::wires::{Period, TRAILING};
@@ -51,6 +51,7 @@ pub(super) struct Buffers {
     pub(super) free: Vec<u32>,
     stack: Vec<Redex>,
     pending: Vec<Redex>,
+    aside: Vec<Redex>,
     values: Vec<u64>,
     registers: Option<Box<[Term; REGISTERS]>>,
 }
@@ -58,7 +59,8 @@ pub(super) struct Buffers {
 impl Buffers {
     /// Memory that they take.
     pub(super) fn bytes(&self) -> usize {
-        size_of::<Redex>() * (self.stack.capacity() + self.pending.capacity())
+        size_of::<Redex>()
+            * (self.stack.capacity() + self.pending.capacity() + self.aside.capacity())
             + size_of::<u64>() * self.values.capacity()
             + size_of::<u32>() * self.free.capacity()
     }
@@ -82,6 +84,10 @@ pub(super) struct Worker<'w, const SHARED: bool> {
     pub(super) bottom: usize,
     /// A redex to be reduced when there is nothing else to do; see [`super::copy`].
     pub(super) later: Option<Redex>,
+    /// Frames whose arguments other workers make, see [`super::share`].
+    pub(super) aside: Vec<Redex>,
+    /// Whether frames are put aside: others may still make arguments.
+    pub(super) expects: bool,
     /// Redexes that the entry being run has led to.
     pub(super) pending: Vec<Redex>,
     pub(super) registers: Box<[Term; REGISTERS]>,
@@ -138,12 +144,14 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             mut free,
             mut stack,
             mut pending,
+            mut aside,
             mut values,
             registers,
         } = buffers;
         free.clear();
         stack.clear();
         pending.clear();
+        aside.clear();
         let mut registers = registers.unwrap_or_else(|| Box::new([Term::ABSENT; REGISTERS]));
         registers[NOTHING as usize] = Period::NONE.absent();
         values.resize(NODES as usize + template::most_nodes(lowered), 0);
@@ -156,6 +164,8 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             stack,
             bottom: 0,
             later: None,
+            aside,
+            expects: true,
             pending,
             registers,
             values,
@@ -180,6 +190,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         self.free.clear();
         self.stack.clear();
         self.pending.clear();
+        self.aside.clear();
         self.bottom = 0;
         self.later = None;
         self.registers[NOTHING as usize] = Period::NONE.absent();
@@ -204,6 +215,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             free,
             stack,
             pending,
+            aside,
             registers,
             values,
             ..
@@ -212,6 +224,7 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             free,
             stack,
             pending,
+            aside,
             values,
             registers: Some(registers),
         };
@@ -255,8 +268,12 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
             if !SHARED {
                 return;
             }
-            match self.pool.wait(&mut self.patience) {
-                Some(bag) => self.accept(bag),
+            if self.take_ripe() {
+                continue;
+            }
+            match self.pool.wait(&mut self.patience, !self.aside.is_empty()) {
+                Some(Work::Bag(bag)) => self.accept(bag),
+                Some(Work::Again { rests, alone }) => self.look_again(rests, alone),
                 None => return,
             }
         }
@@ -308,14 +325,14 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         if self.quantum <= 0 {
             return self.settle_and_check();
         }
-        self.take_ticks();
+        self.take_ticks(STEP);
         Ok(())
     }
 
-    /// Looks up again after the next step of the quantum.
-    pub(super) fn take_ticks(&mut self) {
+    /// Looks up again after so many interactions, if there are others, or else when it has to report.
+    pub(super) fn take_ticks(&mut self, step: i64) {
         let step = if SHARED {
-            STEP.min(self.quantum)
+            step.min(self.quantum)
         } else {
             self.quantum
         };
@@ -353,11 +370,11 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         self.patience.exchanged += std::mem::take(&mut self.exchanged);
         self.ticks = 0;
         self.quantum = self.pool.report(made) as i64;
-        self.take_ticks();
+        self.take_ticks(STEP);
     }
 
     #[cold]
-    fn stop(&self, reason: Stop) -> Halt {
+    pub(super) fn stop(&self, reason: Stop) -> Halt {
         self.pool.stop(reason);
         Halt
     }

@@ -10,11 +10,13 @@
 mod constructor;
 mod net;
 mod place;
+mod selector;
 mod shape;
 mod tally;
 
 pub use constructor::is_constructor;
 pub use net::{CON, Call, Net, Node, Value};
 pub use place::{Builder, Emit, Ports};
+pub use selector::Selector;
 pub use shape::{ARGUMENTS_MAX, Shape};
 pub use tally::{TALLY_MAX, Tally};

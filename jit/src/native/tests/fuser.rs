@@ -39,6 +39,7 @@ fn with_disk(folder: &Path) -> Native {
 fn hot_at_once() -> Options {
     Options {
         samples: 1,
+        samples_crowded: 0,
         ..Options::default()
     }
 }
@@ -59,6 +60,7 @@ fn heated(native: &Native, book: &Book) -> (Arc<dyn Fused>, Statistics) {
 fn an_entry_is_compiled_when_it_is_hot() {
     let options = Options {
         samples: 3,
+        samples_crowded: 0,
         ..Options::default()
     };
     let native = Native::new(options).unwrap();
@@ -94,6 +96,32 @@ fn an_entry_is_compiled_when_it_is_hot() {
     let found = engine.reduce(&call, &limits, 1, None).unwrap();
     assert_eq!(found, expected);
     assert_eq!(found.result, "64");
+}
+
+#[test]
+fn where_no_core_is_idle_the_book_has_to_have_run_for_a_while() {
+    let options = Options {
+        samples: 1,
+        samples_crowded: 6,
+        ..Options::default()
+    };
+    let native = Native::new(options).unwrap();
+    let fused = fused(&native, &book());
+    let all = usize::MAX;
+    for entry in [0, 1, 0, 2, 0] {
+        fused.sampled_among(entry, all);
+        native.wait();
+        assert!(!ready(&*fused));
+    }
+    assert_eq!(native.statistics(), Statistics::default());
+    // The sixth sample of the book is the fourth of the entry.
+    for _ in 0..3 {
+        fused.sampled_among(0, all);
+        native.wait();
+        assert!(fused.function(0).is_some());
+    }
+    let done = native.statistics();
+    assert_eq!((done.entries, done.misses, done.refused), (1, 1, 0));
 }
 
 #[test]

@@ -69,7 +69,7 @@ enum Action {
     Elsewhere(&'static str),
 }
 
-const STEPS: [(&str, Action); 14] = [
+const STEPS: [(&str, Action); 15] = [
     ("packages", Action::Check(deps::check)),
     ("fmt", Action::Cargo(&["fmt", "--all", "--check"])),
     ("tidy", Action::Check(tidy::run)),

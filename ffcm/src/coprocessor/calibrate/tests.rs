@@ -218,10 +218,10 @@ fn a_family_that_does_not_take_every_job_is_never_asked() {
     let now = Now::default();
     let partial = Partial(Shelf(vec![Ok(Priced::new(&now, 1, ""))]));
     let clock = || Duration::ZERO;
-    let (accelerator, _, line) = choose(cpu(), &[&partial], &clock).unwrap();
+    let (accelerator, _, line) = choose(cpu(), &[&partial], &clock, &|_| None).unwrap();
     assert_eq!(accelerator, Accelerator::Cpu);
     assert_eq!(line, "auto chose cpu: this version has no GPU backend");
-    let (_, _, line) = choose(cpu(), &[&partial, &Shelf(Vec::new())], &clock).unwrap();
+    let (_, _, line) = choose(cpu(), &[&partial, &Shelf(Vec::new())], &clock, &|_| None).unwrap();
     assert_eq!(line, "auto chose cpu: no GPU was found");
     // By name it is started all the same.
     let opened = Accelerator::Cubecl(Some(0)).open(1, &[&partial]).unwrap();

@@ -1,4 +1,3 @@
-
 // What a lane function gave.
 struct Called {
     u32 tag;  // 0 if the lane stopped: the payload says why

@@ -1,4 +1,3 @@
-
 // What a lane function gave.
 struct Called {
     tag: u32,     // 0 if the lane stopped: the payload says why

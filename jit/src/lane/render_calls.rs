@@ -65,6 +65,7 @@ impl Text<'_> {
             "{turns} = {}u;",
             if operates { 10 } else { 1 }
         ))?;
+        self.out.push('\n');
         self.out.push_str(match self.target {
             Target::Wgsl => include_str!("calls.wgsl"),
             Target::Cuda => include_str!("calls.cu"),

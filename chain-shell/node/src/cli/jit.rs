@@ -1,4 +1,4 @@
-//! `--jit`: whether the CPU runs native code for hot definitions, and devices run kernels for rows of numbers.
+//! `--jit`: whether the CPU runs native code for hot definitions, and devices kernels made for them.
 
 use std::path::{MAIN_SEPARATOR, PathBuf};
 use std::str::FromStr;
@@ -25,8 +25,8 @@ pub(crate) enum Jit {
     Folder(PathBuf),
 }
 
-/// What it means for the CPU that the option is absent; devices run kernels for rows of numbers then. If this is [`Jit::On`], a processor without native code is no failure then.
-const DEFAULT: Jit = Jit::Off;
+/// What it means that the option is absent. A processor without native code is no failure then.
+const DEFAULT: Jit = Jit::On;
 
 /// A value of `--jit` that means nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -63,8 +63,8 @@ impl FromStr for Jit {
 /// The option, for every verb that opens a CPU.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct JitArguments {
-    /// Native code for hot definitions on the CPU: on, off, or a folder (a path with a /) that keeps it for later runs; off
-    /// if absent. Off also keeps devices from running kernels for rows of numbers. Never changes a result
+    /// Code for hot definitions, native on the CPU, kernels on devices: on, off, or a folder (a path with a /) that keeps
+    /// native code for later runs; on if absent. Never changes a result
     #[arg(long, value_name = "on|off|DIR")]
     pub(crate) jit: Option<Jit>,
 }
@@ -84,7 +84,7 @@ impl Fusing {
             Jit::Off => {
                 return Ok(Fusing {
                     native: None,
-                    off: arguments.jit.is_some(),
+                    off: true,
                 });
             }
             Jit::Folder(folder) => Some(folder.clone()),
@@ -175,5 +175,7 @@ mod tests {
         assert!(!fusing.row_kernels());
         let absent = Fusing::start(&JitArguments::default()).unwrap();
         assert!(absent.row_kernels());
+        let native = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
+        assert_eq!(absent.fuser().is_some(), native);
     }
 }

@@ -143,6 +143,8 @@ struct Reduced {
 struct Run {
     machine: DeviceInfo,
     time: Duration,
+    /// Whether code may be made for hot definitions.
+    jit: bool,
     /// Functions of native code that there were in the end; none without native code.
     functions: Option<usize>,
 }
@@ -188,11 +190,11 @@ fn reduce(arguments: &Arguments, book: Book) -> Result<Reduced, Failure> {
         let start = Instant::now();
         let work = || oracle::reduce(&book, &call, &limits);
         let outcome = spinning(|| "reducing".to_owned(), work);
-        let (time, functions) = (start.elapsed(), None);
         let run = Run {
             machine,
-            time,
-            functions,
+            time: start.elapsed(),
+            jit: false,
+            functions: None,
         };
         return Ok(Reduced { run, outcome });
     }
@@ -211,7 +213,7 @@ fn reduce(arguments: &Arguments, book: Book) -> Result<Reduced, Failure> {
             calls,
             limits,
         };
-        reduce_on_device(&job, &*coprocessor)
+        reduce_on_device(&job, &*coprocessor, fusing.row_kernels())
     }
 }
 
@@ -246,6 +248,7 @@ fn reduce_on_cpu(
     let run = Run {
         machine,
         time,
+        jit: functions.is_some(),
         functions,
     };
     Ok(Reduced { run, outcome })
@@ -265,7 +268,11 @@ fn watched<T>(work: impl FnOnce(&Progress) -> T) -> Result<(Duration, T), Failur
     Ok((start.elapsed(), done))
 }
 
-fn reduce_on_device(job: &RewriteJob, coprocessor: &dyn Coprocessor) -> Result<Reduced, Failure> {
+fn reduce_on_device(
+    job: &RewriteJob,
+    coprocessor: &dyn Coprocessor,
+    jit: bool,
+) -> Result<Reduced, Failure> {
     let machine = coprocessor.info();
     let words = || format!("reducing on {}", machine.backend);
     let start = Instant::now();
@@ -280,6 +287,7 @@ fn reduce_on_device(job: &RewriteJob, coprocessor: &dyn Coprocessor) -> Result<R
     let run = Run {
         machine,
         time,
+        jit,
         functions: None,
     };
     Ok(Reduced { run, outcome })
@@ -296,7 +304,7 @@ fn to_json(outcome: &Outcome, run: &Run) -> Value {
         "backend": machine.backend,
         "device": machine.device,
         "threads": machine.threads,
-        "jit": run.functions.is_some(),
+        "jit": run.jit,
         "jit_functions": run.functions.unwrap_or(0),
     })
 }
@@ -313,9 +321,10 @@ fn to_text(outcome: &Outcome, run: &Run) -> String {
     text += &format!("- seconds      {seconds:>18.3}\n");
     text += &format!("- M/s          {rate:>18.2}\n");
     text += &format!("- backend      {}\n", device_words(&run.machine));
-    text += &match run.functions {
-        Some(functions) => format!("- jit          on, {functions} functions\n"),
-        None => "- jit          off\n".to_owned(),
+    text += &match (run.jit, run.functions) {
+        (true, Some(functions)) => format!("- jit          on, {functions} functions\n"),
+        (true, None) => "- jit          on\n".to_owned(),
+        (false, _) => "- jit          off\n".to_owned(),
     };
     text
 }

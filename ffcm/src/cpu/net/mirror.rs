@@ -601,12 +601,11 @@ fn memory_runs_out_anywhere() {
         for seed in 0..6 {
             let mirrored = Mirrored::new(book, seed);
             let expected = mirrored.interpreted(&PLENTY);
-            let mut fits = false;
-            for nodes in 1..200 {
+            // How many nodes it takes depends on which calls are left for later. The last is enough in any case.
+            for nodes in (1..200).chain([1 << 12]) {
                 let limits = Limits { nodes, ..PLENTY };
                 let got = mirrored.run(&limits, 1);
-                fits = got.is_ok();
-                if got != Err(ReduceError::OutOfHeap { limit: nodes }) {
+                if nodes == 1 << 12 || got != Err(ReduceError::OutOfHeap { limit: nodes }) {
                     assert_eq!(got, expected, "{nodes} nodes, seed {seed}");
                 }
                 for threads in [2, 4] {
@@ -614,7 +613,6 @@ fn memory_runs_out_anywhere() {
                     assert!(got == expected || got == Err(ReduceError::OutOfHeap { limit: nodes }));
                 }
             }
-            assert!(fits || expected.is_err());
         }
     }
 }

@@ -11,7 +11,7 @@ fn main(
 ) {
     let thread = (group.x + group.y * groups.x) * 64u + lane;
     // Odd, so that it is not zero, which xorshift would never leave.
-    var at = thread * 2654435769u | 1u;
+    var at = (thread * 2654435769u) | 1u;
     for (var i = 0u; i < 64u; i++) {
         at ^= at << 13u;
         at ^= at >> 17u;

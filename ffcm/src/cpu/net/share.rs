@@ -175,6 +175,9 @@ impl<const SHARED: bool> Worker<'_, SHARED> {
         if !(SHARED && self.others && self.inputs(entry).any(awaits)) {
             return Ok(false);
         }
+        if self.aside.len() > self.pairs_max() {
+            return Err(self.stop(Stop::Heap));
+        }
         let leaves = usize::from(self.program.entries[entry as usize].arguments);
         let mut terms = [Term::ABSENT; ARGUMENTS_MAX];
         terms[..leaves].copy_from_slice(&self.registers[..leaves]);

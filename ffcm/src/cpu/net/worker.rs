@@ -456,10 +456,15 @@ impl<'w, const SHARED: bool> Worker<'w, SHARED> {
         Ok(())
     }
 
+    /// Most pairs on the stack, and as many put aside: redexes and the nodes that frames spare are limited as if they were in
+    /// the heap.
+    pub(super) fn pairs_max(&self) -> usize {
+        2 * self.heap.nodes() as usize + STACK_SLACK
+    }
+
     #[cold]
     fn grow(&mut self) -> Result<(), Halt> {
-        // Redexes and the nodes that frames spare are limited as if they were in the heap.
-        if self.stack.len() > 2 * self.heap.nodes() as usize + STACK_SLACK {
+        if self.stack.len() > self.pairs_max() {
             return Err(self.stop(Stop::Heap));
         }
         self.stack
